@@ -1,0 +1,140 @@
+"""An ordered fold of rules over a spec: mutate, then judge; every refusal gathered; fail closed.
+
+The built-in rules stand here; plugins join the same list.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from hpcjobs.errors import Refusal, Refused
+from hpcjobs.model.gres import parse_gpus
+from hpcjobs.model.job import JobSpec
+from hpcjobs.sbatch.options import fill_in
+
+Rule = Callable[[JobSpec], tuple[JobSpec, Sequence[Refusal]]]
+
+MAX_SCRIPT_BYTES: Final = 4 * 1024 * 1024
+"""Slurm's default max_script_size (slurm.conf(5), SchedulerParameters)."""
+
+_VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+
+
+def fill_defaults(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
+    """Give the job a name."""
+    return (spec, ()) if spec.name else (msgspec.structs.replace(spec, name="hpcjobs"), ())
+
+
+def judge_script(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
+    """Refuse what sbatch refuses, in its words where scripts and people know them."""
+    script = spec.script
+    if not script.strip():
+        return spec, [Refusal("script", "The batch script is empty.", "script-empty")]
+    refusals = []
+    if not script.startswith("#!"):
+        refusals.append(
+            Refusal(
+                "script",
+                "This does not look like a batch script. The first line must start with #! followed by the path to "
+                "an interpreter. For instance: #!/bin/sh",
+                "script-no-interpreter",
+            )
+        )
+    if "\r\n" in script:
+        refusals.append(
+            Refusal(
+                "script",
+                "The batch script contains DOS line breaks (\\r\\n) instead of expected UNIX line breaks (\\n). "
+                "dos2unix mends it.",
+                "script-dos-line-breaks",
+            )
+        )
+    if "\0" in script:
+        refusals.append(Refusal("script", "The batch script contains a NUL character.", "script-nul"))
+    if len(script.encode()) > MAX_SCRIPT_BYTES:
+        refusals.append(
+            Refusal("script", f"The batch script is larger than {MAX_SCRIPT_BYTES} bytes.", "script-too-large")
+        )
+    return spec, refusals
+
+
+def judge_resources(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
+    """Refuse numbers that mean nothing and requests that contradict each other."""
+    asked = spec.resources
+    refusals = []
+    for name in (
+        "nodes",
+        "nodes_max",
+        "ntasks",
+        "ntasks_per_node",
+        "cpus_per_task",
+        "mem_per_node_bytes",
+        "mem_per_cpu_bytes",
+        "wall_s",
+    ):
+        value = getattr(asked, name)
+        if value is not None and not 0 < value < 2**53:
+            refusals.append(Refusal(f"resources.{name}", f"{name} must be above 0; {value} was asked for."))
+    for name in ("gpus", "gpus_per_node", "gpus_per_task"):
+        value = getattr(asked, name)
+        try:
+            if value is not None and not all(parse_gpus(str(value)).values()):
+                raise ValueError(f"{value!r} asks for no GPU")  # noqa: TRY301
+        except ValueError as error:
+            refusals.append(Refusal(f"resources.{name}", f"{name}: {error}."))
+    if asked.nodes_max is not None and asked.nodes_max < (asked.nodes or 1):
+        refusals.append(Refusal("resources.nodes_max", "nodes_max is below nodes."))
+    if asked.mem_per_node_bytes is not None and asked.mem_per_cpu_bytes is not None:
+        refusals.append(
+            Refusal("resources.mem_per_cpu_bytes", "mem_per_node_bytes and mem_per_cpu_bytes exclude each other.")
+        )
+    return spec, refusals
+
+
+def judge_texts(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
+    """Refuse texts that Slurm cannot carry: NUL anywhere, relative directories, bad variable names."""
+    refusals = []
+    for holder, prefix in ((spec, ""), (spec.resources, "resources.")):
+        for name in holder.__struct_fields__:
+            value = getattr(holder, name)
+            if name != "script" and isinstance(value, str) and ("\0" in value or not value):
+                refusals.append(Refusal(prefix + name, f"{name} is empty or contains a NUL character."))
+    if spec.workdir and not spec.workdir.startswith("/"):
+        refusals.append(Refusal("workdir", f"workdir must be an absolute path; {spec.workdir!r} was asked for."))
+    for name, value in spec.environment.items():
+        if not _VARIABLE.match(name):
+            refusals.append(Refusal("environment", f"{name!r} is not a name that a variable can have."))
+        elif "\0" in value:
+            refusals.append(Refusal(f"environment.{name}", f"The value of {name} contains a NUL character."))
+    if any("\0" in argument for argument in spec.args):
+        refusals.append(Refusal("args", "An argument contains a NUL character."))
+    return spec, refusals
+
+
+RULES: Final[Sequence[Rule]] = (fill_in, fill_defaults, judge_script, judge_resources, judge_texts)
+
+
+def admit(spec: JobSpec, rules: Sequence[Rule] = RULES) -> JobSpec:
+    """Pass a spec through the rules in order.
+
+    Args:
+        spec: As asked for.
+        rules: Each returns the spec as it passes it on, and what it has against it.
+
+    Returns:
+        The admitted spec.
+
+    Raises:
+        Refused: At least one rule is against it; every refusal of every rule is in it.
+    """
+    refusals: list[Refusal] = []
+    for rule in rules:
+        spec, against = rule(spec)
+        refusals.extend(against)
+    if refusals:
+        raise Refused(refusals)
+    return spec

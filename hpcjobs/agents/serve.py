@@ -1,0 +1,56 @@
+"""The loop that every agent runs: read a call, do it as the user, answer."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import msgspec
+
+from hpcjobs.agents.protocol import Failure, Reply, Request, encode, read_frame
+
+Operation = Callable[..., Any]
+
+
+class SlurmFailure(Exception):
+    """An error number of Slurm on its way to the caller."""
+
+    def __init__(self, errno: int, message: str) -> None:
+        super().__init__(message)
+        self.errno = errno
+
+
+def answer(request: Request, operations: Mapping[str, Operation]) -> Reply:
+    """Do one call.
+
+    Args:
+        request: The call.
+        operations: Functions by name, called with the request's arguments.
+
+    Returns:
+        The result, or what went wrong in a form that the caller can tell apart.
+    """
+    operation = operations.get(request.op)
+    if operation is None:
+        return Reply(failure=Failure("bug", f"no operation {request.op!r}"))
+    try:
+        return Reply(result=operation(**request.args))
+    except SlurmFailure as error:
+        return Reply(failure=Failure("slurm", str(error), error.errno))
+    except OSError as error:
+        return Reply(failure=Failure("os", error.strerror or str(error), error.errno or 0))
+    except ValueError as error:
+        return Reply(failure=Failure("value", str(error)))
+    except Exception as error:  # noqa: BLE001  the agent's border: the caller must hear of anything
+        return Reply(failure=Failure("bug", f"{type(error).__name__}: {error}"))
+
+
+def serve(connection: socket.socket, operations: Mapping[str, Operation]) -> None:
+    """Answer calls until the other side closes the connection."""
+    while True:
+        try:
+            body = read_frame(connection)
+        except EOFError:
+            return
+        connection.sendall(encode(answer(msgspec.msgpack.decode(body, type=Request), operations)))

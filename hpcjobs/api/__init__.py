@@ -1,0 +1,1 @@
+"""REST: parse, call, show. Nothing is decided here."""

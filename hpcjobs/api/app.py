@@ -1,0 +1,86 @@
+"""The application: routes, error table, OpenAPI page."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import swagger_ui_bundle
+from litestar import Litestar, MediaType, get
+from litestar.datastructures import State
+from litestar.di import Provide
+from litestar.middleware import DefineMiddleware
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+from litestar.response import Redirect
+from litestar.static_files import create_static_files_router
+
+from hpcjobs import __version__
+from hpcjobs.api import access, clusters, jobs, problems
+from hpcjobs.service import Service
+
+MAX_BODY_BYTES = 8 * 1024 * 1024
+
+
+def _provide(state: State) -> Service:
+    service: Service = state.service
+    return service
+
+
+@get("/", include_in_schema=False, media_type=MediaType.TEXT, sync_to_thread=False)
+def root() -> Redirect:
+    """The page that explains the API."""
+    return Redirect("/docs")
+
+
+def create_app(service: Service) -> Litestar:
+    """Make the application.
+
+    Args:
+        service: Not yet started; it lives as long as the application.
+    """
+
+    @asynccontextmanager
+    async def lifespan(_app: Litestar) -> AsyncIterator[None]:
+        await service.start()
+        try:
+            yield
+        finally:
+            await service.stop()
+
+    return Litestar(
+        route_handlers=[
+            root,
+            jobs.JobsController,
+            clusters.ClustersController,
+            clusters.healthz,
+            clusters.readyz,
+            # The page's scripts come from the service itself: clusters have no way out.
+            create_static_files_router("/assets/swagger", [Path(swagger_ui_bundle.swagger_ui_path)], name="swagger"),
+        ],
+        state=State({"service": service}),
+        dependencies={"service": Provide(_provide, sync_to_thread=False)},
+        lifespan=[lifespan],
+        middleware=[DefineMiddleware(access.TokenMiddleware, exclude=access.OPEN_PATHS)],
+        exception_handlers=problems.HANDLERS,
+        request_max_body_size=MAX_BODY_BYTES,
+        openapi_config=OpenAPIConfig(
+            title="hpcjobs",
+            version=__version__,
+            description="Jobs on Slurm clusters. Errors are RFC 9457 problem documents.",
+            path="/docs",
+            render_plugins=[
+                SwaggerRenderPlugin(
+                    js_url="/assets/swagger/swagger-ui-bundle.js",
+                    css_url="/assets/swagger/swagger-ui.css",
+                    standalone_preset_js_url="/assets/swagger/swagger-ui-standalone-preset.js",
+                )
+            ],
+            components=Components(
+                security_schemes={"token": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
+            ),
+            security=[{"token": []}],
+        ),
+    )

@@ -1,0 +1,93 @@
+"""``/v1/clusters``, and what a load balancer asks."""
+
+from __future__ import annotations
+
+import time
+
+import msgspec
+from litestar import Controller, Response, get
+
+from hpcjobs import __version__
+from hpcjobs.api.access import Asked
+from hpcjobs.api.jobs import PROBLEMS, MaxAge
+from hpcjobs.errors import HpcjobsError
+from hpcjobs.model.cluster import Node
+from hpcjobs.service import Service
+
+
+class ClusterSummary(msgspec.Struct, frozen=True):
+    """One cluster in a line.
+
+    Attributes:
+        name: Its name.
+        backend: Which way we talk to it.
+        up: Whether the last listing succeeded.
+        observed_at: Unix seconds of the last listing that did; None before the first.
+        trouble: Why the last listing failed, or ``""``.
+    """
+
+    name: str
+    backend: str
+    up: bool
+    observed_at: float | None
+    trouble: str
+
+
+class NodeList(msgspec.Struct, frozen=True):
+    """The nodes of a cluster, and when they were so (Unix seconds)."""
+
+    items: list[Node]
+    observed_at: float
+
+
+class ClustersController(Controller):
+    """What there is to run on."""
+
+    path = "/v1/clusters"
+    tags = ("clusters",)
+
+    @get(responses={401: PROBLEMS[401]}, summary="Clusters")
+    async def clusters(self, request: Asked, service: Service) -> list[ClusterSummary]:
+        """List."""
+        return [
+            ClusterSummary(
+                name=name,
+                backend=target.observer.backend.kind,
+                up=target.observer.view is not None and target.observer.trouble is None,
+                observed_at=target.observer.view.asked_at if target.observer.view else None,
+                trouble=target.observer.trouble.detail if target.observer.trouble else "",
+            )
+            for name, target in service.targets.items()
+        ]
+
+    @get("/{name:str}/nodes", responses=PROBLEMS, summary="Nodes of a cluster")
+    async def nodes(self, request: Asked, service: Service, name: str, max_age_s: MaxAge = None) -> NodeList:
+        """List."""
+        age = service.settings.max_age_s if max_age_s is None else max_age_s
+        view = service.target(name).observer.fresh_view(age, time.time())
+        return NodeList([view.nodes[node] for node in sorted(view.nodes)], view.asked_at)
+
+
+@get("/healthz", summary="Is the process alive", tags=["health"], sync_to_thread=False)
+def healthz() -> dict[str, str]:
+    """Alive."""
+    return {"status": "ok", "version": __version__}
+
+
+@get("/readyz", summary="Can it serve: database, and each cluster", tags=["health"])
+async def readyz(service: Service) -> Response[dict[str, str]]:
+    """Ready."""
+    parts = {
+        f"cluster {name}": target.observer.trouble.detail
+        if target.observer.trouble
+        else "ok"
+        if target.observer.view
+        else "not listed yet"
+        for name, target in service.targets.items()
+    }
+    try:
+        await service.store.ping()
+        parts["database"] = "ok"
+    except HpcjobsError as error:
+        parts["database"] = error.detail
+    return Response(parts, status_code=200 if set(parts.values()) == {"ok"} else 503)

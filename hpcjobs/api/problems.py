@@ -1,0 +1,150 @@
+"""The one table from errors to RFC 9457 problem documents."""
+
+from __future__ import annotations
+
+import logging
+from typing import Any, Final
+
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from litestar.types import ExceptionHandlersMap
+
+from hpcjobs.errors import (
+    Conflict,
+    HpcjobsError,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    NotSupported,
+    Refusal,
+    Refused,
+    Unavailable,
+)
+
+log = logging.getLogger(__name__)
+
+STATUS: Final[dict[type[HpcjobsError], int]] = {
+    Refused: 422,
+    NotAuthenticated: 401,
+    NotAllowed: 403,
+    NotFound: 404,
+    Conflict: 409,
+    NotSupported: 501,
+    Unavailable: 503,
+    HpcjobsError: 500,
+}
+
+
+class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
+    """An RFC 9457 problem document.
+
+    Attributes:
+        type: ``urn:hpcjobs:problem:`` and the code.
+        title: The same for every occurrence of the code.
+        status: HTTP status.
+        detail: What was wrong this time.
+        instance: Path of the request.
+        code: Stable; test for this one.
+        kept: What survives in spite of the error.
+        transient: Whether trying again can help.
+        retry_after_s: When, in seconds; also in the Retry-After header.
+        errors: For a refused request: one entry per fault.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    instance: str
+    code: str
+    kept: str = ""
+    transient: bool = False
+    retry_after_s: int | None = None
+    errors: tuple[Refusal, ...] = ()
+
+
+def _respond(problem: Problem, headers: dict[str, str] | None = None) -> Response[Any]:
+    return Response(
+        msgspec.json.encode(problem),
+        status_code=problem.status,
+        media_type="application/problem+json",
+        headers=headers or {},
+    )
+
+
+def _urn(code: str) -> str:
+    return f"urn:hpcjobs:problem:{code}"
+
+
+def status_of(error: HpcjobsError) -> int:
+    """The HTTP status of an error: that of its nearest class in the table."""
+    return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+
+
+def _ours(request: Request[Any, Any, Any], error: HpcjobsError) -> Response[Any]:
+    headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
+    if isinstance(error, NotAuthenticated):
+        headers["WWW-Authenticate"] = 'Bearer realm="hpcjobs"'
+    return _respond(
+        Problem(
+            type=_urn(error.code),
+            title=error.title,
+            status=status_of(error),
+            detail=error.detail,
+            instance=request.url.path,
+            code=error.code,
+            kept=error.kept,
+            transient=error.transient,
+            retry_after_s=error.retry_after_s,
+            errors=error.refusals if isinstance(error, Refused) else (),
+        ),
+        headers,
+    )
+
+
+def _litestars(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """What the framework refuses: no such path, wrong method, a body that does not fit."""
+    code = {400: "bad-request", 404: "not-found", 405: "method-not-allowed", 413: "too-large"}.get(
+        error.status_code, f"http-{error.status_code}"
+    )
+    faults = error.extra if isinstance(error.extra, list) else []
+    refusals = tuple(
+        Refusal(str(fault.get("key", "")), str(fault.get("message", "")), "bad-value")
+        for fault in faults
+        if isinstance(fault, dict)
+    )
+    detail = "; ".join(f"{fault.field}: {fault.detail}" if fault.field else fault.detail for fault in refusals)
+    return _respond(
+        Problem(
+            type=_urn(code),
+            title="The request does not fit the API",
+            status=error.status_code,
+            detail=detail or error.detail,
+            instance=request.url.path,
+            code=code,
+            errors=refusals,
+        ),
+        dict(error.headers or {}),
+    )
+
+
+def _unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return _respond(
+        Problem(
+            type=_urn("internal"),
+            title="A fault of the service",
+            status=500,
+            detail=f"{type(error).__name__}; the service's log holds the rest.",
+            instance=request.url.path,
+            code="internal",
+        )
+    )
+
+
+HANDLERS: Final[ExceptionHandlersMap] = {
+    HpcjobsError: _ours,
+    HTTPException: _litestars,
+    Exception: _unforeseen,
+}

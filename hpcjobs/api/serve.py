@@ -1,0 +1,33 @@
+"""Run the application."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from pathlib import Path
+
+import uvicorn
+
+from hpcjobs.api.app import create_app
+from hpcjobs.service import Service
+from hpcjobs.settings import SettingsError, load
+
+
+def serve(config: Path | None) -> None:
+    """Serve until a signal.
+
+    Args:
+        config: Settings file; None: see settings.load.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        settings = load(config)
+    except SettingsError as error:
+        sys.exit(f"hpcjobs: error: {error.detail}")
+    uvicorn.run(
+        create_app(Service(settings)),
+        host=settings.listen_host,
+        port=settings.listen_port,
+        log_level="warning",
+        timeout_graceful_shutdown=5,
+    )

@@ -1,0 +1,245 @@
+"""``hpcjobs``: what a researcher types. Heavy imports wait until a command needs them."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from hpcjobs import __version__
+
+if TYPE_CHECKING:
+    from hpcjobs.client import ApiProblem, Client
+
+cluster_option = click.option("--cluster", "-M", help="Cluster; the service's default where left out.")
+json_option = click.option("--json", "as_json", is_flag=True, help="JSON, one document.")
+
+
+def _say_waiting(problem: ApiProblem) -> None:
+    click.echo(f"hpcjobs: {problem.detail} Trying again in {problem.retry_after_s:g} s.", err=True)
+
+
+@contextmanager
+def _service() -> Iterator[Client]:
+    """A client; a problem ends the command with its words on stderr and exit code 1."""
+    from hpcjobs.cli.config import load
+    from hpcjobs.client import ApiProblem, Client
+
+    try:
+        config = load()
+        yield Client(config.url, config.token, _say_waiting)
+    except ApiProblem as problem:
+        lines = [fault.detail for fault in problem.errors] or [problem.detail]
+        for line in lines:
+            click.echo(f"hpcjobs: error: {line}", err=True)
+        if problem.kept:
+            click.echo(f"hpcjobs: {problem.kept}", err=True)
+        sys.exit(1)
+    except ValueError as error:
+        click.echo(f"hpcjobs: error: {error}", err=True)
+        sys.exit(1)
+
+
+def _given(**fields: Any) -> dict[str, Any]:  # noqa: ANN401
+    return {name: value for name, value in fields.items() if value is not None and value != ()}
+
+
+def _print_json(value: object) -> None:
+    import msgspec
+
+    click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="hpcjobs")
+def main() -> None:
+    """Jobs on Slurm clusters: submit, look, read, cancel.
+
+    HPCJOBS_URL and HPCJOBS_TOKEN, or ~/.config/hpcjobs/config.toml, say where the service is and who you are.
+    """
+
+
+@main.command()
+@click.argument("script", type=click.File("r", encoding="utf-8"))
+@click.argument("args", nargs=-1)
+@cluster_option
+@click.option("--job-name", "-J", help="Name of the job.")
+@click.option("--account", "-A", help="Account to charge.")
+@click.option("--partition", "-p", help="Partition, or several with commas.")
+@click.option("--qos", "-q", help="Quality of service.")
+@click.option("--nodes", "-N", help="Number of nodes, or min-max.")
+@click.option("--ntasks", "-n", type=int, help="Number of tasks.")
+@click.option("--ntasks-per-node", type=int, help="Tasks a node.")
+@click.option("--cpus-per-task", "-c", type=int, help="CPUs a task.")
+@click.option("--gpus", "-G", help="GPUs of the whole job, [type:]count.")
+@click.option("--gpus-per-node", help="GPUs a node, [type:]count.")
+@click.option("--mem", help="Memory a node, with K, M, G or T.")
+@click.option("--time", "-t", help="Time limit: minutes, hh:mm:ss or days-hh:mm:ss.")
+@click.option("--output", "-o", help="File pattern of stdout.")
+@click.option("--error", "-e", help="File pattern of stderr.")
+@click.option("--chdir", "-D", help="Working directory on the cluster.")
+@click.option("--follow", "-f", is_flag=True, help="Print the output as it is written; end as the job ends.")
+@json_option
+def submit(script: Any, args: tuple[str, ...], follow: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401
+    """Submit SCRIPT (- is stdin) with ARGS. Options win over its #SBATCH lines."""
+    import uuid
+
+    from hpcjobs.sbatch.units import parse_count_range, parse_memory, parse_time
+
+    with _service() as client:
+        nodes, nodes_max = parse_count_range(options["nodes"]) if options["nodes"] else (None, None)
+        name = options["job_name"]
+        if name is None and script.name not in ("-", "<stdin>"):
+            name = Path(script.name).name
+        request = _given(
+            script=script.read(),
+            args=list(args) or None,
+            cluster=options["cluster"],
+            name=name,
+            account=options["account"],
+            partition=options["partition"],
+            qos=options["qos"],
+            stdout=options["output"],
+            stderr=options["error"],
+            workdir=options["chdir"],
+            resources=_given(
+                nodes=nodes,
+                nodes_max=nodes_max if nodes_max != nodes else None,
+                ntasks=options["ntasks"],
+                ntasks_per_node=options["ntasks_per_node"],
+                cpus_per_task=options["cpus_per_task"],
+                gpus=options["gpus"],
+                gpus_per_node=options["gpus_per_node"],
+                mem_per_node_bytes=parse_memory(options["mem"]) if options["mem"] else None,
+                wall_s=parse_time(options["time"]) if options["time"] else None,
+            ),
+        )
+        job = client.submit(request, uuid.uuid4().hex)
+        if as_json:
+            _print_json(job)
+        else:
+            click.echo(f"Submitted batch job {job.slurm_job_id} on cluster {job.cluster}")
+        if follow:
+            _follow(client, job.id)
+
+
+@main.command()
+@cluster_option
+@click.option("--state", "-t", multiple=True, help="Only these states; may be given several times.")
+@click.option("--user", "-u", help="Only this user's jobs (admins).")
+@click.option("--name", "-n", help="Only jobs of this name.")
+@click.option("--limit", default=50, show_default=True, help="Most jobs.")
+@click.option("--max-age", "max_age_s", type=float, help="Accept a listing that many seconds old.")
+@json_option
+def jobs(limit: int, as_json: bool, state: tuple[str, ...], **query: Any) -> None:  # noqa: ANN401
+    """List your jobs, newest first."""
+    from hpcjobs.cli import show as view
+
+    with _service() as client:
+        states = [word.upper() for word in state]
+        found = list(client.jobs(limit, **_given(state=states or None, **query)))
+        _print_json(found) if as_json else view.jobs(found)
+
+
+@main.command()
+@click.argument("job_id")
+@cluster_option
+@click.option("--max-age", "max_age_s", type=float, help="Accept a listing that many seconds old.")
+@json_option
+def show(job_id: str, as_json: bool, **query: Any) -> None:  # noqa: ANN401
+    """Show one job, by Slurm's number or our id."""
+    from hpcjobs.cli import show as view
+
+    with _service() as client:
+        job = client.job(job_id, **_given(**query))
+        _print_json(job) if as_json else view.job(job)
+
+
+def _follow(client: Client, job_id: str, **query: Any) -> None:  # noqa: ANN401
+    """Print what a job writes; exit as it did."""
+    for data in client.follow(job_id, **query):
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+    job = client.job(job_id)
+    if job.fate != "COMPLETED":
+        click.echo(f"hpcjobs: job {job.slurm_job_id} ended {job.fate} (exit code {job.exit_code})", err=True)
+        sys.exit(job.exit_code or 1)
+
+
+@main.command()
+@click.argument("job_id")
+@cluster_option
+@click.option("--follow", "-f", is_flag=True, help="Go on as it is written; end as the job ends, with its exit code.")
+@click.option("--stderr", "stream", flag_value="stderr", default=None, help="The error file.")
+@click.option("--tail", type=int, help="Begin that many bytes before the end.")
+def logs(job_id: str, follow: bool, tail: int | None, **query: Any) -> None:  # noqa: ANN401
+    """Print a job's output."""
+    with _service() as client:
+        wanted = _given(offset=-tail if tail else None, **query)
+        if follow:
+            _follow(client, job_id, **wanted)
+        else:
+            sys.stdout.buffer.write(client.output(job_id, **wanted))
+            sys.stdout.buffer.flush()
+
+
+@main.command()
+@click.argument("job_ids", nargs=-1, required=True)
+@cluster_option
+def cancel(job_ids: tuple[str, ...], **query: Any) -> None:  # noqa: ANN401
+    """Cancel jobs."""
+    for job_id in job_ids:
+        with _service() as client:
+            job = client.cancel(job_id, **_given(**query))
+            click.echo(f"Cancelling job {job.slurm_job_id} on cluster {job.cluster}")
+
+
+@main.command()
+@cluster_option
+@click.option("--max-age", "max_age_s", type=float, help="Accept a listing that many seconds old.")
+@json_option
+def nodes(cluster: str | None, as_json: bool, **query: Any) -> None:  # noqa: ANN401
+    """List the nodes of a cluster."""
+    from hpcjobs.cli import show as view
+
+    with _service() as client:
+        name = cluster or str(client.clusters()[0]["name"])
+        found = client.nodes(name, **_given(**query))
+        _print_json(found) if as_json else view.nodes(found)
+
+
+@main.command()
+@click.option("--config", type=click.Path(path_type=Path), help="Settings file.")
+def serve(config: Path | None) -> None:
+    """Run the service."""
+    from hpcjobs.api.serve import serve as run
+
+    run(config)
+
+
+@main.command()
+@click.argument("user")
+@click.option("--hours", default=24.0, show_default=True, help="How long it holds.")
+@click.option("--config", type=click.Path(path_type=Path), help="Settings file of the service.")
+def token(user: str, hours: float, config: Path | None) -> None:
+    """Make a token that speaks for USER. Needs the service's key: run it where the service runs."""
+    import time
+
+    from hpcjobs.errors import HpcjobsError
+    from hpcjobs.identity import load_key, make_token
+    from hpcjobs.settings import load
+
+    try:
+        key = load_key(load(config).token_key_file)
+    except (HpcjobsError, OSError) as error:
+        click.echo(f"hpcjobs: error: {error}", err=True)
+        sys.exit(1)
+    click.echo(make_token(key, user, time.time(), hours * 3600))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,126 @@
+"""Jobs and nodes for the eye: rich tables on a terminal, plain columns in a pipe."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Mapping, Sequence
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from hpcjobs.model.cluster import Node
+from hpcjobs.model.job import Job
+
+COLOUR: Mapping[str, str] = {
+    "RUNNING": "green", "COMPLETED": "green", "PENDING": "yellow", "SUBMITTING": "yellow", "HELD": "yellow",
+    "COMPLETING": "cyan", "SUSPENDED": "yellow", "UNKNOWN": "magenta",
+}  # fmt: skip
+
+
+def _columns(header: Sequence[str], rows: Iterable[Sequence[str]], colour_column: int) -> None:
+    console = Console()
+    if not console.is_terminal:
+        for row in [header, *rows]:
+            print("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+        return
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for name in header:
+        table.add_column(name, overflow="ellipsis", no_wrap=True)
+    for row in rows:
+        cells = [Text(cell) for cell in row]
+        cells[colour_column].stylize(COLOUR.get(row[colour_column].split(" ")[0], "red"))
+        table.add_row(*cells)
+    console.print(table)
+
+
+def gpus_text(gpus: Mapping[str, int]) -> str:
+    """``8 a100``, or ``-``."""
+    return ", ".join(f"{count} {kind}".strip() for kind, count in sorted(gpus.items())) or "-"
+
+
+def duration(seconds: float) -> str:
+    """``1-02:03:04``."""
+    minutes, second = divmod(int(max(seconds, 0)), 60)
+    hours, minute = divmod(minutes, 60)
+    days, hour = divmod(hours, 24)
+    return (f"{days}-" if days else "") + f"{hour:02}:{minute:02}:{second:02}"
+
+
+def _clock(moment: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment)) if moment else "-"
+
+
+def _ran(job: Job) -> str:
+    if not job.start_time or job.start_time > time.time():
+        return "-"
+    return duration((job.end_time if job.final else time.time()) - job.start_time)
+
+
+def jobs(found: Sequence[Job]) -> None:
+    """A line a job."""
+    rows = [
+        (
+            str(job.slurm_job_id or "-"),
+            job.name,
+            job.user,
+            job.partition or "-",
+            str(job.fate or job.state),
+            _ran(job),
+            str(job.nodes or "-"),
+            gpus_text(job.gpus),
+            job.node_list or (f"({job.reason})" if job.reason else job.detail or "-"),
+        )
+        for job in found
+    ]
+    _columns(("JOB", "NAME", "USER", "PARTITION", "STATE", "TIME", "NODES", "GPUS", "WHERE (WHY)"), rows, 4)
+
+
+def job(found: Job) -> None:
+    """Everything of one job, a line a fact."""
+    facts = {
+        "job": f"{found.slurm_job_id or 'not in Slurm'} on {found.cluster}",
+        "id": found.id,
+        "name": found.name,
+        "state": f"{found.fate or found.state}" + (f" ({found.raw_state})" if found.raw_state else ""),
+        "why": found.detail or found.reason,
+        "user, account": f"{found.user}, {found.account or '-'}",
+        "partition, qos": f"{found.partition or '-'}, {found.qos or '-'}",
+        "nodes": f"{found.nodes} {found.node_list}".strip(),
+        "tasks, cpus": f"{found.ntasks}, {found.cpus}",
+        "gpus": gpus_text(found.gpus),
+        "memory": f"{found.mem_bytes / 2**30:.1f} GiB",
+        "time limit": duration(found.wall_s) if found.wall_s is not None else "-",
+        "submitted": _clock(found.submit_time),
+        "started": _clock(found.start_time),
+        "ended": _clock(found.end_time) if found.final else "-",
+        "ran": _ran(found),
+        "exit code": f"{found.exit_code}" + (f", signal {found.exit_signal}" if found.exit_signal else ""),
+        "restarts": str(found.restarts),
+        "working directory": found.workdir,
+        "stdout": found.stdout,
+        "stderr": found.stderr,
+        "comment": found.comment,
+    }
+    width = max(map(len, facts))
+    console = Console(highlight=False, soft_wrap=True)
+    for name, value in facts.items():
+        if value:
+            console.print(Text(f"{name:>{width}}  ", style="dim") + Text(value))
+
+
+def nodes(found: Sequence[Node]) -> None:
+    """A line a node."""
+    rows = [
+        (
+            node.name,
+            node.raw_state,
+            f"{node.cpus_alloc}/{node.cpus}",
+            f"{node.mem_alloc_bytes / 2**30:.0f}/{node.mem_bytes / 2**30:.0f}",
+            f"{sum(node.gpus_alloc.values())}/{gpus_text(node.gpus)}",
+            ",".join(node.partitions),
+            node.reason or "-",
+        )
+        for node in found
+    ]
+    _columns(("NODE", "STATE", "CPUS", "MEM GiB", "GPUS", "PARTITIONS", "REASON"), rows, 1)

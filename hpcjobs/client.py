@@ -1,0 +1,188 @@
+"""The client of the REST API that the command line uses."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any, Final, TypeVar
+
+import httpx
+import msgspec
+
+from hpcjobs.errors import Refusal
+from hpcjobs.model.cluster import Node
+from hpcjobs.model.job import Job
+
+T = TypeVar("T")
+RETRY_FOR_S: Final = 60.0
+
+
+class ApiProblem(Exception):
+    """The service answered with a problem document, or not at all.
+
+    Attributes:
+        status: HTTP status, 0 where no answer came.
+        code: Stable code of the problem.
+        detail: What was wrong.
+        kept: What survives.
+        errors: One entry per fault of a refused request.
+        retry_after_s: When a retry is worth while; None where it cannot help.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        detail: str,
+        kept: str = "",
+        errors: tuple[Refusal, ...] = (),
+        retry_after_s: float | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.status = status
+        self.code = code
+        self.detail = detail
+        self.kept = kept
+        self.errors = errors
+        self.retry_after_s = retry_after_s
+
+
+class _Document(msgspec.Struct, frozen=True):
+    code: str = "unreadable"
+    detail: str = ""
+    kept: str = ""
+    errors: tuple[Refusal, ...] = ()
+    retry_after_s: float | None = None
+
+
+class _Page(msgspec.Struct, frozen=True):
+    items: list[Job]
+    next_cursor: str | None
+
+
+class _Nodes(msgspec.Struct, frozen=True):
+    items: list[Node]
+
+
+def _problem(response: httpx.Response) -> ApiProblem:
+    try:
+        document = msgspec.json.decode(response.content, type=_Document)
+    except msgspec.MsgspecError:
+        document = _Document(detail=f"{response.status_code} {response.reason_phrase}")
+    return ApiProblem(
+        response.status_code,
+        document.code,
+        document.detail,
+        document.kept,
+        document.errors,
+        document.retry_after_s,
+    )
+
+
+class Client:
+    """Calls the service.
+
+    Args:
+        url: As ``http://127.0.0.1:8080``.
+        token: Bearer token.
+        waiting: Told the problem when a call is about to be tried again.
+    """
+
+    def __init__(self, url: str, token: str, waiting: Callable[[ApiProblem], None] = lambda _problem: None) -> None:
+        self.url = url
+        self._waiting = waiting
+        self._http = httpx.Client(
+            base_url=url,
+            headers={"Authorization": f"Bearer {token}"},
+            timeout=httpx.Timeout(60.0, connect=10.0),
+        )
+
+    def _call(self, method: str, path: str, **more: Any) -> httpx.Response:  # noqa: ANN401  httpx's own
+        """One call; a 503 and a refused connection are tried again for RETRY_FOR_S."""
+        give_up = time.monotonic() + RETRY_FOR_S
+        while True:
+            try:
+                response = self._http.request(method, path, **more)
+            except httpx.HTTPError as error:
+                problem = ApiProblem(0, "service-unreachable", f"{self.url} does not answer: {error}", retry_after_s=2)
+            else:
+                if response.is_success:
+                    return response
+                problem = _problem(response)
+            if problem.retry_after_s is None or time.monotonic() + problem.retry_after_s > give_up:
+                raise problem
+            self._waiting(problem)
+            time.sleep(problem.retry_after_s)
+
+    def submit(self, request: dict[str, Any], key: str) -> Job:
+        """Submit a job; tried again with the same key until the service has an answer.
+
+        Args:
+            request: Body of POST /v1/jobs.
+            key: Idempotency key: one per job that is wanted.
+        """
+        response = self._call("POST", "/v1/jobs", json=request, headers={"Idempotency-Key": key})
+        return msgspec.json.decode(response.content, type=Job)
+
+    def job(self, job_id: str, **query: Any) -> Job:  # noqa: ANN401
+        """One job."""
+        return msgspec.json.decode(self._call("GET", f"/v1/jobs/{job_id}", params=query).content, type=Job)
+
+    def jobs(self, limit: int, **query: Any) -> Iterator[Job]:  # noqa: ANN401
+        """Jobs, newest first, page by page, up to ``limit``."""
+        cursor: str | None = None
+        while limit > 0:
+            more = {"cursor": cursor} if cursor else {}
+            response = self._call("GET", "/v1/jobs", params={**query, **more, "limit": min(limit, 1000)})
+            found = msgspec.json.decode(response.content, type=_Page)
+            yield from found.items
+            limit -= len(found.items)
+            cursor = found.next_cursor
+            if cursor is None:
+                return
+
+    def cancel(self, job_id: str, **query: Any) -> Job:  # noqa: ANN401
+        """Cancel a job."""
+        return msgspec.json.decode(self._call("DELETE", f"/v1/jobs/{job_id}", params=query).content, type=Job)
+
+    def nodes(self, cluster: str, **query: Any) -> list[Node]:  # noqa: ANN401
+        """The nodes of a cluster."""
+        response = self._call("GET", f"/v1/clusters/{cluster}/nodes", params=query)
+        return msgspec.json.decode(response.content, type=_Nodes).items
+
+    def clusters(self) -> list[dict[str, Any]]:
+        """The clusters."""
+        return msgspec.json.decode(self._call("GET", "/v1/clusters").content, type=list[dict[str, Any]])
+
+    def output(self, job_id: str, **query: Any) -> bytes:  # noqa: ANN401
+        """What a job has written so far."""
+        return self._call("GET", f"/v1/jobs/{job_id}/output", params=query).content
+
+    def follow(self, job_id: str, **query: Any) -> Iterator[bytes]:  # noqa: ANN401
+        """What a job writes, as it writes it, until it has ended. A broken stream goes on where it broke."""
+        offset = int(query.pop("offset", 0))
+        give_up = time.monotonic() + RETRY_FOR_S
+        while True:
+            try:
+                with self._http.stream(
+                    "GET",
+                    f"/v1/jobs/{job_id}/output",
+                    params={**query, "follow": True, "offset": offset},
+                    timeout=httpx.Timeout(None, connect=10.0),
+                ) as response:
+                    if not response.is_success:
+                        response.read()
+                        raise _problem(response)
+                    for data in response.iter_raw():
+                        give_up = time.monotonic() + RETRY_FOR_S
+                        offset += len(data)
+                        yield data
+                    return
+            except httpx.HTTPError as error:
+                problem = ApiProblem(0, "service-unreachable", f"the stream broke: {error}", retry_after_s=1)
+            except ApiProblem as error:
+                problem = error
+            if problem.retry_after_s is None or time.monotonic() + problem.retry_after_s > give_up:
+                raise problem
+            self._waiting(problem)
+            time.sleep(problem.retry_after_s)

@@ -1,0 +1,177 @@
+"""Every error that crosses a border of hpcjobs, in one tree.
+
+Each says what was wrong (``detail``), what was kept (``kept``) and whether trying again can help
+(``transient``); ``code`` is stable and safe to test for.
+
+    HpcjobsError
+    +-- Refused              the request can never succeed as it stands; carries one Refusal per fault
+    +-- NotAuthenticated     no identity, or one that does not hold
+    +-- NotAllowed           a known identity that may not do this
+    +-- NotFound
+    |   +-- JobUnknown
+    |   +-- ClusterUnknown
+    |   +-- OutputMissing    the job is known, its output is not there (yet)
+    +-- Conflict             the request contradicts what is already so
+    +-- NotSupported         this backend cannot do it; says why
+    +-- Unavailable          transient: try again
+        +-- SlurmUnavailable the controller does not answer; nothing was sent
+        +-- WorkerLost       a worker process died or hung
+        +-- OutcomeUnknown   a submission was sent and its answer lost; it is settled later
+        +-- ViewStale        what is known of the cluster is older than the caller accepts
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import msgspec
+
+
+class Refusal(msgspec.Struct, frozen=True):
+    """One fault of a request.
+
+    Attributes:
+        field: Path of the field at fault (``resources.gpus_per_node``), or ``""`` for the whole request.
+        detail: What is wrong with it and, where it is known, what would be right.
+        code: Stable name of the fault; for a fault that Slurm found, Slurm's own error name.
+    """
+
+    field: str
+    detail: str
+    code: str = "invalid"
+
+
+class HpcjobsError(Exception):
+    """Root of the tree.
+
+    Args:
+        detail: What was wrong, in one or two sentences for the person who asked.
+        kept: What survives in spite of the error ("job 01f… is kept"), or ``""``.
+        retry_after_s: When a retry is worth while, in seconds; None where a retry cannot help.
+    """
+
+    code: ClassVar[str] = "error"
+    title: ClassVar[str] = "Error"
+    transient: ClassVar[bool] = False
+
+    def __init__(self, detail: str, *, kept: str = "", retry_after_s: int | None = None) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.kept = kept
+        self.retry_after_s = retry_after_s
+
+
+class Refused(HpcjobsError):
+    """The request can never succeed as it stands."""
+
+    code = "refused"
+    title = "The request was refused"
+
+    def __init__(self, refusals: Sequence[Refusal], *, kept: str = "") -> None:
+        super().__init__("; ".join(refusal.detail for refusal in refusals), kept=kept)
+        self.refusals = tuple(refusals)
+
+
+class NotAuthenticated(HpcjobsError):
+    """No identity, or one that does not hold."""
+
+    code = "not-authenticated"
+    title = "Who are you?"
+
+
+class NotAllowed(HpcjobsError):
+    """A known identity that may not do this."""
+
+    code = "not-allowed"
+    title = "Not allowed"
+
+
+class NotFound(HpcjobsError):
+    """What was asked for is not there."""
+
+    code = "not-found"
+    title = "Not found"
+
+
+class JobUnknown(NotFound):
+    """No job has this id."""
+
+    code = "job-unknown"
+    title = "Unknown job"
+
+
+class ClusterUnknown(NotFound):
+    """No cluster has this name."""
+
+    code = "cluster-unknown"
+    title = "Unknown cluster"
+
+
+class OutputMissing(NotFound):
+    """The job is known, its output is not there (yet)."""
+
+    code = "output-missing"
+    title = "No output"
+
+
+class Conflict(HpcjobsError):
+    """The request contradicts what is already so."""
+
+    code = "conflict"
+    title = "Conflict"
+
+
+class NotSupported(HpcjobsError):
+    """The backend cannot do this; the detail says why."""
+
+    code = "not-supported"
+    title = "Not supported here"
+
+
+class Unavailable(HpcjobsError):
+    """A part that is needed does not answer now."""
+
+    code = "unavailable"
+    title = "Temporarily unavailable"
+    transient = True
+
+    def __init__(self, detail: str, *, kept: str = "", retry_after_s: int = 5) -> None:
+        super().__init__(detail, kept=kept, retry_after_s=retry_after_s)
+
+
+class SlurmUnavailable(Unavailable):
+    """The Slurm controller does not answer; the request did not reach it."""
+
+    code = "slurm-unavailable"
+    title = "Slurm does not answer"
+
+
+class WorkerLost(Unavailable):
+    """A worker process died or hung before it answered.
+
+    Args:
+        detail: What was wrong.
+        sent: Whether the request had been handed over, so that it may have taken effect.
+    """
+
+    code = "worker-lost"
+    title = "A worker was lost"
+
+    def __init__(self, detail: str, *, sent: bool) -> None:
+        super().__init__(detail, retry_after_s=2)
+        self.sent = sent
+
+
+class OutcomeUnknown(Unavailable):
+    """A submission was sent and its answer lost; the observer settles it."""
+
+    code = "outcome-unknown"
+    title = "The outcome is not known yet"
+
+
+class ViewStale(Unavailable):
+    """What is known of the cluster is older than the caller accepts."""
+
+    code = "view-stale"
+    title = "The view of the cluster is too old"

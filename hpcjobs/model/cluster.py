@@ -1,0 +1,61 @@
+"""What a cluster looks like at one moment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from hpcjobs.model.job import JobRecord
+
+
+class Node(msgspec.Struct, frozen=True):
+    """One node as Slurm's controller reports it.
+
+    Attributes:
+        name: Slurm's NodeName.
+        raw_state: Slurm's state with flags, as ``IDLE`` or ``MIXED+DRAIN``.
+        usable: Whether Slurm would start a job there now or when it is free: not down, drained or failing.
+        cpus: CPUs that can be scheduled.
+        mem_bytes: Configured memory in bytes.
+        gpus: Configured GPUs by type (``""`` untyped).
+        gpus_alloc: GPUs in use by type.
+        reason: Why it is down or drained, in the words of whoever did it.
+    """
+
+    name: str
+    raw_state: str
+    usable: bool
+    cpus: int
+    cpus_alloc: int
+    mem_bytes: int
+    mem_alloc_bytes: int
+    gpus: dict[str, int]
+    gpus_alloc: dict[str, int]
+    partitions: tuple[str, ...]
+    features: tuple[str, ...]
+    reason: str = ""
+
+
+class ClusterView(msgspec.Struct, frozen=True):
+    """Everything that one listing said.
+
+    Attributes:
+        cluster: Name of the cluster.
+        asked_at: Unix seconds when the listing was asked for: what was so before is in it.
+        jobs: Every job that the controller knows, by Slurm's number.
+        nodes: Every node, by name.
+    """
+
+    cluster: str
+    asked_at: float
+    jobs: Mapping[int, JobRecord]
+    nodes: Mapping[str, Node]
+
+    def partitions(self) -> dict[str, list[Node]]:
+        """Nodes by partition."""
+        found: dict[str, list[Node]] = {}
+        for node in self.nodes.values():
+            for partition in node.partitions:
+                found.setdefault(partition, []).append(node)
+        return found

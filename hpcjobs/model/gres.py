@@ -1,0 +1,99 @@
+"""Generic resources (GRES) as Slurm writes them: ``gpu:a100:4``, ``gres/gpu:h100=8``."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+_REQUEST = re.compile(r"^(?:(?P<type>[A-Za-z_][\w.\-]*):)?(?P<count>\d+)$")
+_TRES = re.compile(r"^gres/(?P<name>[^:=]+)(?::(?P<type>[^=]+))?=(?P<count>\d+)$")
+_GRES = re.compile(r"^(?P<name>[^:(]+)(?::(?P<type>[^:(]*[^\d:(][^:(]*))?(?::(?P<count>\d+[KMGT]?))?(?:\(.*)?$")
+_SCALE = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+
+UNTYPED = ""
+"""The key of GPUs whose type is not known."""
+
+
+def parse_gpus(text: str) -> dict[str, int]:
+    """Read a GPU request in sbatch's form.
+
+    Args:
+        text: ``8``, ``a100:4`` or ``a100:4,h100:2``: the argument of ``--gpus`` and its relatives.
+
+    Returns:
+        Count by type; the key is ``""`` where no type is named.
+
+    Raises:
+        ValueError: The text is not of that form, or names a type twice.
+    """
+    counts: dict[str, int] = {}
+    for item in text.split(","):
+        match = _REQUEST.match(item.strip())
+        if match is None:
+            raise ValueError(f"{text!r} is not of the form [type:]count[,[type:]count...]")
+        kind = match["type"] or UNTYPED
+        if kind in counts:
+            raise ValueError(f"{text!r} names {kind or 'untyped GPUs'} twice")
+        counts[kind] = int(match["count"])
+    return counts
+
+
+def gpus_of_tres(tres: Mapping[str, int]) -> dict[str, int]:
+    """GPUs by type out of a trackable-resource map.
+
+    Slurm counts a typed GPU twice: once in ``gres/gpu``, once in ``gres/gpu:type``. What the types do not
+    explain stays under ``""``.
+
+    Args:
+        tres: Counts by Slurm's names, as ``{"cpu": 4, "gres/gpu": 8, "gres/gpu:a100": 8}``.
+
+    Returns:
+        Count by type; only positive counts.
+    """
+    typed = {name.split(":", 1)[1]: count for name, count in tres.items() if name.startswith("gres/gpu:")}
+    rest = tres.get("gres/gpu", 0) - sum(typed.values())
+    return {kind: count for kind, count in {**typed, UNTYPED: rest}.items() if count > 0}
+
+
+def parse_tres(text: str | None) -> dict[str, int]:
+    """Read a TRES string, as ``cpu=4,mem=16G,node=1,gres/gpu:a100=8``.
+
+    Args:
+        text: The string, or None.
+
+    Returns:
+        Count by name; memory in bytes (Slurm writes it in MiB where no suffix stands); entries that are not
+        counts are left out.
+    """
+    counts: dict[str, int] = {}
+    for item in (text or "").split(","):
+        name, _, value = item.partition("=")
+        number = re.match(r"^(\d+(?:\.\d+)?)([KMGT]?)$", value)
+        if number is None:
+            continue
+        scale = _SCALE[number[2]]
+        if name in ("mem", "billing") or number[2]:
+            scale = scale if number[2] else (_SCALE["M"] if name == "mem" else 1)
+        counts[name] = int(float(number[1]) * scale)
+    return counts
+
+
+def parse_node_gres(text: str | None, name: str = "gpu") -> dict[str, int]:
+    """Read a node's ``Gres`` or ``GresUsed``, as ``gpu:a100:8(S:0-1)`` or ``gpu:a100:3(IDX:0-2)``.
+
+    Args:
+        text: The string, or None.
+        name: Which GRES is wanted.
+
+    Returns:
+        Count by type; only positive counts.
+    """
+    counts: dict[str, int] = {}
+    for item in re.split(r",(?![^(]*\))", text or ""):
+        match = _GRES.match(item.strip())
+        if match is None or match["name"] != name:
+            continue
+        number, suffix = re.match(r"(\d+)([KMGT]?)", match["count"] or "1").groups()  # type: ignore[union-attr]
+        kind = match["type"] or UNTYPED
+        counts[kind] = counts.get(kind, 0) + int(number) * _SCALE[suffix]
+    return {kind: count for kind, count in counts.items() if count > 0}

@@ -1,0 +1,1 @@
+"""One observer per cluster: listing, diff, rows. The only writer of job state."""

@@ -1,0 +1,108 @@
+"""The observer of one cluster: asks the backend, writes what changed, wakes who waits."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Final
+
+from hpcjobs.errors import HpcjobsError, Unavailable, ViewStale
+from hpcjobs.model.cluster import ClusterView
+from hpcjobs.observe.diff import diff
+from hpcjobs.slurm.base import Backend
+from hpcjobs.store import repository
+from hpcjobs.store.repository import Known
+from hpcjobs.store.store import Store
+
+log = logging.getLogger(__name__)
+
+SETTLE_S: Final = 30.0
+"""An attempt that is in no listing begun this long after its call never reached Slurm. A message to slurmctld that
+is older than MessageTimeout (10 s, at most 100 s by slurm.conf(5)) is not acted on."""
+
+
+class Observer:
+    """Keeps the rows of one cluster true.
+
+    Args:
+        cluster: Its name.
+        backend: How it is asked.
+        store: Where the rows are.
+    """
+
+    def __init__(self, cluster: str, backend: Backend, store: Store) -> None:
+        self.cluster = cluster
+        self.backend = backend
+        self.store = store
+        self.view: ClusterView | None = None
+        self.trouble: HpcjobsError | None = None
+        self._known: dict[int, Known] | None = None
+        self._ticked = asyncio.Condition()
+
+    async def tick(self, now: float) -> None:
+        """One listing.
+
+        Args:
+            now: Unix seconds.
+        """
+        try:
+            view = await self.backend.view(now)
+            await self._write(view)
+        except Unavailable as error:
+            if self.trouble is None:
+                log.warning("cluster %s: %s", self.cluster, error.detail)
+            self.trouble = error
+        else:
+            if self.trouble is not None:
+                log.warning("cluster %s answers again", self.cluster)
+            self.view, self.trouble = view, None
+        async with self._ticked:
+            self._ticked.notify_all()
+
+    async def _write(self, view: ClusterView) -> None:
+        if self._known is None:
+            self._known = await self.store.read(repository.live_jobs, self.cluster)
+        known = self._known
+        change = diff(known, view)
+        lost = {
+            known[number].id: "Slurm no longer lists this job; its end is not known (yet)." for number in change.lost
+        }
+        if change.changed or lost:
+            known.update(await self.store.write(repository.apply, self.cluster, change.changed, lost, view.asked_at))
+        for number in [number for number in known if number not in view.jobs]:
+            del known[number]
+        # After the rows: an attempt whose job is in this listing is open no more.
+        for attempt in await self.store.read(
+            repository.open_attempts, self.cluster, changed_before=view.asked_at - SETTLE_S
+        ):
+            await self.store.write(
+                repository.settle_unsent, attempt, "It never reached Slurm. Submit it again.", time.time()
+            )
+
+    def fresh_view(self, max_age_s: float, now: float) -> ClusterView:
+        """The last listing, if it is young enough.
+
+        Args:
+            max_age_s: How old it may be, in seconds.
+            now: Unix seconds.
+
+        Raises:
+            ViewStale: It is older, or there is none yet.
+        """
+        if self.view is not None and now - self.view.asked_at <= max_age_s:
+            return self.view
+        seen = time.strftime("%H:%M:%S UTC", time.gmtime(self.view.asked_at)) if self.view else "never"
+        why = self.trouble.detail if self.trouble else "The observer has not listed it yet."
+        raise ViewStale(
+            f"Cluster {self.cluster!r} was last seen at {seen}, longer ago than the {max_age_s:g} s accepted. {why}",
+            kept="What was known then is kept: ask with a larger max_age_s to read it.",
+        )
+
+    async def next_tick(self, timeout_s: float) -> None:
+        """Wait until the next listing is written, or the time is over."""
+        async with self._ticked:
+            try:
+                await asyncio.wait_for(self._ticked.wait(), timeout_s)
+            except TimeoutError:
+                return

@@ -1,0 +1,113 @@
+"""A job's output: read in the owner's name, whole, by range, or as it grows."""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from hpcjobs.agents.pool import AgentFailure, AgentPool, Key, SpawnRefused
+from hpcjobs.errors import NotAllowed, OutputMissing, Unavailable
+from hpcjobs.model.job import Job
+
+CHUNK: Final = 1024 * 1024
+POLL_S: Final = 0.3
+READ_TIMEOUT_S: Final = 30.0
+QUIET_POLLS: Final = 4
+"""After a job's end its output is complete when so many reads found nothing new: what a node wrote last may take a
+moment to be seen here."""
+
+
+class Chunk(msgspec.Struct, frozen=True):
+    """A piece of a file: bytes, where they start, and the file's size then."""
+
+    data: bytes
+    offset: int
+    size: int
+
+
+class OutputReader:
+    """Reads output files through the owner's files agent.
+
+    Args:
+        pool: Where the agents come from.
+    """
+
+    def __init__(self, pool: AgentPool) -> None:
+        self.pool = pool
+
+    async def read(self, user: str, path: str, offset: int, limit: int) -> Chunk:
+        """Read a range.
+
+        Args:
+            user: In whose name.
+            path: Absolute path.
+            offset: First byte; negative counts from the end.
+            limit: Most bytes.
+
+        Raises:
+            OutputMissing: There is no such file, or it is no regular file.
+            NotAllowed: The user may not read it.
+        """
+        try:
+            return await self.pool.call(
+                Key("files", user),
+                "read",
+                {"path": path, "offset": offset, "limit": limit},
+                Chunk,
+                READ_TIMEOUT_S,
+            )
+        except SpawnRefused as error:
+            raise NotAllowed(f"{error}.") from error
+        except AgentFailure as error:
+            number, said = error.failure.errno, error.failure.message
+            if number in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.EISDIR, errno.ENXIO):
+                raise OutputMissing(f"{path}: {said}.") from error
+            if number in (errno.EACCES, errno.EPERM, errno.ELOOP):
+                raise NotAllowed(f"{user} may not read {path}: {said}.") from error
+            raise Unavailable(f"{path} could not be read: {said}.") from error
+
+    async def whole(self, user: str, path: str, offset: int) -> AsyncIterator[bytes]:
+        """Everything from an offset to what is the end now."""
+        chunk = await self.read(user, path, offset, CHUNK)
+        while chunk.data:
+            yield chunk.data
+            chunk = await self.read(user, path, chunk.offset + len(chunk.data), CHUNK)
+
+    async def follow(
+        self,
+        user: str,
+        offset: int,
+        latest: Callable[[], Awaitable[Job]],
+        pause: Callable[[float], Awaitable[None]],
+        path_of: Callable[[Job], str],
+    ) -> AsyncIterator[bytes]:
+        """Everything from an offset, as it is written, until the job has ended and no more comes.
+
+        Args:
+            user: In whose name.
+            offset: First byte; negative counts from the end.
+            latest: The job as it is now.
+            pause: Waits so many seconds, or shorter when there is news.
+            path_of: Which of the job's files.
+        """
+        quiet = 0
+        while quiet < QUIET_POLLS:
+            job = await latest()
+            chunk: Chunk | None = None
+            if path_of(job):
+                try:
+                    chunk = await self.read(user, path_of(job), offset, CHUNK)
+                except OutputMissing:
+                    chunk = None
+            if chunk and chunk.data:
+                quiet = 0
+                offset = chunk.offset + len(chunk.data)
+                yield chunk.data
+                continue
+            if chunk and offset < 0:
+                offset = chunk.size
+            quiet = quiet + 1 if job.final else 0
+            await pause(POLL_S)

@@ -1,0 +1,1 @@
+"""The language of sbatch: directives, options, units. Text in, model out; no I/O."""

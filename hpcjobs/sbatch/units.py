@@ -1,0 +1,69 @@
+"""Time and memory as sbatch reads them (sbatch(1), --time and --mem)."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+_TIME = re.compile(r"^(?:(?P<days>\d+)-(?P<h>\d+)(?::(?P<m>\d+)(?::(?P<s>\d+))?)?"
+                   r"|(?P<a>\d+)(?::(?P<b>\d+)(?::(?P<c>\d+))?)?)$")  # fmt: skip
+_MEMORY = re.compile(r"^(?P<number>\d+)(?P<unit>[KMGT]?)B?$", re.IGNORECASE)
+_SCALE: Final = {"K": 2**10, "": 2**20, "M": 2**20, "G": 2**30, "T": 2**40}
+
+
+def parse_time(text: str) -> int:
+    """Read a time limit.
+
+    Args:
+        text: ``minutes``, ``minutes:seconds``, ``hours:minutes:seconds``, ``days-hours``,
+            ``days-hours:minutes`` or ``days-hours:minutes:seconds``.
+
+    Returns:
+        Seconds.
+
+    Raises:
+        ValueError: The text is of no such form.
+    """
+    match = _TIME.match(text.strip())
+    if match is None:
+        raise ValueError(f"Invalid time limit specification {text!r}: write minutes, hh:mm:ss or days-hh:mm:ss")
+    part = {name: int(value or 0) for name, value in match.groupdict().items()}
+    if match["days"] is not None:
+        return ((part["days"] * 24 + part["h"]) * 60 + part["m"]) * 60 + part["s"]
+    if match["c"] is not None:
+        return (part["a"] * 60 + part["b"]) * 60 + part["c"]
+    return part["a"] * 60 + part["b"]
+
+
+def parse_memory(text: str) -> int:
+    """Read an amount of memory.
+
+    Args:
+        text: A whole number with K, M, G or T, in powers of 1024; M where no letter stands.
+
+    Returns:
+        Bytes.
+
+    Raises:
+        ValueError: The text is of no such form.
+    """
+    match = _MEMORY.match(text.strip())
+    if match is None:
+        raise ValueError(f"Invalid memory specification {text!r}: write a whole number with K, M, G or T")
+    return int(match["number"]) * _SCALE[match["unit"].upper()]
+
+
+def parse_count_range(text: str) -> tuple[int, int]:
+    """Read ``4`` or ``2-4``, as --nodes takes them.
+
+    Raises:
+        ValueError: The text is of no such form, or the range is upside down.
+    """
+    match = re.match(r"^(\d+)(?:-(\d+))?$", text.strip())
+    if match is None:
+        raise ValueError(f"{text!r} is not a count or a range of counts")
+    low = int(match[1])
+    high = int(match[2] or low)
+    if high < low:
+        raise ValueError(f"{text!r} is a range upside down")
+    return low, high

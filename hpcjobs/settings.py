@@ -1,0 +1,94 @@
+"""Settings of the service: one TOML file, a few words of the environment over it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from hpcjobs.errors import HpcjobsError
+
+DEFAULT_PATH = Path("/etc/hpcjobs/hpcjobs.toml")
+
+
+class SettingsError(HpcjobsError):
+    """The settings cannot be used; the service does not start."""
+
+    code = "settings"
+    title = "Bad settings"
+
+
+class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """One cluster.
+
+    Attributes:
+        name: Slurm's ClusterName.
+        backend: ``pyslurm``, ``slurmrestd``, or ``auto``: pyslurm where it can be had, else slurmrestd.
+        slurm_conf: For pyslurm.
+        slurmrestd_url: For slurmrestd.
+        jwt_key_file: For slurmrestd: the key that slurmctld checks tokens with.
+        home: A user's home on the cluster: the working directory of a job that names none.
+        observe_s: Seconds between two listings.
+    """
+
+    name: str
+    backend: Literal["auto", "pyslurm", "slurmrestd"] = "auto"
+    slurm_conf: str = "/etc/slurm/slurm.conf"
+    slurmrestd_url: str | None = None
+    jwt_key_file: Path | None = None
+    home: str = "/home/{user}"
+    observe_s: float = 1.0
+
+
+class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The service.
+
+    Attributes:
+        clusters: At least one; the first is the default.
+        database_url: SQLite or PostgreSQL; HPCJOBS_DATABASE_URL in the environment wins.
+        token_key_file: Key of our own tokens; made at the first start.
+        listen_host: Address to listen on.
+        listen_port: Port to listen on.
+        spawner_socket: Where the spawner listens.
+        service_user: The user the service runs as; it observes the clusters.
+        admins: Users who may see and cancel every job.
+        max_age_s: How old a listing may be that answers a question, unless the caller says otherwise.
+    """
+
+    clusters: tuple[ClusterSettings, ...]
+    database_url: str = "sqlite:////var/lib/hpcjobs/hpcjobs.db"
+    token_key_file: Path = Path("/var/lib/hpcjobs/token.key")
+    listen_host: str = "127.0.0.1"
+    listen_port: int = 8080
+    spawner_socket: str = "/run/hpcjobs/spawner.sock"
+    service_user: str = "hpcjobs"
+    admins: tuple[str, ...] = ()
+    max_age_s: float = 10.0
+
+
+def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
+    """Read the settings.
+
+    Args:
+        path: The file; None: HPCJOBS_CONFIG of the environment, else /etc/hpcjobs/hpcjobs.toml.
+        environment: HPCJOBS_DATABASE_URL and HPCJOBS_CONFIG are read.
+
+    Raises:
+        SettingsError: The file is missing or wrong; the message names file and field.
+    """
+    path = path or Path(environment.get("HPCJOBS_CONFIG", DEFAULT_PATH))
+    try:
+        settings = msgspec.toml.decode(path.read_bytes(), type=Settings)
+    except OSError as error:
+        raise SettingsError(f"{path}: {error.strerror}") from error
+    except msgspec.MsgspecError as error:
+        raise SettingsError(f"{path}: {error}") from error
+    names = [cluster.name for cluster in settings.clusters]
+    if not names or len(set(names)) != len(names):
+        raise SettingsError(f"{path}: clusters need at least one entry, each with its own name")
+    if url := environment.get("HPCJOBS_DATABASE_URL"):
+        settings = msgspec.structs.replace(settings, database_url=url)
+    return settings

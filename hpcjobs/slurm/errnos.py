@@ -1,0 +1,99 @@
+"""The one table from Slurm's error numbers to our errors.
+
+Numbers and names: slurm/slurm_errno.h, Slurm 24.11 to 26.05. A number that is not in the table is a refusal in
+Slurm's own words.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hpcjobs.errors import (
+    Conflict,
+    HpcjobsError,
+    JobUnknown,
+    NotAllowed,
+    OutcomeUnknown,
+    Refusal,
+    Refused,
+    SlurmUnavailable,
+)
+
+REFUSALS: Final[dict[int, tuple[str, str]]] = {
+    2000: ("ESLURM_INVALID_PARTITION_NAME", "partition"),
+    2001: ("ESLURM_DEFAULT_PARTITION_NOT_SET", "partition"),
+    2003: ("ESLURM_JOB_MISSING_REQUIRED_PARTITION_GROUP", "partition"),
+    2004: ("ESLURM_REQUESTED_NODES_NOT_IN_PARTITION", "resources.nodelist"),
+    2005: ("ESLURM_TOO_MANY_REQUESTED_CPUS", "resources.cpus_per_task"),
+    2006: ("ESLURM_INVALID_NODE_COUNT", "resources.nodes"),
+    2008: ("ESLURM_JOB_MISSING_SIZE_SPECIFICATION", "resources"),
+    2009: ("ESLURM_JOB_SCRIPT_MISSING", "script"),
+    2012: ("ESLURM_PATHNAME_TOO_LONG", "workdir"),
+    2014: ("ESLURM_REQUESTED_NODE_CONFIG_UNAVAILABLE", "resources"),
+    2015: ("ESLURM_REQUESTED_PART_CONFIG_UNAVAILABLE", "resources"),
+    2018: ("ESLURM_INVALID_NODE_NAME", "resources.nodelist"),
+    2025: ("ESLURM_BAD_TASK_COUNT", "resources.ntasks"),
+    2029: ("ESLURM_INVALID_FEATURE", "resources.constraint"),
+    2038: ("ESLURM_DEPENDENCY", "dependency"),
+    2044: ("ESLURM_INVALID_TASK_MEMORY", "resources.mem_per_node_bytes"),
+    2045: ("ESLURM_INVALID_ACCOUNT", "account"),
+    2048: ("ESLURM_INVALID_LICENSES", "resources"),
+    2050: ("ESLURM_ACCOUNTING_POLICY", ""),
+    2051: ("ESLURM_INVALID_TIME_LIMIT", "resources.wall_s"),
+    2052: ("ESLURM_RESERVATION_ACCESS", "reservation"),
+    2053: ("ESLURM_RESERVATION_INVALID", "reservation"),
+    2056: ("ESLURM_RESERVATION_NOT_USABLE", "reservation"),
+    2066: ("ESLURM_INVALID_QOS", "qos"),
+    2069: ("ESLURM_INVALID_CPU_COUNT", "resources.cpus_per_task"),
+    2070: ("ESLURM_PARTITION_NOT_AVAIL", "partition"),
+    2071: ("ESLURM_CIRCULAR_DEPENDENCY", "dependency"),
+    2072: ("ESLURM_INVALID_GRES", "resources.gpus_per_node"),
+    2101: ("ESLURM_PARTITION_DOWN", "partition"),
+    2102: ("ESLURM_DUPLICATE_GRES", "resources.gpus_per_node"),
+    2115: ("ESLURM_INVALID_TRES", "resources"),
+    2119: ("ESLURM_INVALID_GRES_TYPE", "resources.gpus_per_node"),
+    2122: ("ESLURM_UNSUPPORTED_GRES", "resources.gpus_per_node"),
+}
+
+UNSENT: Final = frozenset({1001, 1002, 1021, 1022, 1800, 1801, 2027, 2131})
+"""The controller was not reached or not told everything, so nothing was done; or it is a standby."""
+
+ANSWER_LOST: Final = frozenset({1003, 1004, 1023, 1802, 1803, 5003, 5004, 5005})
+"""It was sent and the answer did not come: it may have been done."""
+
+BUSY: Final = frozenset({1804, 1805, 2007, 2105})
+"""The controller says "not now": rate limit, MaxJobCount reached, submissions disabled."""
+
+UNKNOWN_JOB: Final = frozenset({2017, 2136, 2137, 2138, 2139, 2140})
+
+NOT_THEIRS: Final = frozenset({2002, 2010})
+
+ENDED: Final = frozenset({2021, 2084, 2086})
+
+
+def error_of(errno: int, message: str, *, submitting: bool = False) -> HpcjobsError:
+    """Turn an error of Slurm into one of ours.
+
+    Args:
+        errno: Slurm's number.
+        message: Slurm's words.
+        submitting: Whether a lost answer may have made a job.
+
+    Returns:
+        The error to raise.
+    """
+    said = f"Slurm says: {message} (error {errno})"
+    if errno in BUSY:
+        return SlurmUnavailable(said)
+    if errno in ANSWER_LOST and submitting:
+        return OutcomeUnknown(f"Slurm's answer to the submission was lost: {message} (error {errno})")
+    if errno in UNSENT or errno in ANSWER_LOST:
+        return SlurmUnavailable(f"The Slurm controller does not answer: {message} (error {errno})")
+    if errno in UNKNOWN_JOB:
+        return JobUnknown(said)
+    if errno in ENDED:
+        return Conflict("The job has already ended.")
+    if errno in NOT_THEIRS:
+        return NotAllowed(said)
+    code, field = REFUSALS.get(errno, (f"slurm-{errno}", ""))
+    return Refused([Refusal(field=field, detail=said, code=code)])

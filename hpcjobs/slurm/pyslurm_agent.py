@@ -1,0 +1,245 @@
+"""What the pyslurm agent does, in the user's own process. Nothing else imports pyslurm.
+
+The module holds the interpreter's lock for as long as the controller takes and may end the process when slurm.conf
+is missing, which is why it lives in a process that can be lost.
+"""
+
+from __future__ import annotations
+
+import os
+import pwd
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cache, lru_cache
+from typing import Any
+
+import msgspec
+
+from hpcjobs.agents.serve import Operation, SlurmFailure
+from hpcjobs.model.cluster import ClusterView, Node
+from hpcjobs.model.gres import UNTYPED, gpus_of_tres, parse_gpus
+from hpcjobs.model.job import JobRecord, State
+from hpcjobs.slurm.base import MIB, Launch, ceil_div, split_comment
+from hpcjobs.slurm.states import node_usable, read_state
+
+NO_VAL = 0xFFFFFFFE
+"""Slurm's "not set" of 32 bits (slurm.h)."""
+
+
+def exit_code_and_signal(status: int) -> tuple[int, int]:
+    """Read a job's wait status: ``exit 255`` is 255.
+
+    pyslurm 25.11 takes 128 off exit codes from 128 on, so that 255 becomes 127 and 128 becomes success; this takes
+    the place of its function.
+
+    Args:
+        status: As wait(2) returns it, or NO_VAL.
+
+    Returns:
+        Exit code and signal number.
+    """
+    if status == NO_VAL:
+        return 0, 0
+    if os.WIFSIGNALED(status):
+        return 0, os.WTERMSIG(status)
+    return os.WEXITSTATUS(status), 0
+
+
+@cache
+def _pyslurm() -> Any:  # noqa: ANN401  pyslurm has no types
+    import pyslurm
+    import pyslurm.core.job.job as job_module
+
+    job_module._get_exit_code = exit_code_and_signal  # noqa: SLF001
+    pyslurm.slurm_init(os.environ["SLURM_CONF"])
+    # A job would inherit every SLURM_ variable that this process holds.
+    del os.environ["SLURM_CONF"]
+    return pyslurm
+
+
+@contextmanager
+def _slurm_errors() -> Iterator[Any]:
+    pyslurm = _pyslurm()
+    try:
+        yield pyslurm
+    except pyslurm.RPCError as error:
+        raise SlurmFailure(error.errno or 0, str(error.msg)) from error
+
+
+@lru_cache(maxsize=10_000)
+def _user_name(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)
+
+
+def _gpus(gres: Mapping[str, Any]) -> dict[str, int]:
+    return gpus_of_tres({f"gres/{name}": int(entry.count) for name, entry in gres.items()})
+
+
+def _record(job: Any) -> JobRecord:  # noqa: ANN401
+    raw_state, reason = str(job.state), str(job.state_reason or "")
+    state, fate = read_state(raw_state, reason)
+    comment, attempt = split_comment(job.comment)
+    started = state not in (State.PENDING, State.HELD)
+    tres = (job.allocated_tres if started else None) or job.requested_tres
+    stdout = job.standard_output or ""
+    return JobRecord(
+        slurm_job_id=job.id,
+        attempt=attempt,
+        user=_user_name(job.user_id),
+        state=state,
+        fate=fate,
+        raw_state=raw_state,
+        name=job.name or "",
+        account=job.account or "",
+        partition=job.partition or "",
+        qos=job.qos or "",
+        reason=reason,
+        comment=comment,
+        nodes=job.num_nodes or 0,
+        node_list=job.allocated_nodes or "",
+        ntasks=job.ntasks or 0,
+        cpus=job.cpus or 0,
+        gpus=_gpus(tres.gres) if tres else {},
+        mem_bytes=(tres.mem.count if tres and tres.mem else 0) * MIB,
+        wall_s=job.time_limit * 60 if isinstance(job.time_limit, int) else None,
+        submit_time=job.submit_time or 0,
+        eligible_time=job.eligible_time or 0,
+        start_time=job.start_time or 0,
+        end_time=job.end_time or 0,
+        exit_code=job.exit_code or 0,
+        exit_signal=job.exit_code_signal or 0,
+        restarts=job.requeue_count or 0,
+        priority=job.priority or 0,
+        dependency=_dependency(job.dependencies),
+        workdir=job.working_directory or "",
+        stdout=stdout,
+        stderr=job.standard_error or stdout,
+    )
+
+
+def _dependency(parsed: Any) -> str:  # noqa: ANN401
+    """Slurm's own text again, from pyslurm's reading of it."""
+    if not parsed:
+        return ""
+    kinds = {kind: numbers for kind, numbers in parsed.items() if kind != "satisfy" and numbers}
+    parts = [
+        kind if numbers is True else f"{kind}:{':'.join(str(number) for number in numbers)}"
+        for kind, numbers in kinds.items()
+    ]
+    return ("?" if parsed.get("satisfy") == "any" else ",").join(parts)
+
+
+def _node(node: Any) -> Node:  # noqa: ANN401
+    raw_state = str(node.state)
+    configured = {name: int(count) for name, count in (node.configured_gres or {}).items()}
+    gpus = gpus_of_tres({f"gres/{name}": count for name, count in configured.items()})
+    used = gpus_of_tres({f"gres/{name}": int(count) for name, count in (node.allocated_gres or {}).items()})
+    if set(used) == {UNTYPED} and len(gpus) == 1:
+        # The controller tracks no types; on a node with one type there is no doubt.
+        used = {next(iter(gpus)): used[UNTYPED]}
+    return Node(
+        name=node.name,
+        raw_state=raw_state,
+        usable=node_usable(raw_state),
+        cpus=node.effective_cpus or 0,
+        cpus_alloc=node.allocated_cpus or 0,
+        mem_bytes=(node.real_memory or 0) * MIB,
+        mem_alloc_bytes=(node.allocated_memory or 0) * MIB,
+        gpus=gpus,
+        gpus_alloc=used,
+        partitions=tuple(node.partitions or ()),
+        features=tuple(node.available_features or ()),
+        reason=node.reason or "",
+    )
+
+
+def view(cluster: str, now: float) -> ClusterView:
+    """Every job and node."""
+    with _slurm_errors() as pyslurm:
+        jobs = [_record(job) for job in pyslurm.Jobs.load().values()]
+        nodes = [_node(node) for node in pyslurm.Nodes.load().values()]
+    return ClusterView(cluster, now, {job.slurm_job_id: job for job in jobs}, {node.name: node for node in nodes})
+
+
+def find(attempt: str) -> int | None:
+    """The number of the job that carries the mark, if the controller lists it to this user."""
+    with _slurm_errors() as pyslurm:
+        for number, job in pyslurm.Jobs.load().items():
+            if split_comment(job.comment)[1] == attempt:
+                return int(number)
+    return None
+
+
+def _description(launch: Launch) -> dict[str, Any]:
+    """Our spec in pyslurm's words; what is None stays Slurm's default."""
+    spec, asked = launch.spec, launch.spec.resources
+    words: dict[str, Any] = {
+        "name": spec.name,
+        "account": spec.account,
+        "partitions": spec.partition,
+        "qos": spec.qos,
+        "reservations": spec.reservation,
+        "dependencies": spec.dependency,
+        "comment": launch.comment,
+        "working_directory": spec.workdir,
+        "standard_output": spec.stdout,
+        "standard_error": spec.stderr,
+        "standard_in": spec.stdin or "/dev/null",
+        "environment": spec.environment,
+        "is_requeueable": spec.requeue,
+        "priority": 0 if spec.hold else None,
+        "nodes": f"{asked.nodes or 1}-{asked.nodes_max or asked.nodes or 1}",
+        "ntasks": launch.ntasks,
+        "ntasks_per_node": asked.ntasks_per_node,
+        "cpus_per_task": asked.cpus_per_task,
+        "gpus": _gpu_words(asked.gpus),
+        "gpus_per_task": _gpu_words(asked.gpus_per_task),
+        "gres_per_node": _gpu_words(asked.gpus_per_node),
+        "memory_per_node": _mib(asked.mem_per_node_bytes),
+        "memory_per_cpu": _mib(asked.mem_per_cpu_bytes),
+        "time_limit": None if asked.wall_s is None else f"{ceil_div(asked.wall_s, 60)}:00",
+        "constraints": asked.constraint,
+        "required_nodes": asked.nodelist,
+        "excluded_nodes": asked.exclude,
+        "resource_sharing": "no" if asked.exclusive else None,
+    }
+    return {word: value for word, value in words.items() if value is not None}
+
+
+def _gpu_words(request: int | str | None) -> dict[str, int] | None:
+    if request is None:
+        return None
+    return {f"gpu:{kind}" if kind else "gpu": count for kind, count in parse_gpus(str(request)).items()}
+
+
+def _mib(amount: int | None) -> str | None:
+    return None if amount is None else f"{ceil_div(amount, MIB)}M"
+
+
+def submit(launch: dict[str, Any]) -> int:
+    """Submit as whoever this process is."""
+    wanted = msgspec.convert(launch, Launch)
+    with _slurm_errors() as pyslurm, tempfile.TemporaryDirectory(prefix="hpcjobs-") as folder:
+        script: str = wanted.spec.script
+        if wanted.spec.args:
+            # pyslurm passes arguments on only for a script that it reads from a file.
+            script = f"{folder}/{(wanted.spec.name or 'script').replace('/', '_')}"
+            with open(script, "w", newline="") as file:
+                file.write(wanted.spec.script)
+        description = pyslurm.JobSubmitDescription(
+            script=script, script_args=list(wanted.spec.args) or None, **_description(wanted)
+        )
+        return int(description.submit())
+
+
+def cancel(slurm_job_id: int) -> None:
+    """Cancel as whoever this process is."""
+    with _slurm_errors() as pyslurm:
+        pyslurm.Job(slurm_job_id).cancel()
+
+
+OPERATIONS: Mapping[str, Operation] = {"view": view, "find": find, "submit": submit, "cancel": cancel}

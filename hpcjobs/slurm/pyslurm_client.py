@@ -1,0 +1,87 @@
+"""The backend that goes through pyslurm agents: one process per user, one for the observer."""
+
+from __future__ import annotations
+
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from hpcjobs.agents.pool import AgentFailure, AgentPool, Key, SpawnRefused
+from hpcjobs.agents.protocol import Failure
+from hpcjobs.errors import HpcjobsError, NotAllowed, OutcomeUnknown, Refusal, Refused, Unavailable, WorkerLost
+from hpcjobs.model.cluster import ClusterView
+from hpcjobs.slurm.base import Launch
+from hpcjobs.slurm.errnos import error_of
+
+T = TypeVar("T")
+
+CALL_TIMEOUT_S: Final = 20.0
+"""A call on a controller that cannot be reached stands still for about 14 s; nothing healthy takes longer."""
+
+VIEW_TIMEOUT_S: Final = 60.0
+
+
+def _error(failure: Failure, *, submitting: bool) -> HpcjobsError:
+    if failure.kind == "slurm":
+        return error_of(failure.errno, failure.message, submitting=submitting)
+    if failure.kind == "value":
+        return Refused([Refusal("", failure.message)])
+    if submitting:
+        return OutcomeUnknown(f"The worker failed: {failure.message}.")
+    return Unavailable(f"The worker failed: {failure.message}.")
+
+
+class PyslurmBackend:
+    """One cluster through pyslurm.
+
+    Args:
+        cluster: Its name.
+        pool: Where the agents come from.
+        slurm_conf: Path of its slurm.conf.
+        observer: The user that lists all jobs; an operator in Slurm's accounting.
+    """
+
+    kind = "pyslurm"
+
+    def __init__(self, cluster: str, pool: AgentPool, slurm_conf: str, observer: str) -> None:
+        self.cluster = cluster
+        self.pool = pool
+        self.slurm_conf = slurm_conf
+        self.observer = observer
+
+    async def _call(
+        self, user: str, op: str, args: dict[str, Any], result: type[T], timeout_s: float = CALL_TIMEOUT_S
+    ) -> T:
+        submitting = op == "submit"
+        try:
+            return await self.pool.call(Key("pyslurm", user, self.slurm_conf), op, args, result, timeout_s)
+        except AgentFailure as error:
+            raise _error(error.failure, submitting=submitting) from error
+        except SpawnRefused as error:
+            raise NotAllowed(f"Cluster {self.cluster!r}: {error}.") from error
+        except WorkerLost as error:
+            if submitting and error.sent:
+                raise OutcomeUnknown(error.detail) from error
+            raise
+
+    async def view(self, now: float) -> ClusterView:
+        """See Backend."""
+        return await self._call(
+            self.observer, "view", {"cluster": self.cluster, "now": now}, ClusterView, VIEW_TIMEOUT_S
+        )
+
+    async def submit(self, user: str, launch: Launch) -> int:
+        """See Backend."""
+        return await self._call(user, "submit", {"launch": msgspec.to_builtins(launch)}, int)
+
+    async def find(self, user: str, attempt: str) -> int | None:
+        """See Backend."""
+        found: int = await self._call(user, "find", {"attempt": attempt}, int | None)  # type: ignore[arg-type]
+        return found
+
+    async def cancel(self, user: str, slurm_job_id: int) -> None:
+        """See Backend."""
+        await self._call(user, "cancel", {"slurm_job_id": slurm_job_id}, type(None))
+
+    async def close(self) -> None:
+        """The pool is the service's."""

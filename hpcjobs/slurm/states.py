@@ -1,0 +1,75 @@
+"""The one table from Slurm's states to ours.
+
+Words and flags: job_state_string() and the JOB_STATE flags of slurm.h, Slurm 24.11 to 26.05. pyslurm gives one
+word, slurmrestd a list; both are read by the same table. A word that is not in the table is UNKNOWN, and unknown
+is never final.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from hpcjobs.model.job import Fate, State
+
+TABLE: Final[dict[str, tuple[State, Fate | None]]] = {
+    # Flags, the one that matters most first: a flag says more about now than the state under it.
+    "COMPLETING": (State.COMPLETING, None),
+    "STAGE_OUT": (State.COMPLETING, None),
+    "REQUEUE_HOLD": (State.HELD, None),
+    "SPECIAL_EXIT": (State.HELD, None),
+    "RESV_DEL_HOLD": (State.HELD, None),
+    "REQUEUE_FED": (State.PENDING, None),
+    "REQUEUED": (State.PENDING, None),
+    "REVOKED": (State.FINISHED, Fate.CANCELLED),
+    "STOPPED": (State.SUSPENDED, None),
+    "CONFIGURING": (State.RUNNING, None),
+    "POWER_UP_NODE": (State.RUNNING, None),
+    "RESIZING": (State.RUNNING, None),
+    "SIGNALING": (State.RUNNING, None),
+    # Base states.
+    "PENDING": (State.PENDING, None),
+    "RUNNING": (State.RUNNING, None),
+    "EXPEDITING": (State.RUNNING, None),
+    "SUSPENDED": (State.SUSPENDED, None),
+    "COMPLETED": (State.FINISHED, Fate.COMPLETED),
+    "CANCELLED": (State.FINISHED, Fate.CANCELLED),
+    "FAILED": (State.FINISHED, Fate.FAILED),
+    "TIMEOUT": (State.FINISHED, Fate.TIMEOUT),
+    "NODE_FAIL": (State.FINISHED, Fate.NODE_FAIL),
+    "PREEMPTED": (State.FINISHED, Fate.PREEMPTED),
+    "BOOT_FAIL": (State.FINISHED, Fate.BOOT_FAIL),
+    "DEADLINE": (State.FINISHED, Fate.DEADLINE),
+    "OUT_OF_MEMORY": (State.FINISHED, Fate.OUT_OF_MEMORY),
+}
+
+HELD_REASONS: Final = frozenset({"JobHeldUser", "JobHeldAdmin", "JobHoldMaxRequeue", "launch failed requeued held"})
+
+
+def read_state(raw_state: str, reason: str = "") -> tuple[State, Fate | None]:
+    """Read a raw state.
+
+    Args:
+        raw_state: Slurm's words, comma-separated (``COMPLETED,COMPLETING``).
+        reason: Slurm's reason word; it tells a held job from a waiting one.
+
+    Returns:
+        Our state, and the fate where the state is final.
+    """
+    words = set(raw_state.upper().split(","))
+    state, fate = next((TABLE[word] for word in TABLE if word in words), (State.UNKNOWN, None))
+    if state is State.PENDING and reason in HELD_REASONS:
+        state = State.HELD
+    return state, fate
+
+
+UNUSABLE: Final = frozenset({"DOWN", "DRAIN", "DRAINED", "DRAINING", "FAIL", "FAILING", "NOT_RESPONDING", "UNKNOWN",
+    "ERROR", "FUTURE", "INVALID_REG", "POWERED_DOWN", "POWERING_DOWN", "REBOOT_ISSUED", "MAINTENANCE"})  # fmt: skip
+
+
+def node_usable(raw_state: str) -> bool:
+    """Whether Slurm would start a job on a node in this state, now or when it is free.
+
+    Args:
+        raw_state: Slurm's words joined by ``+``, as ``MIXED+DRAIN``; a trailing ``*`` is not responding.
+    """
+    return not raw_state.endswith("*") and not UNUSABLE & set(raw_state.upper().split("+"))

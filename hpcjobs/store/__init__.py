@@ -1,0 +1,1 @@
+"""The durable rows: tables, the only SQL, migrations."""

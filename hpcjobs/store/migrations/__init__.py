@@ -1,0 +1,1 @@
+"""Alembic's folder: one file in versions/ a change of schema."""

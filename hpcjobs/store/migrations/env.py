@@ -1,0 +1,14 @@
+"""Alembic's entry: runs the migrations on the engine that the Store hands over."""
+
+from __future__ import annotations
+
+from alembic import context
+from sqlmodel import SQLModel
+
+from hpcjobs.store import tables  # noqa: F401  fills the metadata
+
+engine = context.config.attributes["engine"]
+with engine.connect() as connection:
+    context.configure(connection=connection, target_metadata=SQLModel.metadata, render_as_batch=True)
+    with context.begin_transaction():
+        context.run_migrations()

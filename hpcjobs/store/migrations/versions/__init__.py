@@ -1,0 +1,1 @@
+"""The changes of schema, oldest first by number."""

@@ -1,0 +1,184 @@
+"""The one acting path: admit, write the attempt, call the backend, write what came of it."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from typing import Final
+
+import msgspec
+from sqlalchemy.exc import IntegrityError
+
+from hpcjobs.admission import admit
+from hpcjobs.errors import (
+    Conflict,
+    HpcjobsError,
+    NotAllowed,
+    OutcomeUnknown,
+    Refusal,
+    Refused,
+    SlurmUnavailable,
+    Unavailable,
+)
+from hpcjobs.model.job import Job, JobSpec
+from hpcjobs.observe.observer import Observer
+from hpcjobs.slurm.base import Launch
+from hpcjobs.slurm.explain import explain
+from hpcjobs.store import repository
+from hpcjobs.store.repository import AttemptState, Begun
+from hpcjobs.store.store import Store
+
+LOOK_UPS: Final = 3
+LOOK_UP_PAUSE_S: Final = 0.5
+
+SCRIPT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
+
+
+class Target(msgspec.Struct, frozen=True):
+    """Where jobs go: a cluster's observer (with its backend) and its pattern of home directories."""
+
+    observer: Observer
+    home: str
+
+
+class Submitted(msgspec.Struct, frozen=True):
+    """A job in Slurm, and whether this call or an earlier one with the same key brought it there."""
+
+    job: Job
+    replayed: bool
+
+
+def digest_of(cluster: str, spec: JobSpec) -> str:
+    """What tells one request from another: SHA-256 of cluster and spec."""
+    return hashlib.sha256(cluster.encode() + b"\0" + msgspec.json.encode(spec, order="deterministic")).hexdigest()
+
+
+def launch_of(spec: JobSpec, attempt: str, user: str, home: str) -> Launch:
+    """Fill in what a backend must not choose: working directory and environment.
+
+    The job gets the user's login environment (SLURM_GET_USER_ENV, as ``sbatch --get-user-env``) and over it the
+    variables of the spec.
+    """
+    environment = {"PATH": SCRIPT_PATH, "SLURM_GET_USER_ENV": "1", **spec.environment}
+    workdir = spec.workdir or home.format(user=user)
+    return Launch(msgspec.structs.replace(spec, environment=environment, workdir=workdir), attempt)
+
+
+class Submission:
+    """Brings jobs into Slurm and ends them, in the name of the user who asked.
+
+    Args:
+        store: Where attempts are written before Slurm is called.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    async def submit(self, user: str, target: Target, asked: JobSpec, key: str | None) -> Submitted:
+        """Submit a job.
+
+        Args:
+            user: Whom the job runs as.
+            target: On which cluster.
+            asked: The spec as asked for.
+            key: Idempotency key: the same user, key and request make one job, however often they are sent.
+
+        Returns:
+            The job, with Slurm's number. On return its row is on disk and Slurm has it.
+
+        Raises:
+            Refused: Admission or Slurm is against it. Nothing runs.
+            Unavailable: Slurm does not answer. Nothing runs; the same key tries again.
+            OutcomeUnknown: It was sent and the answer was lost. The observer settles whether it runs.
+            Conflict: The key was used for another request.
+        """
+        spec = admit(asked)
+        observer = target.observer
+        digest = digest_of(observer.cluster, asked)
+        arguments = (user, observer.cluster, spec, key, digest, time.time())
+        try:
+            begun = await self.store.write(repository.begin, *arguments)
+        except IntegrityError:
+            begun = await self.store.write(repository.begin, *arguments)  # another process had the key first
+        if not begun.made:
+            return self._answer_again(begun, digest)
+        # Shielded: a caller who hangs up must not leave an attempt without its outcome.
+        return Submitted(await asyncio.shield(self._send(user, target, spec, begun)), replayed=False)
+
+    @staticmethod
+    def _answer_again(begun: Begun, digest: str) -> Submitted:
+        if begun.digest != digest:
+            raise Conflict(
+                "This Idempotency-Key was used for another request.",
+                kept=f"Job {begun.job.id} of the first request is as it was.",
+            )
+        if begun.state is AttemptState.REFUSED:
+            raise Refused(begun.refusals, kept=f"Job {begun.job.id} is kept as refused.")
+        if begun.job.slurm_job_id is None:
+            raise OutcomeUnknown(
+                "An earlier call with this Idempotency-Key was sent and its answer lost; it is being settled.",
+                kept=f"Job {begun.job.id} is kept.",
+            )
+        return Submitted(begun.job, replayed=True)
+
+    async def _send(self, user: str, target: Target, spec: JobSpec, begun: Begun) -> Job:
+        observer, attempt = target.observer, begun.attempt
+        kept = f"Job {begun.job.id} is kept"
+        try:
+            if isinstance(observer.trouble, SlurmUnavailable):
+                raise SlurmUnavailable(observer.trouble.detail)  # known to be down: do not wait for it
+            number = await observer.backend.submit(user, launch_of(spec, attempt, user, target.home))
+        except Refused as error:
+            refusals = [explain(refusal, spec, observer.view) for refusal in error.refusals]
+            await self.store.write(repository.settle_refused, attempt, refusals, time.time())
+            raise Refused(refusals, kept=f"{kept} as refused.") from error
+        except NotAllowed as error:
+            refusal = Refusal("", error.detail, error.code)
+            await self.store.write(repository.settle_refused, attempt, [refusal], time.time())
+            raise NotAllowed(error.detail, kept=f"{kept} as refused.") from error
+        except OutcomeUnknown as error:
+            found = await self._look_up(user, observer, attempt)
+            if found is None:
+                await self.store.write(repository.mark_unknown, attempt, error.detail, time.time())
+                raise OutcomeUnknown(
+                    error.detail,
+                    kept=f"{kept} and settled as soon as Slurm can be asked: GET /v1/jobs/{begun.job.id}",
+                ) from error
+            number = found
+        except Unavailable as error:
+            await self.store.write(repository.settle_unsent, attempt, error.detail, time.time())
+            error.kept = f"{kept}; it did not reach Slurm. The same request with the same Idempotency-Key sends it."
+            raise
+        return await self.store.write(repository.settle_sent, attempt, number, time.time())
+
+    @staticmethod
+    async def _look_up(user: str, observer: Observer, attempt: str) -> int | None:
+        """Look for the job of an attempt whose answer was lost, for as long as a caller may wait."""
+        for _ in range(LOOK_UPS):
+            try:
+                found = await observer.backend.find(user, attempt)
+            except HpcjobsError:
+                return None
+            if found is not None:
+                return found
+            await asyncio.sleep(LOOK_UP_PAUSE_S)
+        return None
+
+    async def cancel(self, job: Job, user: str, observer: Observer) -> None:
+        """Cancel a job.
+
+        Args:
+            job: Which.
+            user: In whose name.
+            observer: Of its cluster.
+
+        Raises:
+            Conflict: It has ended, or is not in Slurm.
+            Unavailable: Slurm does not answer; the job goes on.
+        """
+        if job.final:
+            raise Conflict(f"Job {job.id} has already ended: {job.fate}.", kept="It is as it was.")
+        if job.slurm_job_id is None:
+            raise Conflict(f"Job {job.id} is not known to be in Slurm; its submission is being settled.")
+        await observer.backend.cancel(user, job.slurm_job_id)
