@@ -26,7 +26,8 @@ _VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
 
 def fill_defaults(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
     """Give the job a name."""
-    return (spec, ()) if spec.name else (msgspec.structs.replace(spec, name="hpcjobs"), ())
+    script_name = spec.script_name or "hpcjobs"
+    return msgspec.structs.replace(spec, name=spec.name or script_name, script_name=script_name), ()
 
 
 def judge_script(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:

@@ -69,6 +69,12 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_age_s: float = 10.0
 
 
+def _decode(kind: type, value: object) -> object:
+    if kind is Path and isinstance(value, str):
+        return Path(value)
+    raise NotImplementedError(f"a setting of type {kind}")
+
+
 def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
     """Read the settings.
 
@@ -81,7 +87,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     """
     path = path or Path(environment.get("HPCJOBS_CONFIG", DEFAULT_PATH))
     try:
-        settings = msgspec.toml.decode(path.read_bytes(), type=Settings)
+        settings = msgspec.toml.decode(path.read_bytes(), type=Settings, dec_hook=_decode)
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from error
     except msgspec.MsgspecError as error:

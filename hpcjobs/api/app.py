@@ -61,6 +61,7 @@ def create_app(service: Service) -> Litestar:
             create_static_files_router("/assets/swagger", [Path(swagger_ui_bundle.swagger_ui_path)], name="swagger"),
         ],
         state=State({"service": service}),
+        logging_config=None,
         dependencies={"service": Provide(_provide, sync_to_thread=False)},
         lifespan=[lifespan],
         middleware=[DefineMiddleware(access.TokenMiddleware, exclude=access.OPEN_PATHS)],

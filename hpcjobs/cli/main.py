@@ -92,14 +92,13 @@ def submit(script: Any, args: tuple[str, ...], follow: bool, as_json: bool, **op
 
     with _service() as client:
         nodes, nodes_max = parse_count_range(options["nodes"]) if options["nodes"] else (None, None)
-        name = options["job_name"]
-        if name is None and script.name not in ("-", "<stdin>"):
-            name = Path(script.name).name
+        from_stdin = script.name in ("-", "<stdin>")
         request = _given(
             script=script.read(),
             args=list(args) or None,
             cluster=options["cluster"],
-            name=name,
+            script_name=None if from_stdin else Path(script.name).name,
+            name=options["job_name"],
             account=options["account"],
             partition=options["partition"],
             qos=options["qos"],

@@ -83,8 +83,9 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     Attributes:
         script: The batch script itself, not a path; its first line names the interpreter.
         args: Arguments of the script.
+        script_name: File name of the script: the job's name where nothing else names it.
         resources: What the job needs.
-        name: Same as --job-name of sbatch. None: the service says ``hpcjobs``.
+        name: Same as --job-name of sbatch. None: ``script_name``, or ``hpcjobs``.
         account: Same as --account. None: the user's default account.
         partition: One or several, comma-separated; same as --partition.
         qos: Same as --qos.
@@ -102,6 +103,7 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
 
     script: str
     args: tuple[str, ...] = ()
+    script_name: str | None = None
     resources: Resources = Resources()
     name: str | None = None
     account: str | None = None

@@ -227,7 +227,7 @@ def submit(launch: dict[str, Any]) -> int:
         script: str = wanted.spec.script
         if wanted.spec.args:
             # pyslurm passes arguments on only for a script that it reads from a file.
-            script = f"{folder}/{(wanted.spec.name or 'script').replace('/', '_')}"
+            script = f"{folder}/{(wanted.spec.script_name or 'script').replace('/', '_')}"
             with open(script, "w", newline="") as file:
                 file.write(wanted.spec.script)
         description = pyslurm.JobSubmitDescription(

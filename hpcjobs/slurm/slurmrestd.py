@@ -211,7 +211,7 @@ def job_body(launch: Launch) -> dict[str, Any]:
         "standard_error": spec.stderr,
         "standard_input": spec.stdin or "/dev/null",
         "environment": [f"{name}={value}" for name, value in spec.environment.items()],
-        "argv": [spec.name or "script", *spec.args] if spec.args else None,
+        "argv": [spec.script_name or "script", *spec.args] if spec.args else None,
         "requeue": spec.requeue,
         "hold": spec.hold,
         "nodes": nodes,
