@@ -1,0 +1,45 @@
+# The task runner. Everything a task needs it installs and starts itself (README.md).
+.DEFAULT_GOAL := help
+.PHONY: help demo test fast lint format up down status lock
+
+help:           ## what there is
+	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+demo: up        ## start the cluster and the service, run a real 4-node job as alice
+	@scripts/demo
+
+test:           ## every test: linters, unit tests, tests on both dockerized clusters
+	@scripts/venv
+	@scripts/engine
+	@scripts/images all
+	@scripts/cluster up --profile slurm2411
+	@scripts/lint
+	@.venv/bin/pytest --cov --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
+
+fast:           ## the tests that need no docker, and the linters: under a minute
+	@scripts/venv
+	@scripts/lint
+	@.venv/bin/pytest -m 'not slurm' $(ARGS)
+
+lint:           ## ruff, mypy --strict, import directions, shellcheck
+	@scripts/venv
+	@scripts/lint
+
+format:         ## let ruff set the lines
+	@.venv/bin/ruff format hpcjobs tests
+	@.venv/bin/ruff check --fix hpcjobs tests
+
+up:             ## the cluster and the service, usable
+	@scripts/venv
+	@scripts/engine
+	@scripts/images 26.05
+	@scripts/cluster up
+
+down:           ## remove all of it: containers, volumes, images; an engine that we started
+	@scripts/cluster down --images --engine
+
+status:         ## what runs
+	@scripts/cluster status
+
+lock:           ## resolve the dependencies again into the lock files
+	@scripts/lock
