@@ -28,7 +28,7 @@ compose() {
 
 # step NAME COMMAND...: run a command with its output in a log. On a terminal one live line shows the
 # name, the seconds and the log's latest line; elsewhere a line comes every 20 s. A failure shows the
-# last 40 lines of the log.
+# last 40 lines of the log (STEP_TAIL: how many).
 step() {
   local name=$1 log began pid latest rc=0 told=0
   shift
@@ -57,7 +57,7 @@ step() {
     printf '%4ds  %s  done\n' $((SECONDS - began)) "$name"
   else
     printf '%4ds  %s  FAILED (exit %d), end of %s:\n' $((SECONDS - began)) "$name" "$rc" "$log"
-    tail -n 40 "$log" | sed 's/^/    /'
+    tail -n "${STEP_TAIL:-40}" "$log" | sed 's/^/    /'
   fi
   return "$rc"
 }
