@@ -5,10 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_REQUEST = re.compile(r"^(?:(?P<type>[A-Za-z_][\w.\-]*):)?(?P<count>\d+)$")
-_TRES = re.compile(r"^gres/(?P<name>[^:=]+)(?::(?P<type>[^=]+))?=(?P<count>\d+)$")
-_GRES = re.compile(r"^(?P<name>[^:(]+)(?::(?P<type>[^:(]*[^\d:(][^:(]*))?(?::(?P<count>\d+[KMGT]?))?(?:\(.*)?$")
-_SCALE = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_TYPE = r"(?=[^:]*[A-Za-z_])\w[\w.\-]*"
+_REQUEST = re.compile(rf"^(?:(?P<type>{_TYPE}):)?(?P<count>\d+)$|^(?P<one>{_TYPE})$")
+_COUNT = r"\d+[KMGTP]?"
+_GRES = re.compile(
+    rf"^(?P<name>[^:(]+)(?::(?P<type>(?!{_COUNT}(?:\(|$))[^:(]+))?(?::(?P<count>{_COUNT}))?(?:\(.*)?$"
+)
+    r"^(?P<name>[^:(]+)(?::(?P<type>(?!\d+[KMGTP]?(?:\(|$))[^:(]+))?(?::(?P<count>\d+[KMGTP]?))?(?:\(.*)?$"
+)
+_SCALE = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50}
 
 UNTYPED = ""
 """The key of GPUs whose type is not known."""
@@ -18,7 +23,8 @@ def parse_gpus(text: str) -> dict[str, int]:
     """Read a GPU request in sbatch's form.
 
     Args:
-        text: ``8``, ``a100:4`` or ``a100:4,h100:2``: the argument of ``--gpus`` and its relatives.
+        text: ``8``, ``a100:4`` or ``a100:4,h100:2``: the argument of ``--gpus`` and its relatives. A type alone
+            (``a100``) is one of it.
 
     Returns:
         Count by type; the key is ``""`` where no type is named.
@@ -31,10 +37,10 @@ def parse_gpus(text: str) -> dict[str, int]:
         match = _REQUEST.match(item.strip())
         if match is None:
             raise ValueError(f"{text!r} is not of the form [type:]count[,[type:]count...]")
-        kind = match["type"] or UNTYPED
+        kind = match["type"] or match["one"] or UNTYPED
         if kind in counts:
             raise ValueError(f"{text!r} names {kind or 'untyped GPUs'} twice")
-        counts[kind] = int(match["count"])
+        counts[kind] = int(match["count"] or 1)
     return counts
 
 
@@ -68,7 +74,7 @@ def parse_tres(text: str | None) -> dict[str, int]:
     counts: dict[str, int] = {}
     for item in (text or "").split(","):
         name, _, value = item.partition("=")
-        number = re.match(r"^(\d+(?:\.\d+)?)([KMGT]?)$", value)
+        number = re.match(r"^(\d+(?:\.\d+)?)([KMGTP]?)$", value)
         if number is None:
             continue
         scale = _SCALE[number[2]]
@@ -82,18 +88,18 @@ def parse_node_gres(text: str | None, name: str = "gpu") -> dict[str, int]:
     """Read a node's ``Gres`` or ``GresUsed``, as ``gpu:a100:8(S:0-1)`` or ``gpu:a100:3(IDX:0-2)``.
 
     Args:
-        text: The string, or None.
+        text: The string, or None. Slurm writes ``gpu:(null):2(IDX:0-1)`` for GPUs in use that have no type.
         name: Which GRES is wanted.
 
     Returns:
         Count by type; only positive counts.
     """
     counts: dict[str, int] = {}
-    for item in re.split(r",(?![^(]*\))", text or ""):
+    for item in re.split(r",(?![^(]*\))", (text or "").replace(":(null)", "")):
         match = _GRES.match(item.strip())
         if match is None or match["name"] != name:
             continue
-        number, suffix = re.match(r"(\d+)([KMGT]?)", match["count"] or "1").groups()  # type: ignore[union-attr]
+        number, suffix = re.match(r"(\d+)([KMGTP]?)", match["count"] or "1").groups()  # type: ignore[union-attr]
         kind = match["type"] or UNTYPED
         counts[kind] = counts.get(kind, 0) + int(number) * _SCALE[suffix]
     return {kind: count for kind, count in counts.items() if count > 0}
