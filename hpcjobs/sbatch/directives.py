@@ -10,8 +10,8 @@ MAGIC: Final = "#SBATCH"
 def split_words(text: str) -> list[str]:
     """Split what follows ``#SBATCH`` into arguments.
 
-    Quotes group and vanish, a backslash takes the next character as it is (not between single quotes), an unquoted
-    ``#`` at the start of a word ends the line.
+    Quotes group and vanish, a backslash takes the next character as it is (between quotes of either kind too), an
+    unquoted ``#`` ends the line, also inside a word.
 
     Args:
         text: The rest of the line.
@@ -27,7 +27,7 @@ def split_words(text: str) -> list[str]:
     quote = ""
     characters = iter(text)
     for character in characters:
-        if character == "\\" and quote != "'":
+        if character == "\\":
             word = word or []
             word.append(next(characters, ""))
         elif quote:
@@ -42,7 +42,7 @@ def split_words(text: str) -> list[str]:
             if word is not None:
                 words.append("".join(word))
             word = None
-        elif character == "#" and word is None:
+        elif character == "#":
             break
         else:
             word = word if word is not None else []
@@ -57,8 +57,8 @@ def split_words(text: str) -> list[str]:
 def find_directives(script: str) -> list[tuple[int, str]]:
     """Find the directive lines.
 
-    A directive starts in column 0; ``##SBATCH`` and `` #SBATCH`` are comments; the first line that holds a command
-    ends the search.
+    A directive starts in column 0, its first option may follow at once; ``##SBATCH`` and `` #SBATCH`` are comments;
+    the first line that holds a command ends the search.
 
     Args:
         script: The batch script.
@@ -68,7 +68,7 @@ def find_directives(script: str) -> list[tuple[int, str]]:
     """
     found: list[tuple[int, str]] = []
     for number, line in enumerate(script.split("\n"), start=1):
-        if line.startswith(MAGIC) and (len(line) == len(MAGIC) or line[len(MAGIC)].isspace()):
+        if line.startswith(MAGIC):
             found.append((number, line[len(MAGIC) :]))
         elif line.strip() and not line.lstrip().startswith("#"):
             break

@@ -64,7 +64,7 @@ def _gres(text: str) -> Fields:
         name, _, rest = item.partition(":")
         if name != "gpu":
             raise ValueError(f"--gres of {name!r} is not known here, only gpu")
-        kinds.append(rest if rest[-1:].isdigit() else f"{rest}:1" if rest else "1")
+        kinds.append(rest if rest.rpartition(":")[2].isdigit() else f"{rest}:1" if rest else "1")
     return _gpus("resources.gpus_per_node")(",".join(kinds))
 
 

@@ -7,7 +7,7 @@ from typing import Final
 
 _TIME = re.compile(r"^(?:(?P<days>\d+)-(?P<h>\d+)(?::(?P<m>\d+)(?::(?P<s>\d+))?)?"
                    r"|(?P<a>\d+)(?::(?P<b>\d+)(?::(?P<c>\d+))?)?)$")  # fmt: skip
-_MEMORY = re.compile(r"^(?P<number>\d+)(?P<unit>[KMGT]?)B?$", re.IGNORECASE)
+_MEMORY = re.compile(r"^(?P<number>\d+)(?:(?P<unit>[KMGT])B?)?$", re.IGNORECASE)
 _SCALE: Final = {"K": 2**10, "": 2**20, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -50,7 +50,7 @@ def parse_memory(text: str) -> int:
     match = _MEMORY.match(text.strip())
     if match is None:
         raise ValueError(f"Invalid memory specification {text!r}: write a whole number with K, M, G or T")
-    return int(match["number"]) * _SCALE[match["unit"].upper()]
+    return int(match["number"]) * _SCALE[(match["unit"] or "").upper()]
 
 
 def parse_count_range(text: str) -> tuple[int, int]:
