@@ -1,0 +1,1 @@
+"""The fast tier: no Slurm, no containers, nothing but this machine."""
