@@ -8,11 +8,7 @@ from collections.abc import Mapping
 _TYPE = r"(?=[^:]*[A-Za-z_])\w[\w.\-]*"
 _REQUEST = re.compile(rf"^(?:(?P<type>{_TYPE}):)?(?P<count>\d+)$|^(?P<one>{_TYPE})$")
 _COUNT = r"\d+[KMGTP]?"
-_GRES = re.compile(
-    rf"^(?P<name>[^:(]+)(?::(?P<type>(?!{_COUNT}(?:\(|$))[^:(]+))?(?::(?P<count>{_COUNT}))?(?:\(.*)?$"
-)
-    r"^(?P<name>[^:(]+)(?::(?P<type>(?!\d+[KMGTP]?(?:\(|$))[^:(]+))?(?::(?P<count>\d+[KMGTP]?))?(?:\(.*)?$"
-)
+_GRES = re.compile(rf"^(?P<name>[^:(]+)(?::(?P<type>(?!{_COUNT}(?:\(|$))[^:(]+))?(?::(?P<count>{_COUNT}))?(?:\(.*)?$")
 _SCALE = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50}
 
 UNTYPED = ""
