@@ -6,7 +6,7 @@ The built-in rules stand here; plugins join the same list.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import msgspec
@@ -21,7 +21,22 @@ Rule = Callable[[JobSpec], tuple[JobSpec, Sequence[Refusal]]]
 MAX_SCRIPT_BYTES: Final = 4 * 1024 * 1024
 """Slurm's default max_script_size (slurm.conf(5), SchedulerParameters)."""
 
-_VARIABLE = re.compile(r"^[A-Za-z_][A-Za-z0-9_]*$")
+_U16: Final = 0xFFFD
+_U32: Final = 0xFFFF_FFFD
+MOST: Final[Mapping[str, int]] = {
+    "nodes": _U32,
+    "nodes_max": _U32,
+    "ntasks": _U32,
+    "ntasks_per_node": _U16,
+    "cpus_per_task": _U16,
+    "mem_per_node_bytes": 2**53 - 1,
+    "mem_per_cpu_bytes": 2**53 - 1,
+    "wall_s": _U32 * 60,
+}
+"""The largest amounts that Slurm's fields hold (job_desc_msg_t of slurm.h; the two numbers above each mean "not set"
+and "infinite"). A backend cannot carry more, and would fail half-way."""
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
 def fill_defaults(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
@@ -67,19 +82,12 @@ def judge_resources(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
     """Refuse numbers that mean nothing and requests that contradict each other."""
     asked = spec.resources
     refusals = []
-    for name in (
-        "nodes",
-        "nodes_max",
-        "ntasks",
-        "ntasks_per_node",
-        "cpus_per_task",
-        "mem_per_node_bytes",
-        "mem_per_cpu_bytes",
-        "wall_s",
-    ):
+    for name, most in MOST.items():
         value = getattr(asked, name)
-        if value is not None and not 0 < value < 2**53:
-            refusals.append(Refusal(f"resources.{name}", f"{name} must be above 0; {value} was asked for."))
+        if value is not None and not 0 < value <= most:
+            refusals.append(
+                Refusal(f"resources.{name}", f"{name} must be between 1 and {most}; {value} was asked for.")
+            )
     for name in ("gpus", "gpus_per_node", "gpus_per_task"):
         value = getattr(asked, name)
         try:
@@ -107,7 +115,7 @@ def judge_texts(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
     if spec.workdir and not spec.workdir.startswith("/"):
         refusals.append(Refusal("workdir", f"workdir must be an absolute path; {spec.workdir!r} was asked for."))
     for name, value in spec.environment.items():
-        if not _VARIABLE.match(name):
+        if not _VARIABLE.fullmatch(name):
             refusals.append(Refusal("environment", f"{name!r} is not a name that a variable can have."))
         elif "\0" in value:
             refusals.append(Refusal(f"environment.{name}", f"The value of {name} contains a NUL character."))
