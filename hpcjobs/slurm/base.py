@@ -11,7 +11,7 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import JobSpec
 
 MIB: Final = 1024 * 1024
-_MARK = re.compile(r" ?\bhpcjobs:([0-9a-f]{32})$")
+_MARK = re.compile(r" ?\bhpcjobs:([0-9a-f]{32})\Z")
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -36,7 +36,8 @@ class Launch(msgspec.Struct, frozen=True):
     @property
     def comment(self) -> str:
         """The comment that Slurm stores: the user's own, then our mark."""
-        return f"{self.spec.comment or ''} hpcjobs:{self.attempt}".lstrip()
+        own = f"{self.spec.comment} " if self.spec.comment else ""
+        return f"{own}hpcjobs:{self.attempt}"
 
 
 def split_comment(comment: str | None) -> tuple[str, str | None]:

@@ -70,6 +70,6 @@ def node_usable(raw_state: str) -> bool:
     """Whether Slurm would start a job on a node in this state, now or when it is free.
 
     Args:
-        raw_state: Slurm's words joined by ``+``, as ``MIXED+DRAIN``; a trailing ``*`` is not responding.
+        raw_state: Slurm's words joined by ``+``, as ``MIXED+DRAIN``; a ``*`` is not responding.
     """
-    return not raw_state.endswith("*") and not UNUSABLE & set(raw_state.upper().split("+"))
+    return "*" not in raw_state and not UNUSABLE & set(raw_state.upper().split("+"))
