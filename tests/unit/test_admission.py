@@ -1,0 +1,170 @@
+from __future__ import annotations
+
+import msgspec
+import pytest
+
+from hpcjobs.admission import MAX_SCRIPT_BYTES, RULES, admit
+from hpcjobs.errors import Refusal, Refused
+from hpcjobs.model.job import JobSpec, Resources
+
+from .builders import SCRIPT, spec
+
+
+def refusals_of(asked: JobSpec) -> dict[str, Refusal]:
+    with pytest.raises(Refused) as refused:
+        admit(asked)
+    return {refusal.field: refusal for refusal in refused.value.refusals}
+
+
+@pytest.mark.parametrize("script", ["", " ", "\n\n\t\n"])
+def test_an_empty_script_is_refused_once(script):
+    with pytest.raises(Refused) as refused:
+        admit(spec(script))
+    assert [refusal.code for refusal in refused.value.refusals] == ["script-empty"]
+
+
+@pytest.mark.parametrize(
+    ("script", "code"),
+    [
+        ("echo hello\n", "script-no-interpreter"),
+        ("\n#!/bin/sh\n", "script-no-interpreter"),
+        (" #!/bin/sh\n", "script-no-interpreter"),
+        ("\ufeff#!/bin/sh\n", "script-no-interpreter"),
+        ("#!/bin/sh\r\ntrue\r\n", "script-dos-line-breaks"),
+        ("#!/bin/sh\ntrue \0\n", "script-nul"),
+        ("#!/bin/sh\n" + "x" * MAX_SCRIPT_BYTES, "script-too-large"),
+        ("#!/bin/sh\n#" + "ä" * (MAX_SCRIPT_BYTES // 2), "script-too-large"),
+    ],
+    ids=["no #!", "late #!", "indented #!", "byte order mark", "DOS", "NUL", "too large", "too large in bytes"],
+)
+def test_a_script_that_sbatch_would_refuse_is_refused(script, code):
+    with pytest.raises(Refused) as refused:
+        admit(spec(script))
+    assert [refusal.code for refusal in refused.value.refusals] == [code]
+
+
+def test_a_script_of_exactly_the_largest_size_passes():
+    script = "#!/bin/sh\n".ljust(MAX_SCRIPT_BYTES, "x")
+    assert admit(spec(script)).script == script
+
+
+def test_every_fault_is_told_in_one_answer():
+    asked = spec(
+        "echo \0\r\n",
+        Resources(nodes=0, ntasks=-1, gpus="x:y", mem_per_node_bytes=1, mem_per_cpu_bytes=1),
+        workdir="here",
+        account="",
+        environment={"1A": "x", "B": "\0"},
+        args=("\0",),
+    )
+    with pytest.raises(Refused) as refused:
+        admit(asked)
+    assert sorted(refusal.field for refusal in refused.value.refusals) == [
+        "account",
+        "args",
+        "environment",
+        "environment.B",
+        "resources.gpus",
+        "resources.mem_per_cpu_bytes",
+        "resources.nodes",
+        "resources.ntasks",
+        "script",
+        "script",
+        "script",
+        "workdir",
+    ]
+    assert all(refusal.detail for refusal in refused.value.refusals)
+
+
+COUNTS = ["nodes", "nodes_max", "ntasks", "ntasks_per_node", "cpus_per_task", "mem_per_node_bytes",
+    "mem_per_cpu_bytes", "wall_s"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", COUNTS)
+@pytest.mark.parametrize("amount", [0, -1, 2**53, 10**30])
+def test_an_amount_that_slurm_cannot_hold_is_refused(name, amount):
+    assert f"resources.{name}" in refusals_of(spec(resources=Resources(**{name: amount})))
+
+
+@pytest.mark.parametrize(("name", "most"), [("cpus_per_task", 0xFFFD), ("ntasks_per_node", 0xFFFD),
+    ("nodes", 0xFFFF_FFFD), ("ntasks", 0xFFFF_FFFD)])  # fmt: skip
+def test_a_count_may_be_as_large_as_slurms_field_and_no_larger(name, most):
+    admit(spec(resources=Resources(**{name: most})))
+    assert str(most) in refusals_of(spec(resources=Resources(**{name: most + 1})))[f"resources.{name}"].detail
+
+
+@pytest.mark.parametrize("name", ["gpus", "gpus_per_node", "gpus_per_task"])
+@pytest.mark.parametrize("request_", [0, -1, "0", "a100:0", "a100:1,h100:0", "a100:1,a100:1", "", "a100:"])
+def test_a_request_for_no_gpu_or_in_another_form_is_refused(name, request_):
+    assert f"resources.{name}" in refusals_of(spec(resources=Resources(**{name: request_})))
+
+
+@pytest.mark.parametrize("request_", [1, "8", "a100:4", "a100:4,h100:2"])
+def test_a_request_for_gpus_passes_as_it_was_asked(request_):
+    assert admit(spec(resources=Resources(gpus_per_node=request_))).resources.gpus_per_node == request_
+
+
+def test_a_range_of_nodes_upside_down_is_refused_also_across_spec_and_script():
+    assert set(refusals_of(spec(resources=Resources(nodes=4, nodes_max=2)))) == {"resources.nodes_max"}
+    asked = spec("#!/bin/sh\n#SBATCH -N 4\n", Resources(nodes_max=2))
+    assert set(refusals_of(asked)) == {"resources.nodes_max"}
+
+
+def test_two_ways_to_ask_for_memory_exclude_each_other_also_across_spec_and_script():
+    asked = spec("#!/bin/sh\n#SBATCH --mem=4G\n", Resources(mem_per_cpu_bytes=2**30))
+    assert set(refusals_of(asked)) == {"resources.mem_per_cpu_bytes"}
+
+
+@pytest.mark.parametrize("name", ["", "1A", "A-B", "A B", "A=B", "Ä", "A\0", "A\n"])
+def test_a_bad_name_of_a_variable_is_refused(name):
+    assert set(refusals_of(spec(environment={name: "x"}))) == {"environment"}
+
+
+@pytest.mark.parametrize("name", ["PATH", "_", "_A1", "a", "SLURM_JOB_NAME"])
+def test_a_good_name_of_a_variable_passes_with_any_text(name):
+    environment = {name: "two words\nand = a line"}
+    assert admit(spec(environment=environment)).environment == environment
+
+
+@pytest.mark.parametrize("workdir", ["data", "./data", "~/data", "../x"])
+def test_a_relative_working_directory_is_refused(workdir):
+    assert set(refusals_of(spec(workdir=workdir))) == {"workdir"}
+    assert set(refusals_of(spec(f"#!/bin/sh\n#SBATCH -D {workdir}\n"))) == {"workdir"}
+
+
+@pytest.mark.parametrize("text", ["", "a\0b"])
+@pytest.mark.parametrize("name", ["name", "account", "partition", "comment", "stdout", "script_name"])
+def test_an_empty_text_or_a_nul_is_refused(name, text):
+    if name in ("name", "script_name") and not text:
+        assert admit(spec(**{name: text})).name == "hpcjobs"  # empty is no name: the default takes its place
+    else:
+        assert name in refusals_of(spec(**{name: text}))
+
+
+def test_a_job_is_named_by_the_spec_then_the_script_then_its_file_then_us():
+    directive = "#!/bin/sh\n#SBATCH -J line\n"
+    assert admit(spec(directive, name="asked", script_name="file.sh")).name == "asked"
+    assert admit(spec(directive, script_name="file.sh")).name == "line"
+    assert admit(spec(SCRIPT, script_name="file.sh")).name == "file.sh"
+    assert admit(spec(SCRIPT)).name == "hpcjobs"
+
+
+def test_what_is_admitted_is_admitted_again_unchanged():
+    once = admit(spec("#!/bin/sh\n#SBATCH -N 2-4 -J x --gres=gpu:a100:2 --mem=1G\n", environment={"A": "b"}))
+    assert admit(once) == once
+
+
+def test_the_script_itself_is_never_changed():
+    script = "#!/bin/sh\n#SBATCH -N 2\n\n\ttrue \n"
+    assert admit(spec(script)).script == script
+
+
+def test_rules_run_in_order_and_a_later_rule_sees_what_an_earlier_one_changed():
+    def rename(asked):
+        return msgspec.structs.replace(asked, name="renamed"), ()
+
+    def judge(asked):
+        return asked, [Refusal("name", f"{asked.name} is not wanted")]
+
+    with pytest.raises(Refused, match="renamed is not wanted"):
+        admit(spec(), [*RULES, rename, judge])

@@ -1,0 +1,72 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from hpcjobs.model.job import Resources
+from hpcjobs.slurm.base import Launch, ceil_div, split_comment
+
+from .builders import spec
+
+ATTEMPT = "0123456789abcdef" * 2
+OTHER = "f" * 32
+PIECES = st.one_of(st.text(), st.sampled_from([f"hpcjobs:{OTHER}", f" hpcjobs:{OTHER}", "\n", " ", "hpcjobs:", OTHER]))
+
+
+@given(st.lists(PIECES, max_size=4).map("".join), st.from_regex(r"[0-9a-f]{32}", fullmatch=True))
+@example(f"hpcjobs:{OTHER}", ATTEMPT)
+@example(f"mine hpcjobs:{OTHER}\n", ATTEMPT)
+@example(" leading", ATTEMPT)
+@example("two\nlines", ATTEMPT)
+@example(" ", ATTEMPT)
+def test_the_users_comment_and_our_mark_come_back_as_they_went(comment, attempt):
+    assert split_comment(Launch(spec(comment=comment), attempt).comment) == (comment, attempt)
+
+
+def test_without_a_comment_the_mark_stands_alone():
+    launch = Launch(spec(), ATTEMPT)
+    assert launch.comment == f"hpcjobs:{ATTEMPT}"
+    assert split_comment(launch.comment) == ("", ATTEMPT)
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "mine",
+        "",
+        f"hpcjobs:{ATTEMPT} later",
+        f"hpcjobs:{ATTEMPT}\n",
+        f"hpcjobs:{ATTEMPT[:-1]}",
+        f"hpcjobs:{ATTEMPT}0",
+        f"hpcjobs:{ATTEMPT.upper()}",
+        f"myhpcjobs:{ATTEMPT}",
+        "hpcjobs:",
+    ],
+)
+def test_what_is_not_our_mark_at_the_end_stays_the_users_comment(comment):
+    assert split_comment(comment) == (comment, None)
+
+
+def test_a_job_without_a_comment_has_none():
+    assert split_comment(None) == ("", None)
+
+
+@pytest.mark.parametrize(
+    ("asked", "ntasks"),
+    [
+        (Resources(), None),
+        (Resources(ntasks=6, nodes=2, ntasks_per_node=8), 6),
+        (Resources(nodes=4), 4),
+        (Resources(nodes=4, ntasks_per_node=8), 32),
+        (Resources(nodes=2, nodes_max=4, ntasks_per_node=8), 16),
+        (Resources(ntasks_per_node=8), None),
+    ],
+)
+def test_tasks_are_as_asked_or_fill_the_least_nodes_or_are_slurms_to_choose(asked, ntasks):
+    assert Launch(spec(resources=asked), ATTEMPT).ntasks == ntasks
+
+
+@given(st.integers(0, 10**12), st.integers(1, 10**6))
+def test_whole_units_hold_the_amount_and_no_unit_is_spare(amount, unit):
+    assert (ceil_div(amount, unit) - 1) * unit < amount <= ceil_div(amount, unit) * unit
