@@ -21,6 +21,7 @@ import socket
 import struct
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Final, NoReturn
 
 import msgspec
@@ -33,6 +34,8 @@ from hpcjobs.slurm import pyslurm_agent
 MIN_UID: Final = 1000
 MAX_AGENTS: Final = 512
 PR_SET_NO_NEW_PRIVS: Final = 38
+BUILD_REPORT: Final = Path("/opt/hpcjobs/pyslurm-build.txt")
+"""Where the service's image says whether pyslurm could be built, and why not."""
 
 
 def _log(text: str) -> None:
@@ -50,7 +53,8 @@ def load_pyslurm() -> str:
     try:
         importlib.import_module("pyslurm")
     except (ImportError, OSError) as error:
-        return f"pyslurm cannot be imported: {error}"
+        report = BUILD_REPORT.read_text().splitlines() if BUILD_REPORT.exists() else []
+        return f"pyslurm cannot be imported: {error}. {report[0] if report else ''}".rstrip()
     return ""
 
 

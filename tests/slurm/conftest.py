@@ -1,0 +1,197 @@
+"""The dockerized clusters as fixtures. They must be up (``make test`` starts them): nothing here is skipped."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import docker
+import httpx
+import pytest
+from docker.models.containers import Container
+
+PROJECT = "hpcjobs"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if "/slurm/" in str(item.path):
+            item.add_marker(pytest.mark.slurm)
+
+
+class Stack:
+    """One cluster and the service beside it.
+
+    Args:
+        cluster: Slurm's ClusterName.
+        prefix: Of its compose services.
+        backend: What the service must reach it through.
+    """
+
+    def __init__(self, engine: docker.DockerClient, cluster: str, prefix: str, backend: str) -> None:
+        self.engine = engine
+        self.cluster = cluster
+        self.prefix = prefix
+        self.backend = backend
+        self._tokens: dict[str, str] = {}
+
+    def container(self, service: str) -> Container:
+        found = self.engine.containers.list(
+            all=True,
+            filters={
+                "label": [
+                    f"com.docker.compose.project={PROJECT}",
+                    f"com.docker.compose.service={self.prefix}{service}",
+                ]
+            },
+        )
+        if not found:
+            pytest.fail(f"service {self.prefix}{service} is not there: run the tests with make test")
+        return found[0]
+
+    def run(self, service: str, command: str, user: str = "root", check: bool = True) -> str:
+        code, (out, err) = self.container(service).exec_run(["bash", "-c", command], user=user, demux=True)
+        if check and code:
+            pytest.fail(f"{service}: {command}: exit {code}: {(err or b'').decode()}")
+        return (out or b"").decode()
+
+    def as_user(self, user: str, command: str, check: bool = True) -> str:
+        """A command on the login node, with the user's login environment."""
+        return self.run("login", f"su - {user} -c {shlex.quote(command)}", check=check)
+
+    @property
+    def url(self) -> str:
+        ports = self.container("hpcjobs").attrs["NetworkSettings"]["Ports"]["8080/tcp"]
+        return f"http://127.0.0.1:{ports[0]['HostPort']}"
+
+    def token(self, user: str) -> str:
+        if user not in self._tokens:
+            self._tokens[user] = self.run("hpcjobs", f"hpcjobs token {user}", user="hpcjobs").strip()
+        return self._tokens[user]
+
+    def api(self, user: str | None = "alice") -> httpx.Client:
+        headers = {"Authorization": f"Bearer {self.token(user)}"} if user else {}
+        return httpx.Client(base_url=self.url, headers=headers, timeout=90)
+
+    def submit(self, script: str, user: str = "alice", **request: Any) -> dict[str, Any]:
+        with self.api(user) as api:
+            response = api.post("/v1/jobs", json={"script": script, **request})
+        assert response.status_code == 201, response.text
+        return response.json()
+
+    def job(self, job_id: str, user: str = "alice") -> dict[str, Any]:
+        with self.api(user) as api:
+            response = api.get(f"/v1/jobs/{job_id}")
+        assert response.status_code == 200, response.text
+        return response.json()
+
+    def wait(
+        self, job_id: str, until: Callable[[dict[str, Any]], bool], user: str = "alice", timeout_s: float = 60
+    ) -> dict[str, Any]:
+        """Ask until it is so; a 503 is asked again."""
+        give_up = time.monotonic() + timeout_s
+        last: Any = None
+        with self.api(user) as api:
+            while time.monotonic() < give_up:
+                response = api.get(f"/v1/jobs/{job_id}")
+                last = response.json()
+                if response.status_code == 200 and until(last):
+                    return last
+                assert response.status_code in (200, 503), response.text
+                time.sleep(0.2)
+        pytest.fail(f"job {job_id} did not come so far in {timeout_s} s: {last}")
+
+    def finished(self, job_id: str, user: str = "alice", timeout_s: float = 60) -> dict[str, Any]:
+        return self.wait(job_id, lambda job: job["state"] == "FINISHED", user, timeout_s)
+
+    def running(self, job_id: str, user: str = "alice") -> dict[str, Any]:
+        return self.wait(job_id, lambda job: job["state"] == "RUNNING", user)
+
+    def output(self, job_id: str, user: str = "alice", **query: Any) -> str:
+        with self.api(user) as api:
+            response = api.get(f"/v1/jobs/{job_id}/output", params=query)
+        assert response.status_code == 200, response.text
+        return response.text
+
+    def slurm_jobs_named(self, name: str) -> list[str]:
+        """Numbers of the jobs of this name that slurmctld knows, whatever became of them."""
+        return self.run("slurmctld", f"squeue --states=all --noheader --format=%i --name={shlex.quote(name)}").split()
+
+    def wait_ready(self, timeout_s: float = 60) -> None:
+        give_up = time.monotonic() + timeout_s
+        last = ""
+        while time.monotonic() < give_up:
+            try:
+                response = httpx.get(f"{self.url}/readyz", timeout=5)
+                last = response.text
+                if response.status_code == 200:
+                    return
+            except (httpx.HTTPError, KeyError) as error:
+                last = repr(error)
+            time.sleep(0.3)
+        pytest.fail(f"the service of {self.cluster} is not ready: {last}")
+
+
+@pytest.fixture(scope="session")
+def engine() -> Iterator[docker.DockerClient]:
+    client = docker.from_env(timeout=120)
+    yield client
+    client.close()
+
+
+@pytest.fixture(scope="session")
+def new(engine: docker.DockerClient) -> Stack:
+    """Slurm 26.05 through pyslurm, SQLite."""
+    stack = Stack(engine, "slurm2605", "", "pyslurm")
+    stack.wait_ready()
+    return stack
+
+
+@pytest.fixture(scope="session")
+def old(engine: docker.DockerClient) -> Stack:
+    """Slurm 24.11 through slurmrestd, PostgreSQL."""
+    stack = Stack(engine, "slurm2411", "old-", "slurmrestd")
+    stack.wait_ready()
+    return stack
+
+
+@pytest.fixture(params=["new", "old"])
+def stack(request: pytest.FixtureRequest) -> Stack:
+    """Both, one after the other."""
+    return request.getfixturevalue(request.param)
+
+
+@pytest.fixture
+def name() -> str:
+    """A job name that nothing else has."""
+    return f"test-{uuid.uuid4().hex[:12]}"
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Iterator[None]:
+    """On failure: what Slurm and the service have to say."""
+    outcome = yield
+    report = outcome.get_result()
+    if report.when != "call" or not report.failed or "slurm" not in item.keywords:
+        return
+    for prefix in ("", "old-"):
+        if f"{prefix}login" == "old-login" and "old" not in item.nodeid and "stack" not in item.fixturenames:
+            continue
+        for service, command in {
+            "slurmctld": "squeue -a; sinfo -N; tail -n 30 /var/log/slurm/slurmctld.log 2>/dev/null",
+            "slurmdbd": "sacct -a -X --starttime now-10minutes -P 2>/dev/null | tail -n 20",
+        }.items():
+            done = subprocess.run(
+                ["docker", "exec", f"{PROJECT}-{prefix}{service}-1", "bash", "-c", command],
+                capture_output=True, text=True, timeout=60, check=False,
+            )  # fmt: skip
+            report.sections.append((f"{prefix}{service}", done.stdout + done.stderr))
+        logs = subprocess.run(
+            ["docker", "logs", "--tail", "40", f"{PROJECT}-{prefix}hpcjobs-1"],
+            capture_output=True, text=True, timeout=60, check=False,
+        )  # fmt: skip
+        report.sections.append((f"{prefix}hpcjobs", logs.stdout + logs.stderr))
