@@ -39,7 +39,7 @@ step() {
   pid=$!
   [ -t 1 ] || printf '%s ...\n' "$name"
   while kill -0 "$pid" 2>/dev/null; do
-    latest=$(tail -n 1 "$log" | tr -d '\r' | cut -c 1-70)
+    latest=$(tail -n 1 "$log" | tr -d '\r\000' | cut -c 1-70)
     if [ -t 1 ]; then
       printf '\r\033[K%4ds  %s  %s' $((SECONDS - began)) "$name" "$latest"
       sleep 0.5
