@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pwd
 import secrets
 from pathlib import Path
 from typing import Final
@@ -36,6 +37,25 @@ class Identity(msgspec.Struct, frozen=True):
         """
         if user != self.user and not self.admin:
             raise NotAllowed(f"{what} belongs to another user.")
+
+
+def check_may_run(user: str, never: frozenset[str], min_uid: int) -> None:
+    """Refuse accounts that no job may run as, whatever backend would carry it.
+
+    Args:
+        user: Name of the account.
+        never: Names that are refused wherever they come from.
+        min_uid: Below are system accounts; checked where this machine knows the user.
+
+    Raises:
+        NotAllowed: It is root, Slurm's own or another system account.
+    """
+    try:
+        uid = pwd.getpwnam(user).pw_uid
+    except KeyError:
+        uid = min_uid  # a user of the cluster only: Slurm is the judge
+    if user in never or uid < min_uid:
+        raise NotAllowed(f"No job runs as {user!r}: it is a system account.")
 
 
 def load_key(path: Path) -> bytes:

@@ -39,7 +39,7 @@ class Service:
         self.store = Store(settings.database_url)
         self.pool = AgentPool(settings.spawner_socket)
         self.output = OutputReader(self.pool)
-        self.submission = Submission(self.store)
+        self.submission = Submission(self.store, settings.never_run_as, settings.min_uid)
         self.token_key = b""
         self.targets: dict[str, Target] = {}
         self._backends = backends

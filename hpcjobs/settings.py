@@ -55,6 +55,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         spawner_socket: Where the spawner listens.
         service_user: The user the service runs as; it observes the clusters.
         admins: Users who may see and cancel every job.
+        never_run_as: Names that no job may run as, whatever a token says.
+        min_uid: No job runs as a local account with a lower number.
         max_age_s: How old a listing may be that answers a question, unless the caller says otherwise.
     """
 
@@ -66,6 +68,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spawner_socket: str = "/run/hpcjobs/spawner.sock"
     service_user: str = "hpcjobs"
     admins: tuple[str, ...] = ()
+    never_run_as: tuple[str, ...] = ("root", "slurm")
+    min_uid: int = 1000
     max_age_s: float = 10.0
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import time
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -15,12 +16,14 @@ from hpcjobs.errors import (
     Conflict,
     HpcjobsError,
     NotAllowed,
+    NotSupported,
     OutcomeUnknown,
     Refusal,
     Refused,
     SlurmUnavailable,
     Unavailable,
 )
+from hpcjobs.identity import check_may_run
 from hpcjobs.model.job import Job, JobSpec
 from hpcjobs.observe.observer import Observer
 from hpcjobs.slurm.base import Launch
@@ -70,10 +73,14 @@ class Submission:
 
     Args:
         store: Where attempts are written before Slurm is called.
+        never_run_as: Names that no job may run as.
+        min_uid: No job runs as a local account with a lower number.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, never_run_as: Sequence[str], min_uid: int) -> None:
         self.store = store
+        self.never_run_as = frozenset(never_run_as)
+        self.min_uid = min_uid
 
     async def submit(self, user: str, target: Target, asked: JobSpec, key: str | None) -> Submitted:
         """Submit a job.
@@ -91,8 +98,10 @@ class Submission:
             Refused: Admission or Slurm is against it. Nothing runs.
             Unavailable: Slurm does not answer. Nothing runs; the same key tries again.
             OutcomeUnknown: It was sent and the answer was lost. The observer settles whether it runs.
+            NotAllowed: No job may run as this user.
             Conflict: The key was used for another request.
         """
+        check_may_run(user, self.never_run_as, self.min_uid)
         spec = admit(asked)
         observer = target.observer
         digest = digest_of(observer.cluster, asked)
@@ -133,10 +142,11 @@ class Submission:
             refusals = [explain(refusal, spec, observer.view) for refusal in error.refusals]
             await self.store.write(repository.settle_refused, attempt, refusals, time.time())
             raise Refused(refusals, kept=f"{kept} as refused.") from error
-        except NotAllowed as error:
+        except (NotAllowed, NotSupported) as error:
             refusal = Refusal("", error.detail, error.code)
             await self.store.write(repository.settle_refused, attempt, [refusal], time.time())
-            raise NotAllowed(error.detail, kept=f"{kept} as refused.") from error
+            error.kept = f"{kept} as refused."
+            raise
         except OutcomeUnknown as error:
             found = await self._look_up(user, observer, attempt)
             if found is None:

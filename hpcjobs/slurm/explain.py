@@ -63,6 +63,7 @@ _WORDS: Final[Mapping[str, Callable[[JobSpec, ClusterView], str]]] = {
     "ESLURM_REQUESTED_NODE_CONFIG_UNAVAILABLE": _resources,
     "ESLURM_REQUESTED_PART_CONFIG_UNAVAILABLE": _resources,
     "ESLURM_INVALID_NODE_COUNT": _resources,
+    "ESLURM_TOO_MANY_REQUESTED_CPUS": _resources,
     "ESLURM_INVALID_GRES": _resources,
     "ESLURM_INVALID_GRES_TYPE": _resources,
     "ESLURM_UNSUPPORTED_GRES": _resources,

@@ -8,7 +8,16 @@ import msgspec
 
 from hpcjobs.agents.pool import AgentFailure, AgentPool, Key, SpawnRefused
 from hpcjobs.agents.protocol import Failure
-from hpcjobs.errors import HpcjobsError, NotAllowed, OutcomeUnknown, Refusal, Refused, Unavailable, WorkerLost
+from hpcjobs.errors import (
+    HpcjobsError,
+    NotAllowed,
+    NotSupported,
+    OutcomeUnknown,
+    Refusal,
+    Refused,
+    Unavailable,
+    WorkerLost,
+)
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.slurm.base import Launch
 from hpcjobs.slurm.errnos import error_of
@@ -72,6 +81,11 @@ class PyslurmBackend:
 
     async def submit(self, user: str, launch: Launch) -> int:
         """See Backend."""
+        if "" in launch.spec.args:
+            raise NotSupported(
+                f"Cluster {self.cluster!r} is reached through pyslurm, which drops empty script arguments and all "
+                "that follow them."
+            )
         return await self._call(user, "submit", {"launch": msgspec.to_builtins(launch)}, int)
 
     async def find(self, user: str, attempt: str) -> int | None:

@@ -117,7 +117,9 @@ def test_output_is_read_with_the_owners_rights_only(stack: Stack, name: str) -> 
         problem(api.get(f"/v1/jobs/{job['id']}/output"), 404, "output-missing")
 
 
-@pytest.mark.parametrize("job_id", ["999999999", "0" * 32, "f" * 32, "0", "-1", "abc", "1.5", "1e3", "%00", "..%2f..", "漢"])
+@pytest.mark.parametrize(
+    "job_id", ["999999999", "0" * 32, "f" * 32, "0", "-1", "abc", "1.5", "1e3", "%00", "..%2f..", "漢"]
+)
 def test_an_unknown_id_is_a_404(stack: Stack, job_id: str) -> None:
     with stack.api() as api:
         for response in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import time
 
 import pytest
@@ -55,7 +56,8 @@ def test_output_comes_while_the_job_still_runs(stack: Stack) -> None:
         for text in response.iter_text():
             seen.append((text, other.get(f"/v1/jobs/{job['id']}").json()["state"]))
     assert "".join(text for text, _ in seen) == "first\nlast\n"
-    assert seen[0][1] == "RUNNING"
+    assert seen[0][0] == "first\n"
+    assert seen[0][1] != "FINISHED"
 
 
 def test_a_follower_that_comes_late_gets_everything(stack: Stack) -> None:
@@ -96,18 +98,27 @@ def test_a_script_that_kills_itself_shows_the_signal(stack: Stack) -> None:
 
 
 def test_arguments_and_environment_arrive_as_they_were_given(stack: Stack) -> None:
-    odd = ["a b", "", "ü—漢", "quote'\"", "$HOME", "*", "--flag", "line\nbreak"]
+    odd = ["a b", "ü—漢", "quote'\"", "$HOME", "*", "--flag", "line\nbreak"]
     job = stack.submit(
-        '#!/bin/bash\nprintf "%s\\0" "$@" | base64 -w0; echo\nprintenv COMMA NEWLINE SNOW | base64 -w0\n',
+        '#!/bin/bash\nprintf "%s\\0" "$@" | base64 -w0; echo\nprintenv COMMA NEWLINE EMPTY SNOW | base64 -w0\n',
         args=odd,
-        environment={"COMMA": "a,b=c", "NEWLINE": "x\ny", "SNOW": "☃"},
+        environment={"COMMA": "a,b=c", "NEWLINE": "x\ny", "EMPTY": "", "SNOW": "☃"},
     )
     stack.finished(job["id"])
-    import base64
-
     arguments, variables = (base64.b64decode(line).decode() for line in stack.output(job["id"]).split())
     assert arguments == "".join(f"{word}\0" for word in odd)
-    assert variables == "a,b=c\nx\ny\n☃\n"
+    assert variables == "a,b=c\nx\ny\n\n☃\n"
+
+
+def test_an_empty_argument_arrives_or_is_refused_by_name_but_is_never_dropped(new: Stack, old: Stack) -> None:
+    request = {"script": '#!/bin/bash\necho "$#"\n', "args": ["a", "", "b"]}
+    job = old.submit(**request)
+    old.finished(job["id"])
+    assert old.output(job["id"]) == "3\n"
+    with new.api() as api:
+        refused = api.post("/v1/jobs", json=request)
+    assert (refused.status_code, refused.json()["code"]) == (501, "not-supported")
+    assert "pyslurm" in refused.json()["detail"]
 
 
 def test_a_job_has_the_users_login_environment(stack: Stack) -> None:
