@@ -192,7 +192,8 @@ def _description(launch: Launch) -> dict[str, Any]:
         "environment": spec.environment,
         "is_requeueable": spec.requeue,
         "priority": 0 if spec.hold else None,
-        "nodes": f"{asked.nodes or 1}-{asked.nodes_max or asked.nodes or 1}",
+        # pyslurm would make it 1-1; NO_VAL as the maximum is what sbatch sends.
+        "nodes": f"{asked.nodes or 1}-{asked.nodes_max or asked.nodes or NO_VAL}",
         "ntasks": launch.ntasks,
         "ntasks_per_node": asked.ntasks_per_node,
         "cpus_per_task": asked.cpus_per_task,
