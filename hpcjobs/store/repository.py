@@ -173,7 +173,7 @@ def begin(session: Session, user: str, cluster: str, spec: JobSpec, key: str | N
     last = session.exec(
         select(AttemptRow).where(AttemptRow.job_id == row.id).order_by(col(AttemptRow.number).desc()).limit(1)
     ).one()
-    if last.state == AttemptState.UNSENT and row.request_digest == digest:
+    if last.state == AttemptState.UNSENT and row.slurm_job_id is None and row.request_digest == digest:
         row.state, row.fate, row.detail = State.SUBMITTING.value, None, ""
         session.add(row)
         return _new_attempt(session, row, last.number + 1, now)
@@ -224,8 +224,10 @@ def settle_sent(session: Session, attempt_id: str, slurm_job_id: int, now: float
 
 
 def settle_refused(session: Session, attempt_id: str, refusals: Sequence[Refusal], now: float) -> Job:
-    """Slurm would not have it: the job is over."""
+    """Slurm would not have it: the job is over, unless Slurm has it all the same."""
     attempt, row = _attempt_and_job(session, attempt_id)
+    if row.slurm_job_id is not None:
+        return settle_unsent(session, attempt_id, "", now)
     attempt.state, attempt.changed_at = AttemptState.REFUSED.value, now
     attempt.refusals = msgspec.json.encode(refusals).decode()
     row.state, row.fate = State.FINISHED.value, Fate.REFUSED.value
@@ -237,9 +239,10 @@ def settle_refused(session: Session, attempt_id: str, refusals: Sequence[Refusal
 def settle_unsent(session: Session, attempt_id: str, detail: str, now: float) -> Job:
     """It did not reach Slurm. The job is over unless the same request comes again with the same key."""
     attempt, row = _attempt_and_job(session, attempt_id)
-    if attempt.state in OPEN and row.slurm_job_id is None:
+    if attempt.state in OPEN:
         attempt.state, attempt.changed_at = AttemptState.UNSENT.value, now
-        row.state, row.fate, row.detail = State.FINISHED.value, Fate.NOT_SENT.value, detail
+        if row.slurm_job_id is None:  # else an earlier attempt brought it there after all
+            row.state, row.fate, row.detail = State.FINISHED.value, Fate.NOT_SENT.value, detail
         session.add_all([attempt, row])
     return job_of(row)
 
@@ -334,10 +337,13 @@ def _row_for(session: Session, cluster: str, record: JobRecord, now: float) -> J
     """The row of a job that the observer does not know: ours by its mark, known by its number, or new."""
     attempt = session.get(AttemptRow, record.attempt) if record.attempt else None
     if attempt is not None:
-        if attempt.state != AttemptState.SENT:
-            attempt.state, attempt.changed_at = AttemptState.SENT.value, now
-            session.add(attempt)
-        return session.get_one(JobRow, attempt.job_id)
+        row = session.get_one(JobRow, attempt.job_id)
+        # Comments can be read and copied: a mark in another user's job, or in a second job, says nothing.
+        if row.user == record.user and row.slurm_job_id in (None, record.slurm_job_id):
+            if attempt.state != AttemptState.SENT:
+                attempt.state, attempt.changed_at = AttemptState.SENT.value, now
+                session.add(attempt)
+            return row
     rows: Sequence[Any] = session.exec(
         select(JobRow)
         .where(JobRow.cluster == cluster, JobRow.slurm_job_id == record.slurm_job_id)
