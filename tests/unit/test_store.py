@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import sqlite3
+import threading
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy.exc import IntegrityError
+from sqlmodel import Session, SQLModel, select
+
+from hpcjobs.errors import Unavailable
+from hpcjobs.store import repository
+from hpcjobs.store.repository import JobFilter
+from hpcjobs.store.store import Store, new_id, normal_url
+from hpcjobs.store.tables import AttemptRow, JobRow
+
+from .builders import spec
+
+
+def begin(session: Session, key: str | None = None) -> repository.Begun:
+    return repository.begin(session, "alice", "big", spec(), key, "d", 1.0)
+
+
+def test_the_schema_is_made_from_nothing_and_a_second_upgrade_changes_nothing(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/new.db")
+    store.upgrade()
+    with Session(store.engine) as session, session.begin():
+        kept = begin(session).job.id
+    store.upgrade()
+    with Session(store.engine) as session:
+        assert repository.job_by_id(session, kept) is not None
+    store.close()
+
+
+def test_the_models_are_what_the_migrations_make(store):
+    with store.engine.connect() as connection:
+        assert compare_metadata(MigrationContext.configure(connection), SQLModel.metadata) == []
+
+
+def test_sqlite_keeps_an_answered_write_through_a_power_cut_and_checks_foreign_keys(store):
+    with store.engine.connect() as connection:
+        told = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
+                for name in ("journal_mode", "synchronous", "foreign_keys")}  # fmt: skip
+    assert told == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
+    orphan = AttemptRow(id=new_id(), job_id="no such job", number=1, state="SENT", created_at=0, changed_at=0)
+    with Session(store.engine) as session, pytest.raises(IntegrityError), session.begin():
+        session.add(orphan)
+
+
+async def test_a_transaction_that_fails_half_way_leaves_nothing(store):
+    def half(session: Session) -> None:
+        begin(session)
+        session.flush()
+        raise RuntimeError("the power is cut here")
+
+    with pytest.raises(RuntimeError, match="power"):
+        await store.write(half)
+    assert await store.read(lambda session: session.exec(select(JobRow)).all()) == []
+    assert await store.read(lambda session: session.exec(select(AttemptRow)).all()) == []
+
+
+async def test_what_is_written_is_there_for_the_next_process(store):
+    begun = await store.write(begin)
+    other = Store(store.url)
+    assert await other.read(repository.job_by_id, begun.job.id) == begun.job
+    other.close()
+
+
+async def test_a_database_that_is_locked_or_away_is_unavailable_and_transient(tmp_path):
+    away = Store(f"sqlite:///{tmp_path}/no/such/folder/x.db")
+    with pytest.raises(Unavailable, match="does not answer") as told:
+        await away.ping()
+    assert told.value.transient
+    away.close()
+
+
+async def test_a_writer_waits_for_another_process_that_holds_the_lock(store):
+    other = sqlite3.connect(store.url.removeprefix("sqlite:///"), isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    release = threading.Timer(0.3, other.execute, ["COMMIT"])
+    release.start()
+    begun = await store.write(begin)
+    release.join()
+    other.close()
+    assert await store.read(repository.job_by_id, begun.job.id) is not None
+
+
+def test_two_threads_that_begin_with_the_same_key_make_one_job(store):
+    """As two processes do: no lock of ours between them."""
+    barrier, made, lost = threading.Barrier(8), [], []
+
+    def run() -> None:
+        barrier.wait()
+        try:
+            with Session(store.engine) as session, session.begin():
+                made.append(begin(session, "key"))
+        except IntegrityError as error:
+            lost.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(made) + len(lost) == 8
+    with Session(store.engine) as session:
+        (job,) = repository.page(session, JobFilter(), None, 10)
+        assert len(session.exec(select(AttemptRow)).all()) == 1
+        assert not begin(session, "key").made
+    assert {begun.job.id for begun in made} == {job.id}
+    assert sum(begun.made for begun in made) == 1
+
+
+def test_ids_are_32_hexadecimal_digits_that_sort_by_creation():
+    ids = [new_id() for _ in range(2000)]
+    assert ids == sorted(ids)
+    assert len(set(ids)) == 2000
+    assert all(len(one) == 32 and int(one, 16) for one in ids)
+
+
+def test_postgresql_means_the_driver_that_we_ship():
+    assert normal_url("postgresql://u:p@h/d") == "postgresql+psycopg://u:p@h/d"
+    assert normal_url("postgresql+psycopg://u@h/d") == "postgresql+psycopg://u@h/d"
+    assert normal_url("sqlite:////a.db") == "sqlite:////a.db"
