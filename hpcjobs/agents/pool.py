@@ -98,14 +98,14 @@ class AgentPool:
                 async with asyncio.timeout(timeout_s):
                     reply = await channel.exchange(Request(op, args))
                 answered = True
-            except (EOFError, OSError) as error:
-                raise WorkerLost(f"The {key.kind} worker of {key.user} died during {op}.", sent=True) from error
-            except TimeoutError:
+            except TimeoutError:  # an OSError too: it must come first
                 await self._kill(channel.pid)
                 raise WorkerLost(
                     f"The {key.kind} worker of {key.user} did not answer {op} within {timeout_s:g} s.",
                     sent=True,
                 ) from None
+            except (EOFError, OSError) as error:
+                raise WorkerLost(f"The {key.kind} worker of {key.user} died during {op}.", sent=True) from error
             finally:
                 # Also on cancellation: an answer still to come must not meet the next call.
                 if answered:
@@ -138,22 +138,25 @@ class AgentPool:
         try:
             async with asyncio.timeout(SPAWN_TIMEOUT_S):
                 reply = await channel.exchange(Hello(key.kind, key.user, key.slurm_conf))
-        except (EOFError, OSError, TimeoutError) as error:
-            channel.close()
+            if reply.failure is not None:
+                raise SpawnRefused(reply.failure.message)
+            channel.pid = msgspec.msgpack.decode(reply.result, type=int)
+        except (EOFError, OSError) as error:
             raise WorkerLost(f"No {key.kind} worker for {key.user} came up.", sent=False) from error
-        if reply.failure is not None:
-            channel.close()
-            raise SpawnRefused(reply.failure.message)
-        channel.pid = msgspec.msgpack.decode(reply.result, type=int)
+        finally:
+            if not channel.pid:
+                channel.close()
         return channel
 
     async def _kill(self, pid: int) -> None:
         try:
             channel = await self._connect()
-            async with asyncio.timeout(SPAWN_TIMEOUT_S):
-                await channel.exchange(Hello("kill", pid=pid))
-            channel.close()
-        except (Unavailable, EOFError, OSError, TimeoutError):
+            try:
+                async with asyncio.timeout(SPAWN_TIMEOUT_S):
+                    await channel.exchange(Hello("kill", pid=pid))
+            finally:
+                channel.close()
+        except (Unavailable, EOFError, OSError):
             return  # the spawner is away; the agent goes when it sees its closed connection
 
     def let_go_idle(self) -> None:
