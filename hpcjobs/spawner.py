@@ -158,7 +158,7 @@ class Spawner:
             hello = msgspec.msgpack.decode(read_frame(connection), type=Hello)
             connection.settimeout(None)
             self.handle(hello, connection)
-        except (OSError, EOFError, ValueError, msgspec.MsgspecError) as error:
+        except (OSError, EOFError, ValueError, RecursionError, msgspec.MsgspecError) as error:
             _log(f"refused: {error}")
             self.reply(connection, Reply(failure=Failure("spawn", str(error))))
         finally:
