@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import time
+from collections.abc import Callable
 from typing import Any
 
 from hpcjobs.model.cluster import ClusterView, Node
@@ -45,3 +48,18 @@ def node(name: str = "n1", **fields: Any) -> Node:
 
 def view(*jobs: JobRecord, nodes: tuple[Node, ...] = (), at: float = 1000.0) -> ClusterView:
     return ClusterView("big", at, {job.slurm_job_id: job for job in jobs}, {node.name: node for node in nodes})
+
+
+def until(what: Callable[[], object], within_s: float = 10.0) -> None:
+    end = time.monotonic() + within_s
+    while not what():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.01)
+
+
+def gone(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    return False

@@ -1,15 +1,22 @@
-"""Hypothesis: few examples, no deadline on a loaded machine. A fresh database for whoever asks."""
+"""Hypothesis: few examples, no deadline on a loaded machine. A fresh database and a spawner for whoever
+asks."""
 
 from __future__ import annotations
 
 import shutil
+import subprocess
+import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
+from hpcjobs.agents.pool import AgentPool
 from hpcjobs.store.store import Store
+
+from .builders import until
 
 settings.register_profile("fast", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("fast")
@@ -30,3 +37,31 @@ def store(empty_database: Path, tmp_path: Path) -> Iterator[Store]:
     store = Store(f"sqlite:///{tmp_path}/jobs.db")
     yield store
     store.close()
+
+
+@pytest.fixture(scope="session")
+def folder() -> Iterator[Path]:
+    """A folder that every user can enter, unlike pytest's own."""
+    with tempfile.TemporaryDirectory(prefix="hpcjobs-unit-") as name:
+        path = Path(name)
+        path.chmod(0o755)
+        yield path
+
+
+@pytest.fixture(scope="session")
+def spawner(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
+    path = folder / "spawner.sock"
+    command = [sys.executable, "-m", "hpcjobs.spawner", "--socket", str(path), "--owner", "root"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        until(path.exists)
+        yield process
+        process.terminate()
+        assert process.wait(5) == 0
+
+
+@pytest.fixture
+async def pool(spawner, folder):
+    pool = AgentPool(str(folder / "spawner.sock"))
+    yield pool
+    pool.close()
+    assert spawner.poll() is None, "the spawner went down"
