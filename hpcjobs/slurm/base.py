@@ -26,14 +26,6 @@ class Launch(msgspec.Struct, frozen=True):
     attempt: str
 
     @property
-    def ntasks(self) -> int | None:
-        """Tasks of the job: as asked, else those that the nodes hold, else Slurm's default."""
-        asked = self.spec.resources
-        if asked.ntasks is not None or asked.nodes is None:
-            return asked.ntasks
-        return asked.nodes * (asked.ntasks_per_node or 1)
-
-    @property
     def comment(self) -> str:
         """The comment that Slurm stores: the user's own, then our mark."""
         own = f"{self.spec.comment} " if self.spec.comment else ""

@@ -19,12 +19,15 @@ import msgspec
 from hpcjobs.agents.serve import Operation, SlurmFailure
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import UNTYPED, gpus_of_tres, parse_gpus
-from hpcjobs.model.job import JobRecord, State
+from hpcjobs.model.job import JobRecord, Resources, State
 from hpcjobs.slurm.base import MIB, Launch, ceil_div, split_comment
 from hpcjobs.slurm.states import node_usable, read_state
 
 NO_VAL = 0xFFFFFFFE
 """Slurm's "not set" of 32 bits (slurm.h)."""
+
+NO_VAL16 = 0xFFFE
+"""Slurm's "not set" of 16 bits."""
 
 
 def exit_code_and_signal(status: int) -> tuple[int, int]:
@@ -190,11 +193,15 @@ def _description(launch: Launch) -> dict[str, Any]:
         "standard_error": spec.stderr,
         "standard_in": spec.stdin or "/dev/null",
         "environment": spec.environment,
+        # Left out, pyslurm sends NO_VAL, which slurmctld takes for every kind of profiling; a list that is there and
+        # has nothing in it is sbatch's "not set".
+        "profile_types": iter(()),
         "is_requeueable": spec.requeue,
         "priority": 0 if spec.hold else None,
         # pyslurm would make it 1-1; NO_VAL as the maximum is what sbatch sends.
         "nodes": f"{asked.nodes or 1}-{asked.nodes_max or asked.nodes or NO_VAL}",
-        "ntasks": launch.ntasks,
+        "ntasks": NO_VAL if asked.ntasks is None else asked.ntasks,
+        "min_cpus_per_node": _least_cpus(asked) if asked.ntasks is None else None,
         "ntasks_per_node": asked.ntasks_per_node,
         "cpus_per_task": asked.cpus_per_task,
         "gpus": _gpu_words(asked.gpus),
@@ -209,6 +216,12 @@ def _description(launch: Launch) -> dict[str, Any]:
         "resource_sharing": "no" if asked.exclusive else None,
     }
     return {word: value for word, value in words.items() if value is not None}
+
+
+def _least_cpus(asked: Resources) -> int:
+    """What sbatch asks for where no number of tasks is named; pyslurm keeps it in 16 bits."""
+    cpus = (asked.nodes or 1) * (asked.ntasks_per_node or 1) * (asked.cpus_per_task or 1)
+    return min(cpus, NO_VAL16 - 1)
 
 
 def _gpu_words(request: int | str | None) -> dict[str, int] | None:

@@ -139,7 +139,7 @@ class SimulatedBackend:
             partition=spec.partition or "",
             comment=spec.comment or "",
             nodes=spec.resources.nodes or 1,
-            ntasks=launch.ntasks or 1,
+            ntasks=spec.resources.ntasks or 1,
             gpus=gpus_per_node(spec, 1),
             submit_time=int(self.now),
             workdir=spec.workdir or "",

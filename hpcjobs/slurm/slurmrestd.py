@@ -198,6 +198,10 @@ def job_body(launch: Launch) -> dict[str, Any]:
     nodes = None
     if asked.nodes is not None or asked.nodes_max is not None:
         nodes = f"{asked.nodes or 1}-{asked.nodes_max or asked.nodes}"
+    # As sbatch of 24.11 and later says it: what a task needs is one list, and its GPUs are bound to it.
+    gpus_each = parse_gpus(str(asked.gpus_per_task)) if asked.gpus_per_task is not None else {}
+    per_task = [f"cpu={asked.cpus_per_task}"] if asked.cpus_per_task is not None else []
+    per_task += [f"gres/gpu:{kind}={count}" if kind else f"gres/gpu={count}" for kind, count in gpus_each.items()]
     words: dict[str, Any] = {
         "name": spec.name,
         "account": spec.account,
@@ -215,12 +219,14 @@ def job_body(launch: Launch) -> dict[str, Any]:
         "requeue": spec.requeue,
         "hold": spec.hold,
         "nodes": nodes,
-        "tasks": launch.ntasks,
+        "tasks": asked.ntasks,
         "tasks_per_node": asked.ntasks_per_node,
         "cpus_per_task": asked.cpus_per_task,
+        "flags": ["EXACT_CPU_COUNT_REQUESTED"] if asked.cpus_per_task is not None else None,
         "tres_per_job": _tres(asked.gpus),
         "tres_per_node": _tres(asked.gpus_per_node),
-        "tres_per_task": _tres(asked.gpus_per_task),
+        "tres_per_task": ",".join(per_task) or None,
+        "tres_bind": f"gres/gpu:per_task:{sum(gpus_each.values())}" if gpus_each else None,
         "memory_per_node": _number(asked.mem_per_node_bytes and ceil_div(asked.mem_per_node_bytes, MIB)),
         "memory_per_cpu": _number(asked.mem_per_cpu_bytes and ceil_div(asked.mem_per_cpu_bytes, MIB)),
         "time_limit": _number(asked.wall_s and ceil_div(asked.wall_s, 60)),

@@ -78,7 +78,7 @@ def test_all_faults_of_a_request_come_in_one_answer(stack: Stack) -> None:
         "script": "echo\r\n",
         "workdir": "relative",
         "environment": {"1BAD": "x"},
-        "resources": {"nodes": 0, "gpus": "many"},
+        "resources": {"nodes": 0, "gpus": "8:8"},
     }
     with stack.api() as api:
         document = problem(api.post("/v1/jobs", json=request), 422, "refused")
