@@ -86,9 +86,18 @@ class Client:
         url: As ``http://127.0.0.1:8080``.
         token: Bearer token.
         waiting: Told the problem when a call is about to be tried again.
+
+    Raises:
+        ValueError: The URL is not one of a service: no retry can help.
     """
 
     def __init__(self, url: str, token: str, waiting: Callable[[ApiProblem], None] = lambda _problem: None) -> None:
+        try:
+            address = httpx.URL(url)
+        except httpx.InvalidURL as error:
+            raise ValueError(f"{url!r} is not the address of a service: {error}") from error
+        if address.scheme not in ("http", "https") or not address.host:
+            raise ValueError(f"{url!r} is not the address of a service, which looks like http://127.0.0.1:8080")
         self.url = url
         self._waiting = waiting
         self._http = httpx.Client(
