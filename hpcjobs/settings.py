@@ -76,7 +76,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def _decode(kind: type, value: object) -> object:
     if kind is Path and isinstance(value, str):
         return Path(value)
-    raise NotImplementedError(f"a setting of type {kind}")
+    raise ValueError(f"Expected a {kind.__name__.lower()}, got {value!r}")
 
 
 def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) -> Settings:
@@ -94,7 +94,7 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
         settings = msgspec.toml.decode(path.read_bytes(), type=Settings, dec_hook=_decode)
     except OSError as error:
         raise SettingsError(f"{path}: {error.strerror}") from error
-    except msgspec.MsgspecError as error:
+    except ValueError as error:  # msgspec's errors, and bytes that are no text
         raise SettingsError(f"{path}: {error}") from error
     names = [cluster.name for cluster in settings.clusters]
     if not names or len(set(names)) != len(names):
