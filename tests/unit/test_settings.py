@@ -1,0 +1,70 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hpcjobs.settings import ClusterSettings, SettingsError, load
+
+LEAST = '[[clusters]]\nname = "big"\n'
+
+
+def read(tmp_path: Path, text: str | bytes, **environment: str):
+    path = tmp_path / "hpcjobs.toml"
+    path.write_bytes(text if isinstance(text, bytes) else text.encode())
+    return load(path, environment)
+
+
+def test_a_cluster_is_all_that_must_be_set(tmp_path):
+    settings = read(tmp_path, LEAST)
+    assert settings.clusters == (ClusterSettings("big"),)
+    assert (settings.clusters[0].backend, settings.listen_host) == ("auto", "127.0.0.1")
+
+
+def test_everything_can_be_set(tmp_path):
+    settings = read(
+        tmp_path,
+        'database_url = "sqlite:///a.db"\ntoken_key_file = "/k"\nadmins = ["root"]\nlisten_port = 80\nmax_age_s = 5\n'
+        '[[clusters]]\nname = "a"\nbackend = "slurmrestd"\nslurmrestd_url = "http://r:6820"\njwt_key_file = "/j"\n'
+        'home = "/h/{user}"\nobserve_s = 0.5\n[[clusters]]\nname = "b"\n',
+    )
+    assert (settings.token_key_file, settings.admins, settings.max_age_s) == (Path("/k"), ("root",), 5.0)
+    first, second = settings.clusters
+    assert (first.jwt_key_file, first.observe_s, second.name) == (Path("/j"), 0.5, "b")
+
+
+def test_the_environment_names_the_file_and_the_database(tmp_path):
+    path = tmp_path / "x.toml"
+    path.write_text(LEAST + "\n")
+    environment = {"HPCJOBS_CONFIG": str(path), "HPCJOBS_DATABASE_URL": "postgresql://h/d"}
+    assert load(None, environment).database_url == "postgresql://h/d"
+    assert load(path, {"HPCJOBS_CONFIG": "/no/such", "HPCJOBS_DATABASE_URL": ""}).database_url.startswith("sqlite")
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("", "missing required field `clusters`"),
+        ("clusters = []", "at least one entry"),
+        (LEAST + LEAST, "each with its own name"),
+        ("[[clusters]]\n", "missing required field `name`"),
+        (LEAST + 'backend = "ssh"\n', r"Invalid enum value 'ssh' - at `\$.clusters\[0\].backend`"),
+        (LEAST + "nmae = 1\n", "unknown field `nmae`"),
+        ("typo = 1\n" + LEAST, "unknown field `typo`"),
+        ('listen_port = "80"\n' + LEAST, r"Expected `int`, got `str` - at `\$.listen_port`"),
+        ("token_key_file = 3\n" + LEAST, "token_key_file"),
+        ("not toml at all", "hpcjobs.toml: "),
+        (b"\xff\xfe[", "hpcjobs.toml: "),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_name_and_the_field(tmp_path, text, complaint):
+    with pytest.raises(SettingsError, match=complaint) as refused:
+        read(tmp_path, text)
+    assert "hpcjobs.toml: " in refused.value.detail
+
+
+def test_a_missing_file_is_named(tmp_path):
+    with pytest.raises(SettingsError, match=r"none\.toml: No such file or directory"):
+        load(tmp_path / "none.toml", {})
+    with pytest.raises(SettingsError, match="Is a directory"):
+        load(tmp_path, {})
