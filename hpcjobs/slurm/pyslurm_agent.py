@@ -29,6 +29,10 @@ NO_VAL = 0xFFFFFFFE
 NO_VAL16 = 0xFFFE
 """Slurm's "not set" of 16 bits."""
 
+NO_PROFILES: Iterator[str] = iter(())
+"""Profile types left out make pyslurm send NO_VAL, which slurmctld takes for every kind of profiling; something that
+is there and holds nothing is sbatch's "not set"."""
+
 
 def exit_code_and_signal(status: int) -> tuple[int, int]:
     """Read a job's wait status: ``exit 255`` is 255.
@@ -193,9 +197,7 @@ def _description(launch: Launch) -> dict[str, Any]:
         "standard_error": spec.stderr,
         "standard_in": spec.stdin or "/dev/null",
         "environment": spec.environment,
-        # Left out, pyslurm sends NO_VAL, which slurmctld takes for every kind of profiling; a list that is there and
-        # has nothing in it is sbatch's "not set".
-        "profile_types": iter(()),
+        "profile_types": NO_PROFILES,
         "is_requeueable": spec.requeue,
         "priority": 0 if spec.hold else None,
         # pyslurm would make it 1-1; NO_VAL as the maximum is what sbatch sends.

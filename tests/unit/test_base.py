@@ -4,7 +4,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from hpcjobs.model.job import Resources
 from hpcjobs.slurm.base import Launch, ceil_div, split_comment
 
 from .builders import spec
@@ -50,21 +49,6 @@ def test_what_is_not_our_mark_at_the_end_stays_the_users_comment(comment):
 
 def test_a_job_without_a_comment_has_none():
     assert split_comment(None) == ("", None)
-
-
-@pytest.mark.parametrize(
-    ("asked", "ntasks"),
-    [
-        (Resources(), None),
-        (Resources(ntasks=6, nodes=2, ntasks_per_node=8), 6),
-        (Resources(nodes=4), 4),
-        (Resources(nodes=4, ntasks_per_node=8), 32),
-        (Resources(nodes=2, nodes_max=4, ntasks_per_node=8), 16),
-        (Resources(ntasks_per_node=8), None),
-    ],
-)
-def test_tasks_are_as_asked_or_fill_the_least_nodes_or_are_slurms_to_choose(asked, ntasks):
-    assert Launch(spec(resources=asked), ATTEMPT).ntasks == ntasks
 
 
 @given(st.integers(0, 10**12), st.integers(1, 10**6))

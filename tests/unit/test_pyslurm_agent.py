@@ -8,7 +8,7 @@ import pytest
 
 from hpcjobs.model.job import Resources
 from hpcjobs.slurm.base import MIB, Launch
-from hpcjobs.slurm.pyslurm_agent import NO_VAL, _dependency, _description, exit_code_and_signal
+from hpcjobs.slurm.pyslurm_agent import NO_PROFILES, NO_VAL, _dependency, _description, exit_code_and_signal
 
 from .builders import spec
 
@@ -47,6 +47,9 @@ def test_a_job_with_nothing_asked_for_leaves_everything_to_slurm():
         "standard_in": "/dev/null",
         "environment": {},
         "nodes": f"1-{NO_VAL}",
+        "ntasks": NO_VAL,
+        "min_cpus_per_node": 1,
+        "profile_types": NO_PROFILES,
     }
 
 
@@ -99,7 +102,9 @@ def test_a_job_with_everything_asked_for_says_all_of_it_in_pyslurms_words():
         "is_requeueable": False,
         "priority": 0,
         "nodes": "2-4",
-        "ntasks": 16,
+        "ntasks": NO_VAL,
+        "min_cpus_per_node": 2 * 8 * 4,
+        "profile_types": NO_PROFILES,
         "ntasks_per_node": 8,
         "cpus_per_task": 4,
         "gpus": {"gpu:a100": 16, "gpu:h100": 1},
