@@ -36,6 +36,9 @@ MOST: Final[Mapping[str, int]] = {
 """The largest amounts that Slurm's fields hold (job_desc_msg_t of slurm.h; the two numbers above each mean "not set"
 and "infinite"). A backend cannot carry more, and would fail half-way."""
 
+MAX_COMMENT_BYTES: Final = 1023 - 41
+"""slurmctld takes comments of up to 1,023 bytes; 41 of them are our mark."""
+
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 
 
@@ -84,9 +87,10 @@ def judge_resources(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
     refusals = []
     for name, most in MOST.items():
         value = getattr(asked, name)
-        if value is not None and not 0 < value <= most:
+        least = 0 if name == "mem_per_node_bytes" else 1  # --mem=0 is all the memory of each node
+        if value is not None and not least <= value <= most:
             refusals.append(
-                Refusal(f"resources.{name}", f"{name} must be between 1 and {most}; {value} was asked for.")
+                Refusal(f"resources.{name}", f"{name} must be between {least} and {most}; {value} was asked for.")
             )
     for name in ("gpus", "gpus_per_node", "gpus_per_task"):
         value = getattr(asked, name)
@@ -112,6 +116,8 @@ def judge_texts(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
             value = getattr(holder, name)
             if name != "script" and isinstance(value, str) and ("\0" in value or not value):
                 refusals.append(Refusal(prefix + name, f"{name} is empty or contains a NUL character."))
+    if len((spec.comment or "").encode()) > MAX_COMMENT_BYTES:
+        refusals.append(Refusal("comment", f"The comment is longer than {MAX_COMMENT_BYTES} bytes."))
     if spec.workdir and not spec.workdir.startswith("/"):
         refusals.append(Refusal("workdir", f"workdir must be an absolute path; {spec.workdir!r} was asked for."))
     for name, value in spec.environment.items():

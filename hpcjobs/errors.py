@@ -13,6 +13,7 @@ Each says what was wrong (``detail``), what was kept (``kept``) and whether tryi
     |   +-- OutputMissing    the job is known, its output is not there (yet)
     +-- Conflict             the request contradicts what is already so
     +-- NotSupported         this backend cannot do it; says why
+    +-- SettingsError        the settings cannot be used; the service does not start
     +-- Unavailable          transient: try again
         +-- SlurmUnavailable the controller does not answer; nothing was sent
         +-- WorkerLost       a worker process died or hung
@@ -127,6 +128,13 @@ class NotSupported(HpcjobsError):
 
     code = "not-supported"
     title = "Not supported here"
+
+
+class SettingsError(HpcjobsError):
+    """The settings cannot be used; the service does not start."""
+
+    code = "settings"
+    title = "Bad settings"
 
 
 class Unavailable(HpcjobsError):

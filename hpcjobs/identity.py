@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import secrets
@@ -11,11 +12,12 @@ from typing import Final
 import jwt
 import msgspec
 
-from hpcjobs.errors import NotAllowed, NotAuthenticated
+from hpcjobs.errors import NotAllowed, NotAuthenticated, SettingsError
 
 ISSUER: Final = "hpcjobs"
 AUDIENCE: Final = "hpcjobs"
 ALGORITHM: Final = "HS256"
+KEY_BYTES: Final = 64
 
 
 class Identity(msgspec.Struct, frozen=True):
@@ -59,14 +61,23 @@ def check_may_run(user: str, never: frozenset[str], min_uid: int) -> None:
 
 
 def load_key(path: Path) -> bytes:
-    """Read the key; make it at the first start, readable by nobody else."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(secrets.token_bytes(64))
-        return path.read_bytes()
+    """Read the key; make it at the first start, readable by nobody else.
+
+    Raises:
+        SettingsError: The key is too short to sign with.
+    """
+    if not path.exists():
+        # Whole before it has its name: two first starts at once end with one key.
+        draft = path.with_name(f"{path.name}.{os.getpid()}")
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+        with contextlib.suppress(FileExistsError):
+            os.link(draft, path)
+        draft.unlink()
+    key = path.read_bytes()
+    if len(key) < KEY_BYTES // 2:
+        raise SettingsError(f"{path}: the key of our tokens has {len(key)} bytes; {KEY_BYTES // 2} are the least")
+    return key
 
 
 def make_token(key: bytes, user: str, now: float, life_s: float) -> str:

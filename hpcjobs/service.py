@@ -10,10 +10,10 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from hpcjobs import clock, identity
 from hpcjobs.agents.pool import AgentPool, Key, SpawnRefused
-from hpcjobs.errors import ClusterUnknown, WorkerLost
+from hpcjobs.errors import ClusterUnknown, SettingsError, WorkerLost
 from hpcjobs.observe.observer import Observer
 from hpcjobs.output import OutputReader
-from hpcjobs.settings import ClusterSettings, Settings, SettingsError
+from hpcjobs.settings import ClusterSettings, Settings
 from hpcjobs.slurm.base import Backend
 from hpcjobs.slurm.pyslurm_client import PyslurmBackend
 from hpcjobs.slurm.slurmrestd import SlurmrestdBackend

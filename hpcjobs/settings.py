@@ -5,20 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
 
-from hpcjobs.errors import HpcjobsError
+from hpcjobs.errors import SettingsError
 
 DEFAULT_PATH = Path("/etc/hpcjobs/hpcjobs.toml")
-
-
-class SettingsError(HpcjobsError):
-    """The settings cannot be used; the service does not start."""
-
-    code = "settings"
-    title = "Bad settings"
 
 
 class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -40,7 +33,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     slurmrestd_url: str | None = None
     jwt_key_file: Path | None = None
     home: str = "/home/{user}"
-    observe_s: float = 1.0
+    observe_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -70,7 +63,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     admins: tuple[str, ...] = ()
     never_run_as: tuple[str, ...] = ("root", "slurm")
     min_uid: int = 1000
-    max_age_s: float = 10.0
+    max_age_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
 
 
 def _decode(kind: type, value: object) -> object:
@@ -99,6 +92,11 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     names = [cluster.name for cluster in settings.clusters]
     if not names or len(set(names)) != len(names):
         raise SettingsError(f"{path}: clusters need at least one entry, each with its own name")
+    for cluster in settings.clusters:
+        try:
+            cluster.home.format(user="alice")
+        except (KeyError, IndexError, ValueError) as error:
+            raise SettingsError(f"{path}: home of cluster {cluster.name}: only {{user}} is known: {error!r}") from error
     if url := environment.get("HPCJOBS_DATABASE_URL"):
         settings = msgspec.structs.replace(settings, database_url=url)
     return settings

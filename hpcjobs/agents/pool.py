@@ -92,7 +92,7 @@ class AgentPool:
             WorkerLost: The agent died or hung; ``sent`` says whether it had the call.
         """
         async with self._locks.setdefault(key, asyncio.Lock()):
-            channel = self._channels.pop(key, None) or await self._spawn(key)
+            channel = self._alive(key) or await self._spawn(key)
             answered = False
             try:
                 async with asyncio.timeout(timeout_s):
@@ -115,6 +115,14 @@ class AgentPool:
         if reply.failure is not None:
             raise AgentFailure(reply.failure)
         return msgspec.msgpack.decode(reply.result, type=result)
+
+    def _alive(self, key: Key) -> _Channel | None:
+        """Take the agent out, if it is there and has not died since its last call."""
+        channel = self._channels.pop(key, None)
+        if channel is not None and channel.reader.at_eof():
+            channel.close()
+            return None
+        return channel
 
     async def ready(self, key: Key) -> None:
         """Make sure that such an agent can be had.

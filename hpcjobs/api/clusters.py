@@ -21,9 +21,9 @@ class ClusterSummary(msgspec.Struct, frozen=True):
     Attributes:
         name: Its name.
         backend: Which way we talk to it.
-        up: Whether the last listing succeeded.
+        up: Whether the last listing succeeded and is young.
         observed_at: Unix seconds of the last listing that did; None before the first.
-        trouble: Why the last listing failed, or ``""``.
+        trouble: Why it is not up, or ``""``.
     """
 
     name: str
@@ -53,11 +53,12 @@ class ClustersController(Controller):
             ClusterSummary(
                 name=name,
                 backend=target.observer.backend.kind,
-                up=target.observer.view is not None and target.observer.trouble is None,
+                up=health == "ok",
                 observed_at=target.observer.view.asked_at if target.observer.view else None,
-                trouble=target.observer.trouble.detail if target.observer.trouble else "",
+                trouble="" if health == "ok" else health,
             )
             for name, target in service.targets.items()
+            for health in [target.observer.health(service.settings.max_age_s, time.time())]
         ]
 
     @get("/{name:str}/nodes", responses=PROBLEMS, summary="Nodes of a cluster")
@@ -78,11 +79,7 @@ def healthz() -> dict[str, str]:
 async def readyz(service: Service) -> Response[dict[str, str]]:
     """Ready."""
     parts = {
-        f"cluster {name}": target.observer.trouble.detail
-        if target.observer.trouble
-        else "ok"
-        if target.observer.view
-        else "not listed yet"
+        f"cluster {name}": target.observer.health(service.settings.max_age_s, time.time())
         for name, target in service.targets.items()
     }
     try:

@@ -26,6 +26,7 @@ from hpcjobs.store.repository import JobFilter
 OUR_ID = re.compile(r"^[0-9a-f]{32}$")
 SLURM_ID = re.compile(r"^[1-9][0-9]{0,9}$")
 MAX_LIMIT: Final = 1000
+MAX_OFFSET: Final = 2**62
 TEXT: Final = "text/plain; charset=utf-8"
 
 PROBLEMS: Final = {
@@ -233,7 +234,9 @@ class JobsController(Controller):
         job_id: str,
         cluster: Cluster = None,
         stream: Literal["stdout", "stderr"] = "stdout",
-        offset: Annotated[int, Parameter(description="First byte; negative counts from the end.")] = 0,
+        offset: Annotated[
+            int, Parameter(ge=-MAX_OFFSET, le=MAX_OFFSET, description="First byte; negative counts from the end.")
+        ] = 0,
         follow: bool = False,
     ) -> Stream:
         """Read or follow."""

@@ -9,8 +9,9 @@ from pathlib import Path
 import uvicorn
 
 from hpcjobs.api.app import create_app
+from hpcjobs.errors import SettingsError
 from hpcjobs.service import Service
-from hpcjobs.settings import SettingsError, load
+from hpcjobs.settings import load
 
 
 def serve(config: Path | None) -> None:
@@ -20,6 +21,8 @@ def serve(config: Path | None) -> None:
         config: Settings file; None: see settings.load.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    # It warns of every tick that a slow controller makes late; the observer says so once.
+    logging.getLogger("apscheduler").setLevel(logging.ERROR)
     try:
         settings = load(config)
     except SettingsError as error:

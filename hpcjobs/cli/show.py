@@ -18,17 +18,22 @@ COLOUR: Mapping[str, str] = {
 }  # fmt: skip
 
 
+def _clean(text: str) -> str:
+    """Without what would move the cursor: names come from other people."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
 def _columns(header: Sequence[str], rows: Iterable[Sequence[str]], colour_column: int) -> None:
     console = Console()
     if not console.is_terminal:
         for row in [header, *rows]:
-            print("\t".join(cell.replace("\t", " ").replace("\n", " ") for cell in row))
+            print("\t".join(_clean(cell) for cell in row))
         return
     table = Table(box=None, pad_edge=False, header_style="bold")
     for name in header:
         table.add_column(name, overflow="ellipsis", no_wrap=True)
     for row in rows:
-        cells = [Text(cell) for cell in row]
+        cells = [Text(_clean(cell)) for cell in row]
         cells[colour_column].stylize(COLOUR.get(row[colour_column].split(" ")[0], "red"))
         table.add_row(*cells)
     console.print(table)
@@ -106,7 +111,7 @@ def job(found: Job) -> None:
     console = Console(highlight=False, soft_wrap=True)
     for name, value in facts.items():
         if value:
-            console.print(Text(f"{name:>{width}}  ", style="dim") + Text(value))
+            console.print(Text(f"{name:>{width}}  ", style="dim") + Text(_clean(value)))
 
 
 def nodes(found: Sequence[Node]) -> None:

@@ -51,7 +51,7 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         gpus: GPUs of the whole job; same as --gpus.
         gpus_per_node: Same as --gpus-per-node.
         gpus_per_task: Same as --gpus-per-task.
-        mem_per_node_bytes: Memory per node in bytes, rounded up to MiB; same as --mem.
+        mem_per_node_bytes: Memory per node in bytes, rounded up to MiB; 0 is all of it; same as --mem.
         mem_per_cpu_bytes: Memory per CPU in bytes, rounded up to MiB; same as --mem-per-cpu.
         wall_s: Time limit in seconds, rounded up to minutes; same as --time.
         constraint: Node features; same as --constraint.

@@ -80,6 +80,14 @@ class Observer:
                 repository.settle_unsent, attempt, "It never reached Slurm. Submit it again.", time.time()
             )
 
+    def health(self, max_age_s: float, now: float) -> str:
+        """``ok``, or why nobody can say how the cluster is now."""
+        try:
+            self.fresh_view(max_age_s, now)
+        except ViewStale as error:
+            return error.detail
+        return self.trouble.detail if self.trouble else "ok"
+
     def fresh_view(self, max_age_s: float, now: float) -> ClusterView:
         """The last listing, if it is young enough.
 

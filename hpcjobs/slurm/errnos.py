@@ -28,7 +28,7 @@ REFUSALS: Final[dict[int, tuple[str, str]]] = {
     2006: ("ESLURM_INVALID_NODE_COUNT", "resources.nodes"),
     2008: ("ESLURM_JOB_MISSING_SIZE_SPECIFICATION", "resources"),
     2009: ("ESLURM_JOB_SCRIPT_MISSING", "script"),
-    2012: ("ESLURM_PATHNAME_TOO_LONG", "workdir"),
+    2012: ("ESLURM_PATHNAME_TOO_LONG", ""),
     2014: ("ESLURM_REQUESTED_NODE_CONFIG_UNAVAILABLE", "resources"),
     2015: ("ESLURM_REQUESTED_PART_CONFIG_UNAVAILABLE", "resources"),
     2018: ("ESLURM_INVALID_NODE_NAME", "resources.nodelist"),
@@ -55,8 +55,9 @@ REFUSALS: Final[dict[int, tuple[str, str]]] = {
     2122: ("ESLURM_UNSUPPORTED_GRES", "resources.gpus_per_node"),
 }
 
-UNSENT: Final = frozenset({1001, 1002, 1021, 1022, 1800, 1801, 2027, 2131})
-"""The controller was not reached or not told everything, so nothing was done; or it is a standby."""
+UNSENT: Final = frozenset({1001, 1002, 1005, 1007, 1021, 1022, 1800, 1801, 2027, 2131, *range(6000, 6013)})
+"""The controller was not reached, not told everything, is a standby, or does not accept the service's own protocol or
+credentials (6000 on), which is for an operator to mend: nothing was done."""
 
 ANSWER_LOST: Final = frozenset({1003, 1004, 1023, 1802, 1803, 5003, 5004, 5005})
 """It was sent and the answer did not come: it may have been done."""

@@ -27,7 +27,8 @@ T = TypeVar("T")
 CALL_TIMEOUT_S: Final = 20.0
 """A call on a controller that cannot be reached stands still for about 14 s; nothing healthy takes longer."""
 
-VIEW_TIMEOUT_S: Final = 60.0
+VIEW_TIMEOUT_S: Final = 30.0
+FIND_TIMEOUT_S: Final = 5.0
 
 
 def _error(failure: Failure, *, submitting: bool) -> HpcjobsError:
@@ -90,7 +91,7 @@ class PyslurmBackend:
 
     async def find(self, user: str, attempt: str) -> int | None:
         """See Backend."""
-        found: int = await self._call(user, "find", {"attempt": attempt}, int | None)  # type: ignore[arg-type]
+        found: int = await self._call(user, "find", {"attempt": attempt}, int | None, FIND_TIMEOUT_S)  # type: ignore[arg-type]
         return found
 
     async def cancel(self, user: str, slurm_job_id: int) -> None:

@@ -42,6 +42,9 @@ TABLE: Final[dict[str, tuple[State, Fate | None]]] = {
     "OUT_OF_MEMORY": (State.FINISHED, Fate.OUT_OF_MEMORY),
 }
 
+SILENT: Final = frozenset({"LAUNCH_FAILED", "RECONFIG_FAIL", "UPDATE_DB"})
+"""Flags that say nothing of where the job is in its life."""
+
 HELD_REASONS: Final = frozenset({"JobHeldUser", "JobHeldAdmin", "JobHoldMaxRequeue", "launch failed requeued held"})
 
 
@@ -55,15 +58,17 @@ def read_state(raw_state: str, reason: str = "") -> tuple[State, Fate | None]:
     Returns:
         Our state, and the fate where the state is final.
     """
-    words = set(raw_state.upper().split(","))
+    words = set(raw_state.upper().split(",")) - SILENT
     state, fate = next((TABLE[word] for word in TABLE if word in words), (State.UNKNOWN, None))
+    if state is State.FINISHED and not words <= TABLE.keys():
+        state, fate = State.UNKNOWN, None
     if state is State.PENDING and reason in HELD_REASONS:
         state = State.HELD
     return state, fate
 
 
 UNUSABLE: Final = frozenset({"DOWN", "DRAIN", "DRAINED", "DRAINING", "FAIL", "FAILING", "NOT_RESPONDING", "UNKNOWN",
-    "ERROR", "FUTURE", "INVALID_REG", "POWERED_DOWN", "POWERING_DOWN", "REBOOT_ISSUED", "MAINTENANCE"})  # fmt: skip
+    "ERROR", "FUTURE", "INVALID_REG", "POWER_DRAIN", "REBOOT_ISSUED", "MAINTENANCE"})  # fmt: skip
 
 
 def node_usable(raw_state: str) -> bool:

@@ -30,6 +30,7 @@ CASES = [
     "--gres=gpu:3",
     "--gpus-per-task=1 --ntasks=4",
     "--mem=2G",
+    "--mem=0",
     "--mem-per-cpu=512",
     "--time=1-02:03:04",
     "--time=90",

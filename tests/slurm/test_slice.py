@@ -7,6 +7,7 @@ import time
 
 import pytest
 
+from hpcjobs.admission import MAX_COMMENT_BYTES
 from tests.slurm.conftest import Stack
 
 
@@ -135,6 +136,15 @@ def test_odd_job_names_come_back_as_they_went(stack: Stack, odd: str) -> None:
     with stack.api() as api:
         found = api.get("/v1/jobs", params={"name": odd}).json()["items"]
     assert job["id"] in [entry["id"] for entry in found]
+
+
+def test_a_comment_of_the_greatest_length_arrives_whole(stack: Stack) -> None:
+    comment = "x" * MAX_COMMENT_BYTES
+    job = stack.submit("#!/bin/bash\ntrue\n", comment=comment)
+    assert stack.finished(job["id"])["comment"] == comment
+    with stack.api() as api:
+        refused = api.post("/v1/jobs", json={"script": "#!/bin/sh\n", "comment": comment + "x"})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "comment")
 
 
 def test_a_large_script_arrives_whole(stack: Stack) -> None:

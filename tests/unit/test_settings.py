@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from hpcjobs.settings import ClusterSettings, SettingsError, load
+from hpcjobs.errors import SettingsError
+from hpcjobs.settings import ClusterSettings, load
 
 LEAST = '[[clusters]]\nname = "big"\n'
 
