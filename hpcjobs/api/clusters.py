@@ -6,6 +6,8 @@ import time
 
 import msgspec
 from litestar import Controller, Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
 
 from hpcjobs import __version__
 from hpcjobs.api.access import Asked
@@ -47,7 +49,7 @@ class ClustersController(Controller):
     tags = ("clusters",)
 
     @get(responses={401: PROBLEMS[401]}, summary="Clusters")
-    async def clusters(self, request: Asked, service: Service) -> list[ClusterSummary]:
+    async def clusters(self, request: Asked, service: NamedDependency[Service]) -> list[ClusterSummary]:
         """List."""
         return [
             ClusterSummary(
@@ -62,7 +64,9 @@ class ClustersController(Controller):
         ]
 
     @get("/{name:str}/nodes", responses=PROBLEMS, summary="Nodes of a cluster")
-    async def nodes(self, request: Asked, service: Service, name: str, max_age_s: MaxAge = None) -> NodeList:
+    async def nodes(
+        self, request: Asked, service: NamedDependency[Service], name: FromPath[str], max_age_s: MaxAge = None
+    ) -> NodeList:
         """List."""
         age = service.settings.max_age_s if max_age_s is None else max_age_s
         view = service.target(name).observer.fresh_view(age, time.time())
@@ -76,7 +80,7 @@ def healthz() -> dict[str, str]:
 
 
 @get("/readyz", summary="Can it serve: database, and each cluster", tags=["health"])
-async def readyz(service: Service) -> Response[dict[str, str]]:
+async def readyz(service: NamedDependency[Service]) -> Response[dict[str, str]]:
     """Ready."""
     parts = {
         f"cluster {name}": target.observer.health(service.settings.max_age_s, time.time())

@@ -10,8 +10,9 @@ from typing import Annotated, Final, Literal
 
 import msgspec
 from litestar import Controller, Response, delete, get, post
+from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import Parameter
+from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from hpcjobs.api.access import Asked
@@ -42,9 +43,11 @@ PROBLEMS: Final = {
 
 MaxAge = Annotated[
     float | None,
-    Parameter(query="max_age_s", ge=0, description="How old the listing may be that answers, in seconds."),
+    QueryParameter(name="max_age_s", ge=0, description="How old the listing may be that answers, in seconds."),
 ]
-Cluster = Annotated[str | None, Parameter(description="Name of the cluster; the default cluster where it is left out.")]
+Cluster = Annotated[
+    str | None, QueryParameter(description="Name of the cluster; the default cluster where it is left out.")
+]
 
 
 class SubmitRequest(JobSpec, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -136,10 +139,10 @@ class JobsController(Controller):
     async def submit(
         self,
         request: Asked,
-        service: Service,
-        data: SubmitRequest,
+        service: NamedDependency[Service],
+        data: JSONBody[SubmitRequest],
         idempotency_key: Annotated[
-            str | None, Parameter(header="Idempotency-Key", min_length=1, max_length=255)
+            str | None, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=255)
         ] = None,
     ) -> Response[Job]:
         """Submit."""
@@ -154,16 +157,16 @@ class JobsController(Controller):
     async def page(
         self,
         request: Asked,
-        service: Service,
-        user: str | None = None,
+        service: NamedDependency[Service],
+        user: FromQuery[str | None] = None,
         cluster: Cluster = None,
-        job_state: Annotated[list[State] | None, Parameter(query="state")] = None,
-        fate: list[Fate] | None = None,
-        account: str | None = None,
-        partition: str | None = None,
-        name: str | None = None,
-        cursor: Annotated[str | None, Parameter(description="`next_cursor` of the page before.")] = None,
-        limit: Annotated[int, Parameter(ge=1, le=MAX_LIMIT)] = 100,
+        job_state: Annotated[list[State] | None, QueryParameter(name="state")] = None,
+        fate: FromQuery[list[Fate] | None] = None,
+        account: FromQuery[str | None] = None,
+        partition: FromQuery[str | None] = None,
+        name: FromQuery[str | None] = None,
+        cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
+        limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 100,
         max_age_s: MaxAge = None,
     ) -> JobPage:
         """List."""
@@ -198,7 +201,12 @@ class JobsController(Controller):
         description="By our id, or by Slurm's number on `cluster`.",
     )
     async def show(
-        self, request: Asked, service: Service, job_id: str, cluster: Cluster = None, max_age_s: MaxAge = None
+        self,
+        request: Asked,
+        service: NamedDependency[Service],
+        job_id: FromPath[str],
+        cluster: Cluster = None,
+        max_age_s: MaxAge = None,
     ) -> Job:
         """Show."""
         job = await own_job(service, request, job_id, cluster)
@@ -212,7 +220,9 @@ class JobsController(Controller):
         summary="Cancel a job",
         description="Answers when Slurm has taken the order; the state follows within a listing.",
     )
-    async def cancel(self, request: Asked, service: Service, job_id: str, cluster: Cluster = None) -> Job:
+    async def cancel(
+        self, request: Asked, service: NamedDependency[Service], job_id: FromPath[str], cluster: Cluster = None
+    ) -> Job:
         """Cancel."""
         job = await own_job(service, request, job_id, cluster)
         actor = request.user.user if job.user == request.user.user else service.settings.service_user
@@ -230,14 +240,14 @@ class JobsController(Controller):
     async def output(
         self,
         request: Asked,
-        service: Service,
-        job_id: str,
+        service: NamedDependency[Service],
+        job_id: FromPath[str],
         cluster: Cluster = None,
-        stream: Literal["stdout", "stderr"] = "stdout",
+        stream: FromQuery[Literal["stdout", "stderr"]] = "stdout",
         offset: Annotated[
-            int, Parameter(ge=-MAX_OFFSET, le=MAX_OFFSET, description="First byte; negative counts from the end.")
+            int, QueryParameter(ge=-MAX_OFFSET, le=MAX_OFFSET, description="First byte; negative counts from the end.")
         ] = 0,
-        follow: bool = False,
+        follow: FromQuery[bool] = False,
     ) -> Stream:
         """Read or follow."""
         job = await own_job(service, request, job_id, cluster)
