@@ -135,8 +135,8 @@ class Submission:
         observer, attempt = target.observer, begun.attempt
         kept = f"Job {begun.job.id} is kept"
         try:
-            if isinstance(observer.trouble, SlurmUnavailable):
-                raise SlurmUnavailable(observer.trouble.detail)  # known to be down: do not wait for it
+            if down := observer.known_down(time.time()):
+                raise SlurmUnavailable(down)
             number = await observer.backend.submit(user, launch_of(spec, attempt, user, target.home))
         except Refused as error:
             refusals = [explain(refusal, spec, observer.view) for refusal in error.refusals]
@@ -160,7 +160,13 @@ class Submission:
             await self.store.write(repository.settle_unsent, attempt, error.detail, time.time())
             error.kept = f"{kept}; it did not reach Slurm. The same request with the same Idempotency-Key sends it."
             raise
-        return await self.store.write(repository.settle_sent, attempt, number, time.time())
+        try:
+            return await self.store.write(repository.settle_sent, attempt, number, time.time())
+        except Unavailable as error:
+            raise OutcomeUnknown(
+                f"Slurm has the job as {number}, but that could not be written down: {error.detail}",
+                kept=f"{kept} and takes that number with the next listing: GET /v1/jobs/{begun.job.id}",
+            ) from error
 
     @staticmethod
     async def _look_up(user: str, observer: Observer, attempt: str) -> int | None:
