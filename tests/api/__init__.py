@@ -1,0 +1,1 @@
+"""The service from the REST border down, on a simulated Slurm: real application, database, agents."""

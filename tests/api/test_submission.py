@@ -1,0 +1,375 @@
+"""Whatever happens between us and Slurm, a key makes one job and nothing acknowledged is lost."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from sqlalchemy.exc import OperationalError
+from sqlmodel import Session, select
+
+from hpcjobs.errors import Conflict, NotAllowed, NotSupported, SlurmUnavailable, WorkerLost
+from hpcjobs.slurm.errnos import error_of
+from hpcjobs.store.tables import AttemptRow
+from tests.api.bench import UnrulySlurm, problem_of, running, settings_of
+
+
+def attempts(bench) -> list[str]:
+    with Session(bench.service.store.engine) as session:
+        return list(session.exec(select(AttemptRow.state).order_by(AttemptRow.id)))
+
+
+async def jobs(bench) -> list[dict]:
+    return (await bench.get("/v1/jobs")).json()["items"]
+
+
+async def test_a_submission_answers_with_slurms_number_and_where_the_job_is(bench):
+    answer = await bench.post(name="train", partition="gpu", resources={"gpus_per_node": 2})
+    assert answer.status_code == 201
+    job = answer.json()
+    assert (job["slurm_job_id"], job["state"], job["user"], job["name"]) == (1, "PENDING", "alice", "train")
+    assert answer.headers["Location"] == f"/v1/jobs/{job['id']}"
+    assert "Idempotency-Replayed" not in answer.headers
+    assert (await bench.get(answer.headers["Location"])).json() == job
+    assert attempts(bench) == ["SENT"]
+
+
+async def test_without_a_key_the_same_request_makes_a_job_each_time(bench):
+    assert [(await bench.post()).json()["slurm_job_id"] for _ in range(3)] == [1, 2, 3]
+
+
+async def test_the_same_key_and_request_make_one_job_and_say_so(bench):
+    first = await bench.post("k")
+    again = await bench.post("k")
+    assert (again.status_code, again.json(), again.headers["Location"]) == (
+        201,
+        first.json(),
+        first.headers["Location"],
+    )
+    assert again.headers["Idempotency-Replayed"] == "true"
+    assert bench.slurm.calls == 1
+
+
+async def test_a_replay_shows_the_job_as_it_is_now(bench):
+    await bench.post("k", script="#!/bin/sh\nsleep 5\n")
+    await bench.tick()
+    assert (await bench.post("k", script="#!/bin/sh\nsleep 5\n")).json()["state"] == "RUNNING"
+    await bench.tick(6)
+    job = (await bench.post("k", script="#!/bin/sh\nsleep 5\n")).json()
+    assert (job["state"], job["fate"]) == ("FINISHED", "COMPLETED")
+
+
+async def test_the_same_key_for_another_request_is_a_conflict_and_changes_nothing(bench):
+    first = (await bench.post("k")).json()
+    answer = await bench.post("k", name="other")
+    problem = problem_of(answer)
+    assert (answer.status_code, problem["code"]) == (409, "conflict")
+    assert first["id"] in problem["kept"]
+    assert await jobs(bench) == [first]
+
+
+async def test_the_key_of_another_user_is_another_key(bench):
+    mine, theirs = await bench.post("k"), await bench.post("k", user="bob")
+    assert mine.json()["id"] != theirs.json()["id"]
+    assert theirs.json()["user"] == "bob"
+
+
+async def test_what_slurm_refuses_is_kept_and_the_key_replays_the_same_refusal(bench):
+    first = await bench.post("k", partition="nope")
+    again = await bench.post("k", partition="nope")
+    assert first.status_code == again.status_code == 422
+    problem = problem_of(first)
+    assert problem["errors"] == problem_of(again)["errors"]
+    assert problem["errors"][0]["code"] == "ESLURM_INVALID_PARTITION_NAME"
+    assert problem["errors"][0]["field"] == "partition"
+    (job,) = await jobs(bench)
+    assert job["id"] in problem["kept"]
+    assert (job["state"], job["fate"], job["slurm_job_id"]) == ("FINISHED", "REFUSED", None)
+    assert job["detail"] == problem["detail"]
+    assert bench.slurm.calls == 1
+
+
+async def test_what_admission_refuses_leaves_nothing_and_the_key_is_free(bench):
+    answer = await bench.post("k", script="echo hello\n", workdir="here", resources={"nodes": 0})
+    assert {fault["field"] for fault in problem_of(answer)["errors"]} == {"script", "workdir", "resources.nodes"}
+    assert await jobs(bench) == []
+    assert (await bench.post("k")).status_code == 201
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(NotAllowed("Not this user."), 403), (NotSupported("Not this backend."), 501), (error_of(2045, "bad"), 422)],
+)
+async def test_what_a_backend_will_not_do_is_over_and_its_replay_is_a_refusal(bench, error, status):
+    bench.slurm.mishaps = [error]
+    first = await bench.post("k")
+    assert first.status_code == status
+    assert "is kept as refused" in problem_of(first)["kept"]
+    again = await bench.post("k")
+    assert again.status_code == 422
+    assert problem_of(again)["detail"] == problem_of(first)["detail"]
+    assert (attempts(bench), bench.slurm.calls) == (["REFUSED"], 1)
+
+
+@pytest.mark.parametrize("user", ["root", "slurm", "daemon"])
+async def test_no_job_runs_as_a_system_account_whatever_the_token_says(bench, user):
+    answer = await bench.post("k", user=user)
+    assert answer.status_code == 403
+    assert "system account" in problem_of(answer)["detail"]
+    assert (bench.slurm.calls, attempts(bench)) == (0, [])
+
+
+@pytest.mark.parametrize("error", [SlurmUnavailable("away"), WorkerLost("died", sent=False)])
+async def test_what_did_not_reach_slurm_is_kept_as_not_sent_and_the_key_sends_it(bench, error):
+    bench.slurm.mishaps = [error]
+    first = await bench.post("k")
+    problem = problem_of(first)
+    assert (first.status_code, problem["transient"], problem["code"]) == (503, True, error.code)
+    assert "did not reach Slurm" in problem["kept"]
+    (job,) = await jobs(bench)
+    assert (job["state"], job["fate"], job["slurm_job_id"], job["detail"]) == (
+        "FINISHED",
+        "NOT_SENT",
+        None,
+        error.detail,
+    )
+    again = await bench.post("k")
+    assert (again.status_code, again.json()["id"], again.json()["state"]) == (201, job["id"], "PENDING")
+    assert "Idempotency-Replayed" not in again.headers
+    assert [kept["id"] for kept in await jobs(bench)] == [job["id"]]
+    assert (attempts(bench), len(bench.slurm.attempts)) == (["UNSENT", "SENT"], 1)
+
+
+async def test_another_request_does_not_take_over_a_key_that_was_not_sent(bench):
+    bench.slurm.mishaps = [SlurmUnavailable("away")]
+    await bench.post("k")
+    assert (await bench.post("k", name="other")).status_code == 409
+    assert bench.slurm.attempts == []
+
+
+async def test_a_controller_that_is_known_to_be_away_is_not_waited_for(bench):
+    bench.slurm.down = True
+    await bench.tick()
+    answer = await bench.post("k")
+    assert (answer.status_code, problem_of(answer)["detail"]) == (503, "The controller is away.")
+    assert bench.slurm.calls == 0
+    bench.slurm.down = False
+    await bench.tick()
+    assert (await bench.post("k")).status_code == 201
+
+
+async def test_a_lost_answer_is_looked_up_and_nobody_notices(bench):
+    bench.slurm.mishaps = ["lost after"]
+    answer = await bench.post("k")
+    assert (answer.status_code, answer.json()["slurm_job_id"]) == (201, 1)
+    assert (attempts(bench), len(bench.slurm.attempts)) == (["SENT"], 1)
+
+
+async def test_a_look_up_is_tried_more_than_once(bench, monkeypatch):
+    bench.slurm.mishaps = ["late"]
+    found = []
+
+    async def find(user, attempt):
+        found.append(attempt)
+        if len(found) == 3:
+            await bench.slurm.deliver()
+        return await UnrulySlurm.find(bench.slurm, user, attempt)
+
+    monkeypatch.setattr(bench.slurm, "find", find)
+    assert (await bench.post("k")).status_code == 201
+    assert found == bench.slurm.attempts * 3
+
+
+async def unknown(bench, mishap="late", key="k"):
+    """A submission whose answer is lost and whose job is not found: the problem."""
+    bench.slurm.mishaps = [mishap]
+    bench.slurm.cannot_find = mishap == "lost after"
+    answer = await bench.post(key)
+    assert answer.status_code == 503
+    problem = problem_of(answer)
+    assert problem["code"] == "outcome-unknown"
+    bench.slurm.cannot_find = False
+    return problem
+
+
+@pytest.mark.parametrize("mishap", ["late", "lost after"])
+async def test_a_job_that_shows_itself_later_settles_the_attempt_as_that_one_job(bench, mishap):
+    problem = await unknown(bench, mishap)
+    (job,) = await jobs(bench)
+    assert (job["state"], job["slurm_job_id"], job["detail"]) == ("SUBMITTING", None, "The answer was lost.")
+    assert f"GET /v1/jobs/{job['id']}" in problem["kept"]
+    again = await bench.post("k")
+    assert (again.status_code, problem_of(again)["code"], bench.slurm.calls) == (503, "outcome-unknown", 1)
+    await bench.slurm.deliver()
+    await bench.tick()
+    settled = (await bench.get(f"/v1/jobs/{job['id']}")).json()
+    assert (settled["slurm_job_id"], settled["state"], settled["detail"]) == (1, "RUNNING", "")
+    replayed = await bench.post("k")
+    assert (replayed.status_code, replayed.json()) == (201, settled)
+    await bench.settle()
+    assert (attempts(bench), len(bench.slurm.attempts), len(await jobs(bench))) == (["SENT"], 1, 1)
+
+
+@pytest.mark.parametrize("mishap", ["lost before", "bug before"])
+async def test_what_is_in_no_listing_for_long_enough_never_arrived_and_the_key_sends_it_again(bench, mishap):
+    bench.slurm.mishaps = [mishap]
+    assert (await bench.post("k")).status_code == (503 if mishap == "lost before" else 500)
+    await bench.tick(25)
+    (job,) = await jobs(bench)
+    assert job["state"] == "SUBMITTING"
+    await bench.settle()
+    (job,) = await jobs(bench)
+    assert (job["state"], job["fate"], job["detail"]) == (
+        "FINISHED",
+        "NOT_SENT",
+        "It never reached Slurm. Submit it again.",
+    )
+    again = await bench.post("k")
+    assert (again.status_code, again.json()["id"], again.json()["fate"]) == (201, job["id"], None)
+    assert (attempts(bench), len(bench.slurm.attempts)) == (["UNSENT", "SENT"], 1)
+
+
+async def test_a_fault_of_the_service_after_slurm_took_the_job_is_settled_as_that_job(bench):
+    bench.slurm.mishaps = ["bug after"]
+    answer = await bench.post("k")
+    assert (answer.status_code, problem_of(answer)["detail"]) == (500, "Bug; the service's log holds the rest.")
+    assert problem_of(await bench.post("k"))["code"] == "outcome-unknown"
+    await bench.tick()
+    assert (await bench.post("k")).json()["slurm_job_id"] == 1
+    assert attempts(bench) == ["SENT"]
+
+
+async def test_an_error_that_fits_no_submission_leaves_the_attempt_to_the_observer(bench):
+    bench.slurm.mishaps = [Conflict("The job has already ended.")]
+    assert (await bench.post("k")).status_code == 409
+    assert attempts(bench) == ["SENDING"]
+    await bench.settle()
+    assert (await bench.post("k")).status_code == 201
+    assert len(bench.slurm.attempts) == 1
+
+
+async def test_while_the_controller_is_away_nothing_is_settled(bench):
+    await unknown(bench, "lost after")
+    bench.slurm.down = True
+    await bench.settle()
+    (job,) = (await bench.get("/v1/jobs", max_age_s=1e6)).json()["items"]
+    assert job["state"] == "SUBMITTING"
+    bench.slurm.down = False
+    await bench.tick()
+    assert (await bench.post("k")).json()["slurm_job_id"] == 1
+
+
+async def test_a_database_that_fails_after_slurm_took_the_job_costs_no_second_job(bench, monkeypatch):
+    def broken(*_):
+        raise OperationalError("UPDATE", {}, Exception("disk I/O error"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hpcjobs.store.repository.settle_sent", broken)
+        answer = await bench.post("k")
+    assert answer.status_code == 503
+    assert problem_of(answer)["code"] == "outcome-unknown"
+    await bench.tick()
+    assert (await bench.post("k")).json()["slurm_job_id"] == 1
+    assert len(bench.slurm.attempts) == 1
+
+
+async def test_a_database_that_fails_before_slurm_is_called_means_nothing_was_sent(bench, monkeypatch):
+    def broken(*_):
+        raise OperationalError("INSERT", {}, Exception("disk I/O error"))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("hpcjobs.store.repository.begin", broken)
+        answer = await bench.post("k")
+    assert (answer.status_code, problem_of(answer)["kept"]) == (503, "Nothing was changed.")
+    assert (bench.slurm.calls, await jobs(bench)) == (0, [])
+
+
+class SlowSlurm(UnrulySlurm):
+    """Takes a job when it is let."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.entered, self.go = asyncio.Event(), asyncio.Event()
+
+    async def submit(self, user, launch):
+        self.entered.set()
+        await self.go.wait()
+        return await super().submit(user, launch)
+
+
+@pytest.fixture
+async def slow(place):
+    async with running(settings_of(place), {"big": SlowSlurm()}) as bench:
+        await bench.tick()
+        yield bench
+
+
+@pytest.mark.parametrize(("partition", "state"), [("gpu", "SENT"), ("nope", "REFUSED")])
+async def test_a_caller_who_hangs_up_leaves_no_attempt_without_its_outcome(slow, partition, state):
+    caller = asyncio.create_task(slow.post("k", partition=partition))
+    await slow.slurm.entered.wait()
+    caller.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await caller
+    assert attempts(slow) == ["SENDING"]
+    slow.slurm.go.set()
+    async with asyncio.timeout(5):
+        while attempts(slow) == ["SENDING"]:  # noqa: ASYNC110  the outcome has no event of its own
+            await asyncio.sleep(0.01)
+    assert attempts(slow) == [state]
+    assert (await slow.post("k", partition=partition)).status_code == (201 if state == "SENT" else 422)
+    assert slow.slurm.calls == 1
+
+
+async def test_a_caller_who_comes_again_while_the_first_call_is_under_way_waits_for_its_outcome(slow):
+    first = asyncio.create_task(slow.post("k"))
+    await slow.slurm.entered.wait()
+    answer = await slow.post("k")
+    assert (answer.status_code, problem_of(answer)["code"]) == (503, "outcome-unknown")
+    slow.slurm.go.set()
+    assert (await first).status_code == 201
+    assert (await slow.post("k")).json() == (await first).json()
+    assert slow.slurm.calls == 1
+
+
+async def test_a_listing_that_overtakes_the_answer_is_the_same_job(slow):
+    async def answer_after_listing(user, launch):
+        number = await UnrulySlurm.submit(slow.slurm, user, launch)
+        await slow.tick()
+        return number
+
+    slow.slurm.submit = answer_after_listing
+    job = (await slow.post("k")).json()
+    assert (job["slurm_job_id"], job["state"]) == (1, "RUNNING")
+    assert len(await jobs(slow)) == 1
+
+
+async def test_two_services_on_one_database_make_one_job_of_one_key(place):
+    slurm = UnrulySlurm()
+    async with (
+        running(settings_of(place), {"big": slurm}) as one,
+        running(settings_of(place), {"big": slurm}) as two,
+    ):
+        await one.tick()
+        await two.tick()
+        answers = await asyncio.gather(*(bench.post("k") for bench in (one, two) * 4))
+        assert {answer.status_code for answer in answers} <= {201, 503}
+        assert (await one.post("k")).json() == (await two.post("k")).json()
+        assert len(slurm.attempts) == 1
+
+
+async def test_many_submissions_at_once_are_each_their_own_job(bench):
+    answers = await asyncio.gather(*(bench.post(f"k{n % 10}", name=f"j{n % 10}") for n in range(30)))
+    taken = [answer.json() for answer in answers if answer.status_code == 201]
+    assert {answer.status_code for answer in answers} <= {201, 503}
+    assert {job["name"] for job in taken} == {f"j{n}" for n in range(10)}
+    assert len(bench.slurm.attempts) == 10
+
+
+async def test_the_job_gets_home_and_login_environment_and_what_was_asked_over_it(bench):
+    await bench.post(environment={"PATH": "/opt/bin", "A": "1"})
+    launched = bench.slurm._jobs[1].spec
+    assert launched.workdir == "/home/alice"
+    assert launched.environment == {"PATH": "/opt/bin", "SLURM_GET_USER_ENV": "1", "A": "1"}
+    await bench.post(workdir="/scratch/a")
+    assert bench.slurm._jobs[2].spec.workdir == "/scratch/a"
