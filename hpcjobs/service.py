@@ -53,7 +53,7 @@ class Service:
         for cluster in self.settings.clusters:
             backend = self._backends[cluster.name] if self._backends else await self._choose(cluster)
             log.warning("cluster %s through %s", cluster.name, backend.kind)
-            observer = Observer(cluster.name, backend, self.store)
+            observer = Observer(cluster.name, backend, self.store, self.settings.max_age_s)
             self.targets[cluster.name] = Target(observer, cluster.home)
             entries.append(clock.Entry(f"observe-{cluster.name}", cluster.observe_s, observer.tick))
         self._clock = clock.start(entries)

@@ -77,6 +77,7 @@ def create_app(service: Service) -> Litestar:
                     js_url="/assets/swagger/swagger-ui-bundle.js",
                     css_url="/assets/swagger/swagger-ui.css",
                     standalone_preset_js_url="/assets/swagger/swagger-ui-standalone-preset.js",
+                    favicon="<link rel='icon' type='image/png' href='/assets/swagger/favicon-32x32.png'>",
                 )
             ],
             components=Components(

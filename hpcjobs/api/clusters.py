@@ -60,7 +60,7 @@ class ClustersController(Controller):
                 trouble="" if health == "ok" else health,
             )
             for name, target in service.targets.items()
-            for health in [target.observer.health(service.settings.max_age_s, time.time())]
+            for health in [target.observer.health(time.time())]
         ]
 
     @get("/{name:str}/nodes", responses=PROBLEMS, summary="Nodes of a cluster")
@@ -68,8 +68,7 @@ class ClustersController(Controller):
         self, request: Asked, service: NamedDependency[Service], name: FromPath[str], max_age_s: MaxAge = None
     ) -> NodeList:
         """List."""
-        age = service.settings.max_age_s if max_age_s is None else max_age_s
-        view = service.target(name).observer.fresh_view(age, time.time())
+        view = service.target(name).observer.fresh_view(max_age_s, time.time())
         return NodeList([view.nodes[node] for node in sorted(view.nodes)], view.asked_at)
 
 
@@ -82,10 +81,7 @@ def healthz() -> dict[str, str]:
 @get("/readyz", summary="Can it serve: database, and each cluster", tags=["health"])
 async def readyz(service: NamedDependency[Service]) -> Response[dict[str, str]]:
     """Ready."""
-    parts = {
-        f"cluster {name}": target.observer.health(service.settings.max_age_s, time.time())
-        for name, target in service.targets.items()
-    }
+    parts = {f"cluster {name}": target.observer.health(time.time()) for name, target in service.targets.items()}
     try:
         await service.store.ping()
         parts["database"] = "ok"

@@ -120,8 +120,7 @@ def check_fresh(service: Service, job: Job, max_age_s: float | None) -> None:
     """A job that Slurm may have moved on must come from a young listing."""
     if job.final or job.slurm_job_id is None:
         return
-    observer = service.target(job.cluster).observer
-    observer.fresh_view(service.settings.max_age_s if max_age_s is None else max_age_s, time.time())
+    service.target(job.cluster).observer.fresh_view(max_age_s, time.time())
 
 
 class JobsController(Controller):
@@ -176,10 +175,9 @@ class JobsController(Controller):
             user = request.user.user
         if cursor is not None and not OUR_ID.match(cursor):
             raise Refused([Refusal("cursor", "This is not a next_cursor of an earlier page.")])
-        age = service.settings.max_age_s if max_age_s is None else max_age_s
         targets = [service.target(cluster)] if cluster else list(service.targets.values())
         observed_at = {
-            target.observer.cluster: target.observer.fresh_view(age, time.time()).asked_at for target in targets
+            target.observer.cluster: target.observer.fresh_view(max_age_s, time.time()).asked_at for target in targets
         }
         wanted = JobFilter(
             user=user,

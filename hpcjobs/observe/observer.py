@@ -7,7 +7,7 @@ import logging
 import time
 from typing import Final
 
-from hpcjobs.errors import HpcjobsError, Unavailable, ViewStale
+from hpcjobs.errors import HpcjobsError, SlurmUnavailable, Unavailable, ViewStale
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.observe.diff import diff
 from hpcjobs.slurm.base import Backend
@@ -29,12 +29,14 @@ class Observer:
         cluster: Its name.
         backend: How it is asked.
         store: Where the rows are.
+        max_age_s: How old a listing may be that answers a question, unless the caller says otherwise.
     """
 
-    def __init__(self, cluster: str, backend: Backend, store: Store) -> None:
+    def __init__(self, cluster: str, backend: Backend, store: Store, max_age_s: float = 10.0) -> None:
         self.cluster = cluster
         self.backend = backend
         self.store = store
+        self.max_age_s = max_age_s
         self.view: ClusterView | None = None
         self.trouble: HpcjobsError | None = None
         self._known: dict[int, Known] | None = None
@@ -80,24 +82,31 @@ class Observer:
                 repository.settle_unsent, attempt, "It never reached Slurm. Submit it again.", time.time()
             )
 
-    def health(self, max_age_s: float, now: float) -> str:
+    def health(self, now: float) -> str:
         """``ok``, or why nobody can say how the cluster is now."""
         try:
-            self.fresh_view(max_age_s, now)
+            self.fresh_view(None, now)
         except ViewStale as error:
             return error.detail
         return self.trouble.detail if self.trouble else "ok"
 
-    def fresh_view(self, max_age_s: float, now: float) -> ClusterView:
+    def known_down(self, now: float) -> str:
+        """Why a call on the controller would be in vain, or ``""``: it answered once and does not answer now."""
+        health = self.health(now)
+        silent = self.trouble is None or isinstance(self.trouble, SlurmUnavailable)
+        return health if self.view is not None and silent and health != "ok" else ""
+
+    def fresh_view(self, max_age_s: float | None, now: float) -> ClusterView:
         """The last listing, if it is young enough.
 
         Args:
-            max_age_s: How old it may be, in seconds.
+            max_age_s: How old it may be, in seconds; None: as the settings say.
             now: Unix seconds.
 
         Raises:
             ViewStale: It is older, or there is none yet.
         """
+        max_age_s = self.max_age_s if max_age_s is None else max_age_s
         if self.view is not None and now - self.view.asked_at <= max_age_s:
             return self.view
         seen = time.strftime("%H:%M:%S UTC", time.gmtime(self.view.asked_at)) if self.view else "never"

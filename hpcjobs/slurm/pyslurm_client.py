@@ -19,6 +19,7 @@ from hpcjobs.errors import (
     WorkerLost,
 )
 from hpcjobs.model.cluster import ClusterView
+from hpcjobs.model.job import JobSpec
 from hpcjobs.slurm.base import Launch
 from hpcjobs.slurm.errnos import error_of
 
@@ -39,6 +40,15 @@ def _error(failure: Failure, *, submitting: bool) -> HpcjobsError:
     if submitting:
         return OutcomeUnknown(f"The worker failed: {failure.message}.")
     return Unavailable(f"The worker failed: {failure.message}.")
+
+
+def cannot_say(spec: JobSpec) -> str:
+    """What of a spec pyslurm 25.11 would drop without a word (docs/adr/0005), or ``""``."""
+    if "" in spec.args:
+        return "drops empty script arguments and all that follow them"
+    if spec.resources.mem_per_node_bytes == 0:
+        return "takes --mem=0 (all the memory of each node) for no request"
+    return ""
 
 
 class PyslurmBackend:
@@ -82,11 +92,8 @@ class PyslurmBackend:
 
     async def submit(self, user: str, launch: Launch) -> int:
         """See Backend."""
-        if "" in launch.spec.args:
-            raise NotSupported(
-                f"Cluster {self.cluster!r} is reached through pyslurm, which drops empty script arguments and all "
-                "that follow them."
-            )
+        if lacking := cannot_say(launch.spec):
+            raise NotSupported(f"Cluster {self.cluster!r} is reached through pyslurm, which {lacking}.")
         return await self._call(user, "submit", {"launch": msgspec.to_builtins(launch)}, int)
 
     async def find(self, user: str, attempt: str) -> int | None:

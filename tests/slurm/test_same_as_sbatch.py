@@ -30,7 +30,6 @@ CASES = [
     "--gres=gpu:3",
     "--gpus-per-task=1 --ntasks=4",
     "--mem=2G",
-    "--mem=0",
     "--mem-per-cpu=512",
     "--time=1-02:03:04",
     "--time=90",
@@ -67,6 +66,17 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, tuple
         for name in sorted(set(ours) | set(theirs))
         if ours.get(name) != theirs.get(name)
     }
+
+
+def test_all_the_memory_of_a_node_is_asked_for_or_refused_by_name(new: Stack, old: Stack) -> None:
+    request = {"script": "#!/bin/bash\n#SBATCH --mem=0\n", "hold": True}
+    job = old.submit(**request)
+    assert record(old, job["slurm_job_id"])["memory_per_node"] == {"set": True, "infinite": False, "number": 0}
+    old.run("slurmctld", f"scancel {job['slurm_job_id']}")
+    with new.api() as api:
+        refused = api.post("/v1/jobs", json=request)
+    assert (refused.status_code, refused.json()["code"]) == (501, "not-supported")
+    assert "--mem=0" in refused.json()["detail"]
 
 
 @pytest.mark.parametrize("options", CASES)
