@@ -1,0 +1,153 @@
+"""Any order of submissions, lost answers, outages and restarts: a key makes at most one job, an answered one exactly
+one."""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+import tempfile
+from pathlib import Path
+from unittest import mock
+
+import httpx
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from litestar import Litestar
+
+from hpcjobs.api.app import create_app
+from hpcjobs.errors import SlurmUnavailable
+from hpcjobs.service import Service
+from tests.api.bench import Bench, UnrulySlurm, settings_of
+
+KEYS = st.sampled_from(["a", "b", "c"])
+MISHAPS = st.sampled_from([None, None, "lost before", "lost after", "late", "bug before", "bug after", "busy"])
+
+
+class Submissions(RuleBasedStateMachine):
+    """One Slurm and one database; the service between them comes and goes."""
+
+    database: Path
+    app: Litestar
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.place = Path(tempfile.mkdtemp(prefix="hpcjobs-machine-"))
+        shutil.copy(self.database, self.place / "jobs.db")
+        self.slurm = UnrulySlurm()
+        self.runner = asyncio.Runner()
+        self.names: dict[str, str] = {}
+        self.acknowledged: dict[str, int] = {}
+        self.bench: Bench | None = None
+
+    @initialize()
+    def start(self) -> None:
+        self.runner.run(self._start())
+
+    async def _start(self) -> None:
+        service = Service(settings_of(self.place), {"big": self.slurm})
+        await service.start()
+        self.app.state.service = service  # the application is the same: making one takes longer than all the rest
+        http = httpx.AsyncClient(
+            transport=httpx.ASGITransport(self.app, raise_app_exceptions=False), base_url="http://big"
+        )
+        self.bench = Bench(service, http)
+
+    async def _stop(self) -> None:
+        await self.bench.http.aclose()
+        await self.bench.service.stop()
+
+    @rule()
+    def restart(self) -> None:
+        self.runner.run(self._stop())
+        self.runner.run(self._start())
+
+    @rule(key=KEYS, mishap=MISHAPS, cannot_find=st.booleans())
+    def submit(self, key: str, mishap: str | None, cannot_find: bool) -> None:
+        self.slurm.mishaps = [] if mishap is None else [SlurmUnavailable("busy") if mishap == "busy" else mishap]
+        self.slurm.cannot_find = cannot_find
+        answer = self.runner.run(self.bench.post(key, name=key))
+        self.slurm.cannot_find, self.slurm.mishaps = False, []
+        assert answer.status_code in (201, 503) or (answer.status_code == 500 and mishap in ("bug before", "bug after"))
+        if answer.status_code == 201:
+            job = answer.json()
+            assert self.names.setdefault(key, job["id"]) == job["id"]
+            assert self.acknowledged.setdefault(key, job["slurm_job_id"]) == job["slurm_job_id"]
+
+    @rule(keys=st.lists(KEYS, min_size=2, max_size=4))
+    def submit_at_once(self, keys: list[str]) -> None:
+        async def all_of_them() -> list:
+            return await asyncio.gather(*(self.bench.post(key, name=key) for key in keys))
+
+        for key, answer in zip(keys, self.runner.run(all_of_them()), strict=True):
+            assert answer.status_code in (201, 503)
+            if answer.status_code == 201:
+                assert self.acknowledged.setdefault(key, answer.json()["slurm_job_id"]) == answer.json()["slurm_job_id"]
+
+    @rule()
+    def controller_goes(self) -> None:
+        self.slurm.down = True
+
+    @rule()
+    def controller_comes_back(self) -> None:
+        self.slurm.down = False
+
+    @rule()
+    def what_was_under_way_arrives(self) -> None:
+        self.runner.run(self.slurm.deliver())
+
+    @rule()
+    def list_now(self) -> None:
+        self.runner.run(self.bench.tick())
+
+    @rule()
+    def list_after_slurms_message_timeout(self) -> None:
+        self.what_was_under_way_arrives()
+        self.runner.run(self.bench.settle())
+
+    @invariant()
+    def a_key_makes_at_most_one_job_in_slurm(self) -> None:
+        names = [entry.record.name for entry in self.slurm._jobs.values()]
+        names += [launch.spec.name for _, launch in self.slurm.late]
+        assert len(names) == len(set(names)), names
+
+    @invariant()
+    def an_acknowledged_job_is_in_slurm_under_its_number(self) -> None:
+        for key, number in self.acknowledged.items():
+            assert self.slurm._jobs[number].record.name == key
+
+    def teardown(self) -> None:
+        """In the end, with everything up, every key has one row, and every job its row."""
+        if self.bench is not None:
+            self.slurm.down = False
+            self.list_now()
+            self.list_after_slurms_message_timeout()
+            jobs = self.runner.run(self.bench.get("/v1/jobs")).json()["items"]
+            assert len(jobs) == len({job["name"] for job in jobs})
+            there = {job["slurm_job_id"]: job["name"] for job in jobs if job["slurm_job_id"]}
+            assert there == {number: entry.record.name for number, entry in self.slurm._jobs.items()}
+            assert all(job["fate"] == "NOT_SENT" for job in jobs if not job["slurm_job_id"])
+            self.runner.run(self._stop())
+        self.runner.close()
+        shutil.rmtree(self.place)
+
+
+@pytest.mark.filterwarnings("ignore::ResourceWarning")  # a failing example is left as it stands
+def test_whatever_goes_wrong_in_whatever_order_a_key_makes_one_job_and_nothing_acknowledged_is_lost(
+    empty_database, tmp_path
+):
+    Submissions.database = empty_database
+    Submissions.app = create_app(Service(settings_of(tmp_path)))
+    with mock.patch("hpcjobs.submission.LOOK_UP_PAUSE_S", 0.0):
+        run_state_machine_as_test(
+            Submissions,
+            settings=settings(
+                max_examples=15,
+                stateful_step_count=20,
+                deadline=None,
+                derandomize=True,
+                database=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
