@@ -7,7 +7,7 @@ import logging
 import time
 from typing import Final
 
-from hpcjobs.errors import HpcjobsError, SlurmUnavailable, Unavailable, ViewStale
+from hpcjobs.errors import HpcjobsError, SlurmUnavailable, ViewStale
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.observe.diff import diff
 from hpcjobs.slurm.base import Backend
@@ -51,16 +51,21 @@ class Observer:
         try:
             view = await self.backend.view(now)
             await self._write(view)
-        except Unavailable as error:
-            if self.trouble is None:
-                log.warning("cluster %s: %s", self.cluster, error.detail)
-            self.trouble = error
+        except HpcjobsError as error:
+            self._in_trouble(error)
+        except Exception as error:  # noqa: BLE001  no listing fails in silence: what is shown would only grow old
+            self._in_trouble(HpcjobsError(f"The listing failed: {type(error).__name__}: {error}."), error)
         else:
             if self.trouble is not None:
                 log.warning("cluster %s answers again", self.cluster)
             self.view, self.trouble = view, None
         async with self._ticked:
             self._ticked.notify_all()
+
+    def _in_trouble(self, error: HpcjobsError, bug: Exception | None = None) -> None:
+        if self.trouble is None:
+            log.warning("cluster %s: %s", self.cluster, error.detail, exc_info=bug)
+        self.trouble = error
 
     async def _write(self, view: ClusterView) -> None:
         if self._known is None:
@@ -109,10 +114,13 @@ class Observer:
         max_age_s = self.max_age_s if max_age_s is None else max_age_s
         if self.view is not None and now - self.view.asked_at <= max_age_s:
             return self.view
-        seen = time.strftime("%H:%M:%S UTC", time.gmtime(self.view.asked_at)) if self.view else "never"
-        why = self.trouble.detail if self.trouble else "The observer has not listed it yet."
+        seen = "has not been seen yet."
+        if self.view is not None:
+            at = time.strftime("%H:%M:%S UTC", time.gmtime(self.view.asked_at))
+            seen = f"was last seen at {at}, longer ago than the {max_age_s:g} s accepted."
+        why = self.trouble.detail if self.trouble else "The next listing is under way."
         raise ViewStale(
-            f"Cluster {self.cluster!r} was last seen at {seen}, longer ago than the {max_age_s:g} s accepted. {why}",
+            f"Cluster {self.cluster!r} {seen} {why}",
             kept="What was known then is kept: ask with a larger max_age_s to read it.",
         )
 
