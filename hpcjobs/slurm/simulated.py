@@ -116,7 +116,10 @@ class SimulatedBackend:
 
     def _run_s(self, spec: JobSpec) -> float:
         words = spec.script.rstrip().rsplit("\n", 1)[-1].split()
-        return float(words[1]) if len(words) == 2 and words[0] == "sleep" else self.run_s
+        try:
+            return float(words[1]) if len(words) == 2 and words[0] == "sleep" else self.run_s
+        except ValueError:
+            return self.run_s
 
     async def view(self, now: float) -> ClusterView:
         """See Backend."""
