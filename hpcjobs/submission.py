@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 import time
 from collections.abc import Sequence
 from typing import Final
@@ -26,6 +27,7 @@ from hpcjobs.errors import (
 from hpcjobs.identity import check_may_run
 from hpcjobs.model.job import Job, JobSpec
 from hpcjobs.observe.observer import Observer
+from hpcjobs.sbatch.environment import submission_environment
 from hpcjobs.slurm.base import Launch
 from hpcjobs.slurm.explain import explain
 from hpcjobs.store import repository
@@ -60,12 +62,17 @@ def digest_of(cluster: str, spec: JobSpec) -> str:
 def launch_of(spec: JobSpec, attempt: str, user: str, home: str) -> Launch:
     """Fill in what a backend must not choose: working directory and environment.
 
-    The job gets the user's login environment (SLURM_GET_USER_ENV, as ``sbatch --get-user-env``) and over it the
-    variables of the spec.
+    The job gets the user's login environment (SLURM_GET_USER_ENV, as ``sbatch --get-user-env``), over it what sbatch
+    says of the request, and over that the variables of the spec.
     """
-    environment = {"PATH": SCRIPT_PATH, "SLURM_GET_USER_ENV": "1", **spec.environment}
-    workdir = spec.workdir or home.format(user=user)
-    return Launch(msgspec.structs.replace(spec, environment=environment, workdir=workdir), attempt)
+    home_dir = home.format(user=user)
+    environment = {
+        "PATH": SCRIPT_PATH,
+        "SLURM_GET_USER_ENV": "1",
+        **submission_environment(spec, home_dir, socket.gethostname()),
+        **spec.environment,
+    }
+    return Launch(msgspec.structs.replace(spec, environment=environment, workdir=spec.workdir or home_dir), attempt)
 
 
 class Submission:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import msgspec
 from litestar import Request, Response
-from litestar.exceptions import HTTPException
+from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
 from hpcjobs.errors import (
@@ -129,6 +129,10 @@ def _litestars(request: Request[Any, Any, Any], error: HTTPException) -> Respons
     )
 
 
+def _too_deep(request: Request[Any, Any, Any], _error: Exception) -> Response[Any]:
+    return _litestars(request, ValidationException("The JSON is nested too deeply."))
+
+
 def _unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return _respond(
@@ -146,5 +150,6 @@ def _unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[A
 HANDLERS: Final[ExceptionHandlersMap] = {
     HpcjobsError: _ours,
     HTTPException: _litestars,
+    RecursionError: _too_deep,
     Exception: _unforeseen,
 }

@@ -151,6 +151,7 @@ def test_an_unknown_cluster_is_a_404_that_names_those_that_exist(stack: Stack) -
         (b'{"script": "#!/bin/sh", "resources": {"nodes": "four"}}', "nodes"),
         (b'{"script": "#!/bin/sh", "resources": {"nodes": 1e99}}', "nodes"),
         (b'{"script": "\\ud800"}', ""),
+        (b"[" * 200_000, "nested too deeply"),
     ],
 )
 def test_a_body_that_does_not_fit_is_a_400(stack: Stack, body: bytes, field: str) -> None:

@@ -68,6 +68,46 @@ def differences(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, tuple
     }
 
 
+WITH_VARIABLES = [
+    "",
+    "--nodes=2",
+    "--nodes=1-2 --ntasks=3",
+    "--ntasks-per-node=4 --nodes=2",
+    "--nodes=2 --ntasks-per-node=2 --cpus-per-task=2 --gpus-per-node=a100:1 --mem=1G",
+    "--gpus=2",
+    "--gpus-per-task=1 --ntasks=2",
+    "--mem-per-cpu=512 --ntasks=2",
+    "--exclusive --chdir=/scratch",
+]
+LOGIN_SHELLS = {"SLURM_GET_USER_ENV"}  # how the job gets the login environment that sbatch's caller has anyway
+ANY_TWO_JOBS = {"SLURM_JOB_ID", "SLURM_JOBID", "SLURM_JOB_SLUID", "SLURM_TASK_PID", "SLURM_SUBMIT_HOST",
+    "SLURM_JOB_START_TIME", "SLURM_JOB_END_TIME"}  # fmt: skip
+
+
+def variables(text: str) -> dict[str, str]:
+    pairs = (line.partition("=") for line in text.splitlines() if line.startswith("SLURM_"))
+    return {name: value for name, _, value in pairs if name not in ANY_TWO_JOBS | LOGIN_SHELLS}
+
+
+@pytest.mark.parametrize("options", WITH_VARIABLES)
+def test_a_job_finds_the_slurm_variables_that_sbatch_gives_it(stack: Stack, name: str, options: str) -> None:
+    typed = options if stack.cluster == "slurm2605" else options.replace("a100:1", "1")  # o1 and o2 are of two types
+    script = f"#!/bin/bash\n#SBATCH {typed}\n#SBATCH --job-name={name} --constraint='a100|h100' --time=5\nenv\n"
+    path = f"/scratch/{name}.sh"
+    stack.as_user("alice", f"cat > {path} <<'SCRIPT'\n{script}SCRIPT")
+    stack.as_user("alice", f"cd ~ && sbatch --wait --output=/scratch/{name}.txt {path}")
+    theirs = variables(stack.as_user("alice", f"cat /scratch/{name}.txt"))
+    job = stack.submit(script)
+    assert stack.finished(job["id"])["fate"] == "COMPLETED"
+    ours = variables(stack.output(job["id"]))
+    where = {"SLURM_JOB_NODELIST", "SLURM_NODELIST", "SLURMD_NODENAME", "SLURM_TOPOLOGY_ADDR", "SLURM_JOB_GPUS"}
+    if stack.backend == "pyslurm" and "--gpus-per-task" in options:
+        assert ours.pop("SLURM_TRES_PER_TASK").replace(":", "=") == theirs.pop("SLURM_TRES_PER_TASK")
+    assert {key: value for key, value in ours.items() if key not in where} == {
+        key: value for key, value in theirs.items() if key not in where
+    }
+
+
 def test_all_the_memory_of_a_node_is_asked_for_or_refused_by_name(new: Stack, old: Stack) -> None:
     request = {"script": "#!/bin/bash\n#SBATCH --mem=0\n", "hold": True}
     job = old.submit(**request)

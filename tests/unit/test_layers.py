@@ -1,0 +1,39 @@
+"""The house's one-way rule, checked on every import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_imports_run_one_way():
+    done = subprocess.run(
+        [Path(sys.executable).with_name("lint-imports"), "--no-cache"], cwd=ROOT, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_every_module_stands_in_the_layers():
+    """A new module that nobody put into the contract would be free to import anything."""
+    contract = (ROOT / "pyproject.toml").read_text()
+    modules = {path.stem if path.suffix == ".py" else path.name for path in (ROOT / "hpcjobs").iterdir()}
+    for module in modules - {"__init__", "__pycache__", "py"}:
+        assert f"hpcjobs.{module}" in contract.split("[tool.importlinter]")[1] or module == "py.typed", module
+
+
+def test_only_the_agent_imports_pyslurm():
+    users = [path for path in (ROOT / "hpcjobs").rglob("*.py") if "import pyslurm" in path.read_text()]
+    assert [path.name for path in users] == ["pyslurm_agent.py"]
+
+
+def test_only_the_store_speaks_sql():
+    users = {
+        path.relative_to(ROOT / "hpcjobs").parts[0]
+        for path in (ROOT / "hpcjobs").rglob("*.py")
+        if "sqlalchemy" in path.read_text() or "sqlmodel" in path.read_text()
+    }
+    assert users <= {"store", "submission.py"}  # submission names the error of a key that another process had first
