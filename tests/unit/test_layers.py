@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -26,7 +27,11 @@ def test_every_module_stands_in_the_layers():
 
 
 def test_only_the_agent_imports_pyslurm():
-    users = [path for path in (ROOT / "hpcjobs").rglob("*.py") if "import pyslurm" in path.read_text()]
+    users = [
+        path
+        for path in (ROOT / "hpcjobs").rglob("*.py")
+        if re.search(r"^\s*import pyslurm\b(?!_)", path.read_text(), re.M)
+    ]
     assert [path.name for path in users] == ["pyslurm_agent.py"]
 
 
