@@ -69,12 +69,21 @@ class OutputReader:
                 raise NotAllowed(f"{user} may not read {path}: {said}.") from error
             raise Unavailable(f"{path} could not be read: {said}.") from error
 
-    async def whole(self, user: str, path: str, offset: int) -> AsyncIterator[bytes]:
-        """Everything from an offset to what is the end now."""
-        chunk = await self.read(user, path, offset, CHUNK)
-        while chunk.data:
+    async def whole(self, user: str, path: str, offset: int, end: int) -> AsyncIterator[bytes]:
+        """Everything from an offset to what was the end when the caller looked: a file may grow faster than it is read.
+
+        Args:
+            user: In whose name.
+            path: Absolute path.
+            offset: First byte.
+            end: Where to stop.
+        """
+        while offset < end:
+            chunk = await self.read(user, path, offset, min(CHUNK, end - offset))
+            if not chunk.data:
+                return
             yield chunk.data
-            chunk = await self.read(user, path, chunk.offset + len(chunk.data), CHUNK)
+            offset = chunk.offset + len(chunk.data)
 
     async def follow(
         self,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
 import time
 from collections.abc import AsyncIterator
@@ -28,7 +29,7 @@ OUR_ID = re.compile(r"^[0-9a-f]{32}$")
 SLURM_ID = re.compile(r"^[1-9][0-9]{0,9}$")
 MAX_LIMIT: Final = 1000
 MAX_OFFSET: Final = 2**62
-TEXT: Final = "text/plain; charset=utf-8"
+TEXT: Final = "text/plain"
 
 PROBLEMS: Final = {
     status: ResponseSpec(data_container=Problem, description=description, media_type="application/problem+json")
@@ -254,6 +255,9 @@ class JobsController(Controller):
             return job.stdout if stream == "stdout" else job.stderr
 
         if follow:
+            if path_of(job):
+                with contextlib.suppress(OutputMissing):  # a refusal must come before the stream has begun
+                    await service.output.read(job.user, path_of(job), 0, 1)
             observer = service.target(job.cluster).observer
 
             async def latest() -> Job:
@@ -272,9 +276,11 @@ class JobsController(Controller):
                 raise
             raise OutputMissing(f"Job {job_id} is {job.state} and has written nothing yet: {error.detail}") from error
 
+        rest_at = first.offset + len(first.data)
+
         async def chunks() -> AsyncIterator[bytes]:
             yield first.data
-            async for data in service.output.whole(job.user, path_of(job), first.offset + len(first.data)):
+            async for data in service.output.whole(job.user, path_of(job), rest_at, first.size):
                 yield data
 
         return Stream(chunks(), media_type=TEXT)
