@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, Literal
 
 import httpx
+from litestar import Litestar
 
 from hpcjobs.api.app import create_app
 from hpcjobs.errors import HpcjobsError, OutcomeUnknown, SlurmUnavailable
@@ -152,7 +154,7 @@ class Bench:
         return await self.http.request(method, path, headers=headers, **more)
 
     async def get(self, path: str, user: str = "alice", **params: Any) -> httpx.Response:
-        return await self.call("GET", path, user, params=params)
+        return await self.call("GET", path, user, params=params or None)
 
     async def post(self, key: str | None = None, user: str = "alice", **body: Any) -> httpx.Response:
         headers = {} if key is None else {"Idempotency-Key": key}
@@ -165,6 +167,31 @@ class Bench:
         await self.tick()
         job: dict[str, Any] = (await self.get(answer.headers["Location"], user)).json()
         return job
+
+
+@functools.cache
+def shared_app() -> Litestar:
+    """One application for all benches: making one takes longer than most tests."""
+    return create_app(Service(Settings((ClusterSettings("none"),), database_url="sqlite://")))
+
+
+def caller(app: Litestar) -> httpx.AsyncClient:
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://big")
+
+
+@contextlib.asynccontextmanager
+async def on_bench(settings: Settings, backends: dict[str, Backend]) -> AsyncIterator[Bench]:
+    """Run a service under the shared application."""
+    service = Service(settings, backends)
+    await service.start()
+    app = shared_app()
+    app.state.service = service
+    try:
+        async with caller(app) as http:
+            yield Bench(service, http)
+    finally:
+        await service.stop()
 
 
 @contextlib.asynccontextmanager
@@ -185,8 +212,7 @@ async def running(settings: Settings, backends: dict[str, Backend] | None) -> As
         waiting.cancel()
         await life
     try:
-        transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with httpx.AsyncClient(transport=transport, base_url="http://big") as http:
+        async with caller(app) as http:
             yield Bench(app.state.service, http)
     finally:
         over.set()

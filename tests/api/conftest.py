@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.api.bench import UnrulySlurm, running, settings_of
+from tests.api.bench import UnrulySlurm, on_bench, settings_of
 from tests.unit.conftest import empty_database, folder, pool, spawner
 
 __all__ = ["empty_database", "folder", "pool", "spawner"]
@@ -27,6 +27,6 @@ def place(empty_database, tmp_path):
 
 @pytest.fixture
 async def bench(place):
-    async with running(settings_of(place), {"big": UnrulySlurm()}) as bench:
+    async with on_bench(settings_of(place), {"big": UnrulySlurm()}) as bench:
         await bench.tick()
         yield bench

@@ -9,17 +9,14 @@ import tempfile
 from pathlib import Path
 from unittest import mock
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
-from litestar import Litestar
 
-from hpcjobs.api.app import create_app
 from hpcjobs.errors import SlurmUnavailable
 from hpcjobs.service import Service
-from tests.api.bench import Bench, UnrulySlurm, settings_of
+from tests.api.bench import Bench, UnrulySlurm, caller, settings_of, shared_app
 
 KEYS = st.sampled_from(["a", "b", "c"])
 MISHAPS = st.sampled_from([None, None, "lost before", "lost after", "late", "bug before", "bug after", "busy"])
@@ -29,7 +26,6 @@ class Submissions(RuleBasedStateMachine):
     """One Slurm and one database; the service between them comes and goes."""
 
     database: Path
-    app: Litestar
 
     def __init__(self) -> None:
         super().__init__()
@@ -48,11 +44,8 @@ class Submissions(RuleBasedStateMachine):
     async def _start(self) -> None:
         service = Service(settings_of(self.place), {"big": self.slurm})
         await service.start()
-        self.app.state.service = service  # the application is the same: making one takes longer than all the rest
-        http = httpx.AsyncClient(
-            transport=httpx.ASGITransport(self.app, raise_app_exceptions=False), base_url="http://big"
-        )
-        self.bench = Bench(service, http)
+        shared_app().state.service = service
+        self.bench = Bench(service, caller(shared_app()))
 
     async def _stop(self) -> None:
         await self.bench.http.aclose()
@@ -134,11 +127,8 @@ class Submissions(RuleBasedStateMachine):
 
 
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # a failing example is left as it stands
-def test_whatever_goes_wrong_in_whatever_order_a_key_makes_one_job_and_nothing_acknowledged_is_lost(
-    empty_database, tmp_path
-):
+def test_whatever_goes_wrong_in_whatever_order_a_key_makes_one_job_and_nothing_acknowledged_is_lost(empty_database):
     Submissions.database = empty_database
-    Submissions.app = create_app(Service(settings_of(tmp_path)))
     with mock.patch("hpcjobs.submission.LOOK_UP_PAUSE_S", 0.0):
         run_state_machine_as_test(
             Submissions,
