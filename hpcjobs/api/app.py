@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from pathlib import Path
+from importlib.resources import files
 
-import swagger_ui_bundle
 from litestar import Litestar, MediaType, get
 from litestar.datastructures import State
 from litestar.di import Provide
@@ -58,7 +57,7 @@ def create_app(service: Service) -> Litestar:
             clusters.healthz,
             clusters.readyz,
             # The page's scripts come from the service itself: clusters have no way out.
-            create_static_files_router("/assets/swagger", [Path(swagger_ui_bundle.swagger_ui_path)], name="swagger"),
+            create_static_files_router("/assets/swagger", [str(files("swagger_ui") / "static")], name="swagger"),
         ],
         state=State({"service": service}),
         logging_config=None,

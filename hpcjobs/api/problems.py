@@ -36,6 +36,10 @@ STATUS: Final[dict[type[HpcjobsError], int]] = {
 }
 
 
+NAMES: Final = {"job_state": "state", "idempotency_key": "Idempotency-Key"}
+"""What the caller calls the parameters that have another name in our functions."""
+
+
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     """An RFC 9457 problem document.
 
@@ -110,7 +114,9 @@ def _litestars(request: Request[Any, Any, Any], error: HTTPException) -> Respons
     )
     faults = error.extra if isinstance(error.extra, list) else []
     refusals = tuple(
-        Refusal(str(fault.get("key", "")), str(fault.get("message", "")), "bad-value")
+        Refusal(
+            NAMES.get(str(fault.get("key", "")), str(fault.get("key", ""))), str(fault.get("message", "")), "bad-value"
+        )
         for fault in faults
         if isinstance(fault, dict)
     )
@@ -133,6 +139,10 @@ def _too_deep(request: Request[Any, Any, Any], _error: Exception) -> Response[An
     return _litestars(request, ValidationException("The JSON is nested too deeply."))
 
 
+def _no_text(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    return _litestars(request, ValidationException(f"The request is no UTF-8: {error}."))
+
+
 def _unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     log.error("%s %s failed", request.method, request.url.path, exc_info=error)
     return _respond(
@@ -151,5 +161,6 @@ HANDLERS: Final[ExceptionHandlersMap] = {
     HpcjobsError: _ours,
     HTTPException: _litestars,
     RecursionError: _too_deep,
+    UnicodeDecodeError: _no_text,
     Exception: _unforeseen,
 }
