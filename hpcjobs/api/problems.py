@@ -114,11 +114,10 @@ def _litestars(request: Request[Any, Any, Any], error: HTTPException) -> Respons
     )
     faults = error.extra if isinstance(error.extra, list) else []
     refusals = tuple(
-        Refusal(
-            NAMES.get(str(fault.get("key", "")), str(fault.get("key", ""))), str(fault.get("message", "")), "bad-value"
-        )
+        Refusal(NAMES.get(name, name), str(fault.get("message", "")), "bad-value")
         for fault in faults
         if isinstance(fault, dict)
+        for name in [str(fault.get("key", ""))]
     )
     detail = "; ".join(f"{fault.field}: {fault.detail}" if fault.field else fault.detail for fault in refusals)
     return _respond(
