@@ -106,6 +106,10 @@ class Client:
             timeout=httpx.Timeout(60.0, connect=10.0),
         )
 
+    def close(self) -> None:
+        """Let go of the connection."""
+        self._http.close()
+
     def _call(self, method: str, path: str, **more: Any) -> httpx.Response:  # noqa: ANN401  httpx's own
         """One call; a 503 and a refused connection are tried again for RETRY_FOR_S."""
         give_up = time.monotonic() + RETRY_FOR_S

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +31,8 @@ def _service() -> Iterator[Client]:
 
     try:
         config = load()
-        yield Client(config.url, config.token, _say_waiting)
+        with closing(Client(config.url, config.token, _say_waiting)) as client:
+            yield client
     except ApiProblem as problem:
         lines = [fault.detail for fault in problem.errors] or [problem.detail]
         for line in lines:
