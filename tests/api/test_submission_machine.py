@@ -133,7 +133,7 @@ def test_whatever_goes_wrong_in_whatever_order_a_key_makes_one_job_and_nothing_a
         run_state_machine_as_test(
             Submissions,
             settings=settings(
-                max_examples=15,
+                max_examples=10,
                 stateful_step_count=20,
                 deadline=None,
                 derandomize=True,

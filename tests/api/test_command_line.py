@@ -1,0 +1,223 @@
+"""The command line against the real application on a loopback port."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import uvicorn
+from click.testing import CliRunner, Result
+
+from hpcjobs.api.app import create_app
+from hpcjobs.cli.main import main
+from hpcjobs.errors import SlurmUnavailable
+from hpcjobs.identity import make_token
+from hpcjobs.service import Service
+from hpcjobs.settings import ClusterSettings
+from tests.api.bench import UnrulySlurm, settings_of
+from tests.unit.builders import until
+
+ROOT = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+
+
+@pytest.fixture(scope="module")
+def served(empty_database, tmp_path_factory, spawner, folder):
+    """The service on a port of its own, listing twenty times a second: its service and its address."""
+    place = tmp_path_factory.mktemp("served")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("hpcjobs.output.POLL_S", 0.05)
+        yield from serve(place, empty_database, folder)
+
+
+def serve(place: Path, empty_database: Path, folder: Path) -> Iterator[tuple[Service, str]]:
+    shutil.copy(empty_database, place / "jobs.db")
+    settings = settings_of(
+        place, clusters=(ClusterSettings("big", observe_s=0.05),), spawner_socket=str(folder / "spawner.sock")
+    )
+    service = Service(settings, {"big": UnrulySlurm()})
+    config = uvicorn.Config(create_app(service), port=0, log_level="error", ws="none", timeout_graceful_shutdown=2)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    until(lambda: server.started and service.target(None).observer.view)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield service, f"http://127.0.0.1:{port}"
+    server.should_exit = True
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+@pytest.fixture
+def slurm(served) -> UnrulySlurm:
+    return served[0].target(None).observer.backend
+
+
+@pytest.fixture
+def run(served, monkeypatch, tmp_path):
+    service, url = served
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("HPCJOBS_URL", url)
+    monkeypatch.setenv("COLUMNS", "200")
+
+    def invoke(*words: str, stdin: str = "", user: str = "nobody") -> Result:
+        monkeypatch.setenv("HPCJOBS_TOKEN", make_token(service.token_key, user, time.time(), 600))
+        return CliRunner().invoke(main, list(words), input=stdin)
+
+    return invoke
+
+
+def submitted(run, *words: str, seconds: float = 9999) -> int:
+    result = run("submit", *words, "-", stdin=f"#!/bin/sh\nsleep {seconds}\n")
+    assert result.exit_code == 0, result.output
+    number = int(result.stdout.split()[3])
+    until(lambda: json.loads(run("show", "--json", str(number)).stdout)["observed_at"])
+    return number
+
+
+def test_a_script_is_submitted_under_its_name_with_its_arguments_and_options(run, slurm, tmp_path):
+    path = tmp_path / "train.sh"
+    path.write_text("#!/bin/sh\n#SBATCH --job-name=other --ntasks=3\nsleep 9999\n")
+    result = run("submit", "-J", "mine", "-p", "gpu", "-N", "1-2", "--gpus-per-node", "a100:2", "--mem", "2G",
+                 "-t", "10", "-o", "/tmp/o", str(path), "one", "two words")  # fmt: skip
+    number = int(result.stdout.split()[3])
+    assert result.stdout == f"Submitted batch job {number} on cluster big\n"
+    spec = slurm._jobs[number].spec
+    assert (spec.name, spec.script_name, spec.partition, spec.args) == ("mine", "train.sh", "gpu", ("one", "two words"))
+    asked = spec.resources
+    assert (asked.nodes, asked.nodes_max, asked.ntasks, asked.wall_s) == (1, 2, 3, 600)
+    assert (asked.mem_per_node_bytes, asked.gpus_per_node) == (2 * 2**30, "a100:2")
+
+
+def test_a_refused_script_is_told_line_by_line_and_is_exit_code_1(run):
+    result = run("submit", "--gpus", "0", "-", stdin="echo hello\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    lines = result.stderr.splitlines()
+    assert len(lines) == 2
+    assert "does not look like a batch script" in lines[0]
+    assert "asks for no GPU" in lines[1]
+
+
+def test_what_slurm_refuses_is_told_with_what_is_kept(run):
+    result = run("submit", "-p", "nope", "-", stdin="#!/bin/sh\ntrue\n")
+    assert result.exit_code == 1
+    assert "Invalid partition name specified" in result.stderr
+    assert "is kept as refused" in result.stderr
+
+
+def test_jobs_are_listed_shown_and_cancelled(run):
+    number = submitted(run, "-J", "looked-at")
+    until(lambda: run("jobs", "--name", "looked-at", "--state", "running").stdout.count("\n") == 2)
+    header, line = run("jobs", "--name", "looked-at").stdout.splitlines()
+    assert header.split("\t")[:5] == ["JOB", "NAME", "USER", "PARTITION", "STATE"]
+    assert line.split("\t")[:5] == [str(number), "looked-at", "nobody", "-", "RUNNING"]
+    shown = run("show", str(number)).stdout
+    assert f"{number} on big" in shown
+    assert "RUNNING (RUNNING)" in shown
+    assert run("cancel", str(number)).stdout == f"Cancelling job {number} on cluster big\n"
+    until(lambda: "CANCELLED" in run("show", str(number)).stdout)
+    again = run("cancel", str(number))
+    assert (again.exit_code, "has already ended: CANCELLED" in again.stderr) == (1, True)
+
+
+def test_json_is_one_document_of_the_same_facts(run):
+    told = json.loads(run("submit", "--json", "-J", "as-json", "-", stdin="#!/bin/sh\nsleep 9999\n").stdout)
+    assert told["name"] == "as-json"
+    (listed,) = json.loads(run("jobs", "--json", "--name", "as-json").stdout)
+    assert listed["id"] == json.loads(run("show", "--json", told["id"]).stdout)["id"] == told["id"]
+    nodes = json.loads(run("nodes", "--json").stdout)
+    assert [node["name"] for node in nodes] == ["n1", "n2"]
+
+
+def test_nodes_are_listed(run):
+    lines = run("nodes").stdout.splitlines()
+    assert lines[0].split("\t")[0] == "NODE"
+    assert [line.split("\t")[0] for line in lines[1:]] == ["n1", "n2"]
+
+
+@pytest.mark.parametrize("command", ["show", "logs", "cancel"])
+def test_a_job_of_another_user_or_of_nobody_is_told(run, command):
+    number = submitted(run)
+    other = run(command, str(number), user="alice")
+    assert (other.exit_code, other.stderr) == (1, f"hpcjobs: error: Job {number} belongs to another user.\n")
+    none = run(command, "999999")
+    assert (none.exit_code, none.stderr) == (1, "hpcjobs: error: There is no job '999999'.\n")
+
+
+def test_a_token_that_does_not_hold_is_told(run, monkeypatch):
+    assert run("jobs").exit_code == 0
+    monkeypatch.setattr("tests.api.test_command_line.make_token", lambda *_: "x.y.z")
+    result = run("jobs")
+    assert (result.exit_code, result.stderr.startswith("hpcjobs: error: The token does not hold")) == (1, True)
+
+
+def test_a_503_is_tried_again_with_the_same_key_and_makes_one_job(run, slurm):
+    slurm.mishaps = [SlurmUnavailable("The controller is busy.", retry_after_s=1)]
+    before = len(slurm._jobs)
+    result = run("submit", "-J", "patient", "-", stdin="#!/bin/sh\nsleep 9999\n")
+    assert result.exit_code == 0
+    assert result.stderr == "hpcjobs: The controller is busy. Trying again in 1 s.\n"
+    assert len(slurm._jobs) == before + 1
+    (job,) = json.loads(run("jobs", "--json", "--name", "patient").stdout)
+    assert job["slurm_job_id"] == before + 1
+
+
+@ROOT
+def test_the_output_is_printed_byte_for_byte_and_its_tail(run, folder):
+    path = folder / "cli-out"
+    path.write_bytes(b"\xff\x00 binary\nand text\n")
+    number = submitted(run, "-o", str(path))
+    assert run("logs", str(number)).stdout_bytes == path.read_bytes()
+    assert run("logs", "--tail", "5", str(number)).stdout == "text\n"
+    missing = run("logs", "--stderr", str(number))
+    assert (missing.exit_code, "has no output file yet" in missing.stderr) == (1, True)
+
+
+@ROOT
+@pytest.mark.parametrize(
+    ("raw_state", "code", "exit_code"), [("COMPLETED", 0, 0), ("FAILED", 3, 3), ("CANCELLED", 0, 1), ("TIMEOUT", 0, 1)]
+)
+def test_following_prints_what_is_written_and_ends_as_the_job_does(run, slurm, folder, raw_state, code, exit_code):
+    path = folder / f"cli-{raw_state}"
+    path.write_bytes(b"first\n")
+    number = submitted(run, "-o", str(path))
+
+    def end() -> None:
+        with path.open("ab") as out:
+            out.write(b"last\n")
+        slurm.end(number, raw_state, exit_code=code)
+
+    timer = threading.Timer(0.1, end)
+    timer.start()
+    result = run("logs", "-f", str(number))
+    timer.join()
+    assert (result.exit_code, result.stdout) == (exit_code, "first\nlast\n")
+    told = f"hpcjobs: job {number} ended {raw_state} (exit code {code})\n"
+    assert result.stderr == ("" if exit_code == 0 else told)
+
+
+@ROOT
+def test_submit_and_follow_is_one_command(run, slurm, folder):
+    path = folder / "cli-both"
+    path.write_bytes(b"all of it\n")
+    number = len(slurm._jobs) + 1
+    threading.Timer(0.3, lambda: slurm.end(number, "COMPLETED")).start()
+    result = run("submit", "-f", "-o", str(path), "-", stdin="#!/bin/sh\nsleep 9999\n")
+    assert (result.exit_code, result.stdout) == (0, f"Submitted batch job {number} on cluster big\nall of it\n")
+
+
+@ROOT
+def test_following_what_may_not_be_read_is_told_at_once(run, folder):
+    path = folder / "cli-secret"
+    path.write_bytes(b"root only")
+    path.chmod(0o600)
+    number = submitted(run, "-o", str(path))
+    begun = time.monotonic()
+    result = run("logs", "-f", str(number))
+    assert (result.exit_code, f"nobody may not read {path}" in result.stderr) == (1, True)
+    assert time.monotonic() - begun < 2
