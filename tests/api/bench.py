@@ -24,7 +24,7 @@ from hpcjobs.slurm.base import Backend, Launch
 from hpcjobs.slurm.simulated import SimulatedBackend
 from tests.unit.builders import node
 
-SCRIPT = "#!/bin/sh\nsleep 60\n"
+SCRIPT = "#!/bin/sh\nsleep 9999\n"
 NEVER = 3600.0
 """Seconds between two listings of a bench whose test makes them itself."""
 

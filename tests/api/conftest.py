@@ -26,7 +26,8 @@ def place(empty_database, tmp_path):
 
 
 @pytest.fixture
-async def bench(place):
+async def bench(place, monkeypatch):
+    monkeypatch.setattr("hpcjobs.store.store.Store.upgrade", lambda _store: None)  # the copy is of the newest schema
     async with on_bench(settings_of(place), {"big": UnrulySlurm()}) as bench:
         await bench.tick()
         yield bench

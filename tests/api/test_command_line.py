@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
@@ -58,6 +59,12 @@ def slurm(served) -> UnrulySlurm:
     return served[0].target(None).observer.backend
 
 
+class Stdin(io.BytesIO):
+    """As the real one, and unlike click's, it has a name."""
+
+    name = "<stdin>"
+
+
 @pytest.fixture
 def run(served, monkeypatch, tmp_path):
     service, url = served
@@ -67,7 +74,7 @@ def run(served, monkeypatch, tmp_path):
 
     def invoke(*words: str, stdin: str = "", user: str = "nobody") -> Result:
         monkeypatch.setenv("HPCJOBS_TOKEN", make_token(service.token_key, user, time.time(), 600))
-        return CliRunner().invoke(main, list(words), input=stdin)
+        return CliRunner().invoke(main, list(words), input=Stdin(stdin.encode()))
 
     return invoke
 

@@ -140,6 +140,7 @@ async def test_an_attempt_that_a_stopped_service_left_open_is_settled_by_the_nex
         slurm.mishaps = ["bug after", "bug before"]
         assert [(await bench.post(key)).status_code for key in ("taken", "lost")] == [500, 500]
     async with running(settings_of(place), {"big": slurm}) as bench:
+        await bench.tick()
         await bench.settle()
         lost, taken = (await bench.get("/v1/jobs")).json()["items"]
         assert (taken["slurm_job_id"], taken["state"]) == (1, "RUNNING")
