@@ -36,6 +36,8 @@ MOST: Final[Mapping[str, int]] = {
 """The largest amounts that Slurm's fields hold (job_desc_msg_t of slurm.h; the two numbers above each mean "not set"
 and "infinite"). A backend cannot carry more, and would fail half-way."""
 
+MAX_NAME: Final = 255
+
 MAX_COMMENT_BYTES: Final = 1023 - 41
 """slurmctld takes comments of up to 1,023 bytes; 41 of them are our mark."""
 
@@ -116,6 +118,11 @@ def judge_texts(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
             value = getattr(holder, name)
             if name != "script" and isinstance(value, str) and ("\0" in value or not value):
                 refusals.append(Refusal(prefix + name, f"{name} is empty or contains a NUL character."))
+    refusals += [
+        Refusal(name, f"{name} is longer than {MAX_NAME} characters.")
+        for name in ("account", "qos", "reservation")
+        if len(getattr(spec, name) or "") > MAX_NAME
+    ]
     if len((spec.comment or "").encode()) > MAX_COMMENT_BYTES:
         refusals.append(Refusal("comment", f"The comment is longer than {MAX_COMMENT_BYTES} bytes."))
     if spec.workdir and not spec.workdir.startswith("/"):

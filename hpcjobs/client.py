@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import urllib.parse
 from collections.abc import Callable, Iterator
 from typing import Any, Final, TypeVar
 
@@ -79,6 +80,11 @@ def _problem(response: httpx.Response) -> ApiProblem:
     )
 
 
+def _quoted(name: str) -> str:
+    """A name as one segment of a path, whatever is in it."""
+    return urllib.parse.quote(name, safe="") or "-"
+
+
 class Client:
     """Calls the service.
 
@@ -98,11 +104,13 @@ class Client:
             raise ValueError(f"{url!r} is not the address of a service: {error}") from error
         if address.scheme not in ("http", "https") or not address.host:
             raise ValueError(f"{url!r} is not the address of a service, which looks like http://127.0.0.1:8080")
+        if not token.isascii() or not token.strip():
+            raise ValueError("there is no token that could be sent: set HPCJOBS_TOKEN, or token in the configuration")
         self.url = url
         self._waiting = waiting
         self._http = httpx.Client(
             base_url=url,
-            headers={"Authorization": f"Bearer {token}"},
+            headers={"Authorization": f"Bearer {token.strip()}"},
             timeout=httpx.Timeout(60.0, connect=10.0),
         )
 
@@ -139,7 +147,7 @@ class Client:
 
     def job(self, job_id: str, **query: Any) -> Job:  # noqa: ANN401
         """One job."""
-        return msgspec.json.decode(self._call("GET", f"/v1/jobs/{job_id}", params=query).content, type=Job)
+        return msgspec.json.decode(self._call("GET", f"/v1/jobs/{_quoted(job_id)}", params=query).content, type=Job)
 
     def jobs(self, limit: int, **query: Any) -> Iterator[Job]:  # noqa: ANN401
         """Jobs, newest first, page by page, up to ``limit``."""
@@ -156,11 +164,11 @@ class Client:
 
     def cancel(self, job_id: str, **query: Any) -> Job:  # noqa: ANN401
         """Cancel a job."""
-        return msgspec.json.decode(self._call("DELETE", f"/v1/jobs/{job_id}", params=query).content, type=Job)
+        return msgspec.json.decode(self._call("DELETE", f"/v1/jobs/{_quoted(job_id)}", params=query).content, type=Job)
 
     def nodes(self, cluster: str, **query: Any) -> list[Node]:  # noqa: ANN401
         """The nodes of a cluster."""
-        response = self._call("GET", f"/v1/clusters/{cluster}/nodes", params=query)
+        response = self._call("GET", f"/v1/clusters/{_quoted(cluster)}/nodes", params=query)
         return msgspec.json.decode(response.content, type=_Nodes).items
 
     def clusters(self) -> list[dict[str, Any]]:
@@ -169,7 +177,7 @@ class Client:
 
     def output(self, job_id: str, **query: Any) -> bytes:  # noqa: ANN401
         """What a job has written so far."""
-        return self._call("GET", f"/v1/jobs/{job_id}/output", params=query).content
+        return self._call("GET", f"/v1/jobs/{_quoted(job_id)}/output", params=query).content
 
     def follow(self, job_id: str, **query: Any) -> Iterator[bytes]:  # noqa: ANN401
         """What a job writes, as it writes it, until it has ended. A broken stream goes on where it broke."""
@@ -179,7 +187,7 @@ class Client:
             try:
                 with self._http.stream(
                     "GET",
-                    f"/v1/jobs/{job_id}/output",
+                    f"/v1/jobs/{_quoted(job_id)}/output",
                     params={**query, "follow": True, "offset": offset},
                     timeout=httpx.Timeout(None, connect=10.0),
                 ) as response:

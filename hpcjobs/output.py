@@ -10,11 +10,13 @@ import msgspec
 
 from hpcjobs.agents.pool import AgentFailure, AgentPool, Key, SpawnRefused
 from hpcjobs.errors import NotAllowed, OutputMissing, Unavailable
-from hpcjobs.model.job import Job
+from hpcjobs.model.job import Job, State
 
 CHUNK: Final = 1024 * 1024
 POLL_S: Final = 0.3
 READ_TIMEOUT_S: Final = 30.0
+LOST_POLLS: Final = 100
+"""A job that Slurm no longer lists and whose end nobody knows is followed for so many quiet reads, about 30 s."""
 QUIET_POLLS: Final = 4
 """After a job's end its output is complete when so many reads found nothing new: what a node wrote last may take a
 moment to be seen here."""
@@ -102,9 +104,10 @@ class OutputReader:
             pause: Waits so many seconds, or shorter when there is news.
             path_of: Which of the job's files.
         """
-        quiet = 0
-        while quiet < QUIET_POLLS:
+        quiet, enough = 0, QUIET_POLLS
+        while quiet < enough:
             job = await latest()
+            enough = QUIET_POLLS if job.final else LOST_POLLS
             chunk: Chunk | None = None
             if path_of(job):
                 try:
@@ -118,5 +121,5 @@ class OutputReader:
                 continue
             if chunk and offset < 0:
                 offset = chunk.size
-            quiet = quiet + 1 if job.final else 0
+            quiet = quiet + 1 if job.final or job.state is State.UNKNOWN else 0
             await pause(POLL_S)

@@ -120,7 +120,7 @@ class Submission:
         if not begun.made:
             return self._answer_again(begun, digest)
         # Shielded: a caller who hangs up must not leave an attempt without its outcome.
-        return Submitted(await asyncio.shield(self._send(user, target, spec, begun)), replayed=False)
+        return Submitted(await asyncio.shield(self._send_once(user, target, spec, begun)), replayed=False)
 
     @staticmethod
     def _answer_again(begun: Begun, digest: str) -> Submitted:
@@ -130,13 +130,26 @@ class Submission:
                 kept=f"Job {begun.job.id} of the first request is as it was.",
             )
         if begun.state is AttemptState.REFUSED:
-            raise Refused(begun.refusals, kept=f"Job {begun.job.id} is kept as refused.")
+            kept = f"Job {begun.job.id} is kept as refused."
+            for kind in (NotAllowed, NotSupported):
+                if begun.refusals and begun.refusals[0].code == kind.code:
+                    raise kind(begun.refusals[0].detail, kept=kept)
+            raise Refused(begun.refusals, kept=kept)
         if begun.job.slurm_job_id is None:
             raise OutcomeUnknown(
-                "An earlier call with this Idempotency-Key was sent and its answer lost; it is being settled.",
+                "An earlier call with this Idempotency-Key is under way, or its answer was lost and is being settled.",
                 kept=f"Job {begun.job.id} is kept.",
             )
         return Submitted(begun.job, replayed=True)
+
+    async def _send_once(self, user: str, target: Target, spec: JobSpec, begun: Begun) -> Job:
+        """Send, and keep the observer from judging the attempt meanwhile, however long it waits for its turn."""
+        in_flight = target.observer.in_flight
+        in_flight.add(begun.attempt)
+        try:
+            return await self._send(user, target, spec, begun)
+        finally:
+            in_flight.discard(begun.attempt)
 
     async def _send(self, user: str, target: Target, spec: JobSpec, begun: Begun) -> Job:
         observer, attempt = target.observer, begun.attempt

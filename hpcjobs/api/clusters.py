@@ -7,11 +7,12 @@ import time
 import msgspec
 from litestar import Controller, Response, get
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from hpcjobs import __version__
 from hpcjobs.api.access import Asked
-from hpcjobs.api.jobs import PROBLEMS, MaxAge
+from hpcjobs.api.jobs import ALL_PROBLEMS, MaxAge, problems
 from hpcjobs.errors import HpcjobsError
 from hpcjobs.model.cluster import Node
 from hpcjobs.service import Service
@@ -48,7 +49,7 @@ class ClustersController(Controller):
     path = "/v1/clusters"
     tags = ("clusters",)
 
-    @get(responses={401: PROBLEMS[401]}, summary="Clusters")
+    @get(responses={401: ALL_PROBLEMS[401]}, summary="Clusters")
     async def clusters(self, request: Asked, service: NamedDependency[Service]) -> list[ClusterSummary]:
         """List."""
         return [
@@ -63,7 +64,7 @@ class ClustersController(Controller):
             for health in [target.observer.health(time.time())]
         ]
 
-    @get("/{name:str}/nodes", responses=PROBLEMS, summary="Nodes of a cluster")
+    @get("/{name:str}/nodes", responses=problems(), summary="Nodes of a cluster")
     async def nodes(
         self, request: Asked, service: NamedDependency[Service], name: FromPath[str], max_age_s: MaxAge = None
     ) -> NodeList:
@@ -72,13 +73,23 @@ class ClustersController(Controller):
         return NodeList([view.nodes[node] for node in sorted(view.nodes)], view.asked_at)
 
 
-@get("/healthz", summary="Is the process alive", tags=["health"], sync_to_thread=False)
+@get("/healthz", summary="Is the process alive", tags=["health"], security=[], sync_to_thread=False)
 def healthz() -> dict[str, str]:
     """Alive."""
     return {"status": "ok", "version": __version__}
 
 
-@get("/readyz", summary="Can it serve: database, and each cluster", tags=["health"])
+@get(
+    "/readyz",
+    summary="Can it serve: database, and each cluster",
+    tags=["health"],
+    security=[],
+    responses={
+        503: ResponseSpec(
+            data_container=dict[str, str], description="A part is not ok; its line says why.", generate_examples=False
+        )
+    },
+)
 async def readyz(service: NamedDependency[Service]) -> Response[dict[str, str]]:
     """Ready."""
     parts = {f"cluster {name}": target.observer.health(time.time()) for name, target in service.targets.items()}

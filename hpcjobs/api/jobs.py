@@ -31,16 +31,31 @@ MAX_LIMIT: Final = 1000
 MAX_OFFSET: Final = 2**62
 TEXT: Final = "text/plain"
 
-PROBLEMS: Final = {
-    status: ResponseSpec(data_container=Problem, description=description, media_type="application/problem+json")
+ALL_PROBLEMS: Final = {
+    status: ResponseSpec(
+        data_container=Problem,
+        description=description,
+        media_type="application/problem+json",
+        generate_examples=False,
+    )
     for status, description in {
         400: "The request does not fit the API.",
         401: "No token, or one that does not hold.",
         403: "Another user's job.",
         404: "No such job, cluster or output.",
+        409: "The request contradicts what is already so: a key used for another request, a job that has ended.",
+        413: "The body is larger than the limit.",
+        422: "Admission or Slurm refuses it; `errors` has one entry per fault.",
+        501: "The cluster's backend cannot do this; the detail says why.",
         503: "Slurm, a worker or the database does not answer; try again after Retry-After.",
     }.items()
 }
+
+
+def problems(*more: int) -> dict[int, ResponseSpec]:
+    """The problem documents of a route: those that any may give, and its own."""
+    return {status: ALL_PROBLEMS[status] for status in (400, 401, 403, 404, 503, *more)}
+
 
 MaxAge = Annotated[
     float | None,
@@ -86,9 +101,9 @@ async def find_job(service: Service, job_id: str, cluster: str | None) -> Job:
         JobUnknown: There is none.
     """
     job: Job | None = None
-    if OUR_ID.match(job_id):
+    if OUR_ID.fullmatch(job_id):
         job = await service.store.read(repository.job_by_id, job_id)
-    elif SLURM_ID.match(job_id):
+    elif SLURM_ID.fullmatch(job_id):
         name = service.target(cluster).observer.cluster
         job = await service.store.read(repository.job_by_slurm_id, name, int(job_id))
     if job is None:
@@ -131,7 +146,7 @@ class JobsController(Controller):
     tags = ("jobs",)
 
     @post(
-        responses={**PROBLEMS, 409: PROBLEMS[400], 422: PROBLEMS[400]},
+        responses=problems(409, 413, 422, 501),
         summary="Submit a job",
         description="Answers when Slurm has the job. With an Idempotency-Key the same request can be sent any number "
         "of times and makes one job. `#SBATCH` lines of the script fill in what the request leaves out.",
@@ -153,7 +168,7 @@ class JobsController(Controller):
             headers["Idempotency-Replayed"] = "true"
         return Response(with_age(service, submitted.job), status_code=201, headers=headers)
 
-    @get(responses=PROBLEMS, summary="List jobs", description="Newest first; users see their own, admins all.")
+    @get(responses=problems(422), summary="List jobs", description="Newest first; users see their own, admins all.")
     async def page(
         self,
         request: Asked,
@@ -174,7 +189,7 @@ class JobsController(Controller):
             if user not in (None, request.user.user):
                 raise NotAllowed("Only admins see the jobs of others.")
             user = request.user.user
-        if cursor is not None and not OUR_ID.match(cursor):
+        if cursor is not None and not OUR_ID.fullmatch(cursor):
             raise Refused([Refusal("cursor", "This is not a next_cursor of an earlier page.")])
         targets = [service.target(cluster)] if cluster else list(service.targets.values())
         observed_at = {
@@ -195,7 +210,7 @@ class JobsController(Controller):
 
     @get(
         "/{job_id:str}",
-        responses=PROBLEMS,
+        responses=problems(),
         summary="One job",
         description="By our id, or by Slurm's number on `cluster`.",
     )
@@ -215,7 +230,7 @@ class JobsController(Controller):
     @delete(
         "/{job_id:str}",
         status_code=202,
-        responses={**PROBLEMS, 409: PROBLEMS[400]},
+        responses=problems(409),
         summary="Cancel a job",
         description="Answers when Slurm has taken the order; the state follows within a listing.",
     )
@@ -230,7 +245,7 @@ class JobsController(Controller):
 
     @get(
         "/{job_id:str}/output",
-        responses=PROBLEMS,
+        responses=problems(),
         media_type=TEXT,
         summary="Output of a job",
         description="The file as it is, read in the owner's name. With `follow` the answer stays open until the job "

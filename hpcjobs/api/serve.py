@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -23,6 +24,7 @@ def serve(config: Path | None) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # It warns of every tick that a slow controller makes late; the observer says so once.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    os.umask(0o077)  # the database and the key are nobody else's
     try:
         settings = load(config)
     except SettingsError as error:

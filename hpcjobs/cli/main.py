@@ -49,6 +49,16 @@ def _given(**fields: Any) -> dict[str, Any]:  # noqa: ANN401
     return {name: value for name, value in fields.items() if value is not None and value != ()}
 
 
+def _text(script: Any) -> str:  # noqa: ANN401
+    """The script byte for byte: line ends are the service's to judge."""
+    try:
+        return str(script.read(), "utf-8")
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{getattr(script, 'name', '-')}: byte {error.start} is not UTF-8; is this a script?"
+        ) from error
+
+
 def _print_json(value: object) -> None:
     import msgspec
 
@@ -65,7 +75,7 @@ def main() -> None:
 
 
 @main.command()
-@click.argument("script", type=click.File("r", encoding="utf-8"))
+@click.argument("script", type=click.File("rb"))
 @click.argument("args", nargs=-1)
 @cluster_option
 @click.option("--job-name", "-J", help="Name of the job.")
@@ -93,12 +103,12 @@ def submit(script: Any, args: tuple[str, ...], follow: bool, as_json: bool, **op
 
     with _service() as client:
         nodes, nodes_max = parse_count_range(options["nodes"]) if options["nodes"] else (None, None)
-        from_stdin = script.name in ("-", "<stdin>")
+        file_name = getattr(script, "name", "-")
         request = _given(
-            script=script.read(),
+            script=_text(script),
             args=list(args) or None,
             cluster=options["cluster"],
-            script_name=None if from_stdin else Path(script.name).name,
+            script_name=None if file_name in ("-", "<stdin>") else Path(file_name).name,
             name=options["job_name"],
             account=options["account"],
             partition=options["partition"],
@@ -129,19 +139,25 @@ def submit(script: Any, args: tuple[str, ...], follow: bool, as_json: bool, **op
 
 @main.command()
 @cluster_option
-@click.option("--state", "-t", multiple=True, help="Only these states; may be given several times.")
+@click.option("--state", "-t", multiple=True, help="Only these states or ends; may be given several times.")
 @click.option("--user", "-u", help="Only this user's jobs (admins).")
 @click.option("--name", "-n", help="Only jobs of this name.")
-@click.option("--limit", default=50, show_default=True, help="Most jobs.")
+@click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most jobs.")
 @click.option("--max-age", "max_age_s", type=float, help="Accept a listing that many seconds old.")
 @json_option
 def jobs(limit: int, as_json: bool, state: tuple[str, ...], **query: Any) -> None:  # noqa: ANN401
     """List your jobs, newest first."""
     from hpcjobs.cli import show as view
+    from hpcjobs.model.job import Fate, State
 
     with _service() as client:
-        states = [word.upper() for word in state]
-        found = list(client.jobs(limit, **_given(state=states or None, **query)))
+        words = {word.upper() for word in state}
+        if unknown := words - set(State) - set(Fate):
+            raise ValueError(f"no state is called {', '.join(sorted(unknown))}; there are {', '.join([*State, *Fate])}")
+        states, fates = sorted(words & set(State)), sorted(words & set(Fate))
+        if states and fates:
+            raise ValueError("ask for states or for ends, not for both: a job that has not ended has no end")
+        found = list(client.jobs(limit, **_given(state=states or None, fate=fates or None, **query)))
         _print_json(found) if as_json else view.jobs(found)
 
 
@@ -175,7 +191,7 @@ def _follow(client: Client, job_id: str, **query: Any) -> None:  # noqa: ANN401
 @cluster_option
 @click.option("--follow", "-f", is_flag=True, help="Go on as it is written; end as the job ends, with its exit code.")
 @click.option("--stderr", "stream", flag_value="stderr", default=None, help="The error file.")
-@click.option("--tail", type=int, help="Begin that many bytes before the end.")
+@click.option("--tail", type=click.IntRange(min=1), help="Begin that many bytes before the end.")
 def logs(job_id: str, follow: bool, tail: int | None, **query: Any) -> None:  # noqa: ANN401
     """Print a job's output."""
     with _service() as client:
@@ -192,10 +208,15 @@ def logs(job_id: str, follow: bool, tail: int | None, **query: Any) -> None:  # 
 @cluster_option
 def cancel(job_ids: tuple[str, ...], **query: Any) -> None:  # noqa: ANN401
     """Cancel jobs."""
+    failed = False
     for job_id in job_ids:
-        with _service() as client:
-            job = client.cancel(job_id, **_given(**query))
-            click.echo(f"Cancelling job {job.slurm_job_id} on cluster {job.cluster}")
+        try:
+            with _service() as client:
+                job = client.cancel(job_id, **_given(**query))
+                click.echo(f"Cancelling job {job.slurm_job_id} on cluster {job.cluster}")
+        except SystemExit:
+            failed = True  # said already; the others are still to be cancelled
+    sys.exit(failed)
 
 
 @main.command()

@@ -29,9 +29,11 @@ def _columns(header: Sequence[str], rows: Iterable[Sequence[str]], colour_column
         for row in [header, *rows]:
             print("\t".join(_clean(cell) for cell in row))
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in header:
-        table.add_column(name, overflow="ellipsis", no_wrap=True)
+    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    for number, name in enumerate(header):
+        last = number == len(header) - 1
+        # The last column takes what is left and wraps; a job's number and state are never cut.
+        table.add_column(name, overflow="fold" if last else "ellipsis", no_wrap=not last, ratio=1 if last else None)
     for row in rows:
         cells = [Text(_clean(cell)) for cell in row]
         cells[colour_column].stylize(COLOUR.get(row[colour_column].split(" ")[0], "red"))

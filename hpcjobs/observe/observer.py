@@ -17,7 +17,7 @@ from hpcjobs.store.store import Store
 
 log = logging.getLogger(__name__)
 
-SETTLE_S: Final = 30.0
+SETTLE_S: Final = 60.0
 """An attempt that is in no listing begun this long after its call never reached Slurm. A message to slurmctld that
 is older than MessageTimeout (10 s, at most 100 s by slurm.conf(5)) is not acted on."""
 
@@ -39,6 +39,8 @@ class Observer:
         self.max_age_s = max_age_s
         self.view: ClusterView | None = None
         self.trouble: HpcjobsError | None = None
+        self.in_flight: set[str] = set()
+        """Attempts that this process is sending now: their outcome is not for a listing to judge."""
         self._known: dict[int, Known] | None = None
         self._ticked = asyncio.Condition()
 
@@ -69,6 +71,7 @@ class Observer:
 
     async def _write(self, view: ClusterView) -> None:
         if self._known is None:
+            await self.store.write(repository.adopt_sending, self.cluster, view.asked_at)
             self._known = await self.store.read(repository.live_jobs, self.cluster)
         known = self._known
         change = diff(known, view)
@@ -83,9 +86,10 @@ class Observer:
         for attempt in await self.store.read(
             repository.open_attempts, self.cluster, changed_before=view.asked_at - SETTLE_S
         ):
-            await self.store.write(
-                repository.settle_unsent, attempt, "It never reached Slurm. Submit it again.", time.time()
-            )
+            if attempt not in self.in_flight:
+                await self.store.write(
+                    repository.settle_unsent, attempt, "It never reached Slurm. Submit it again.", time.time()
+                )
 
     def health(self, now: float) -> str:
         """``ok``, or why nobody can say how the cluster is now."""

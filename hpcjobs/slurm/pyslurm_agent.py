@@ -82,12 +82,28 @@ def _user_name(uid: int) -> str:
         return str(uid)
 
 
+class _Tolerant:
+    """Reads the attributes of pyslurm's objects; a text that is no UTF-8 becomes U+FFFD.
+
+    Job names are bytes to Slurm, and one user's odd name must not hide everybody's jobs.
+    """
+
+    def __init__(self, thing: Any) -> None:  # noqa: ANN401
+        self._thing = thing
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
+        try:
+            return getattr(self._thing, name)
+        except UnicodeDecodeError:
+            return "\N{REPLACEMENT CHARACTER}"
+
+
 def _gpus(gres: Mapping[str, Any]) -> dict[str, int]:
     return gpus_of_tres({f"gres/{name}": int(entry.count) for name, entry in gres.items()})
 
 
 def _record(job: Any) -> JobRecord:  # noqa: ANN401
-    raw_state, reason = str(job.state), str(job.state_reason or "")
+    raw_state, reason = str(job.state), str(job.state_reason or "").removeprefix("None")
     state, fate = read_state(raw_state, reason)
     comment, attempt = split_comment(job.comment)
     started = state not in (State.PENDING, State.HELD)
@@ -167,8 +183,8 @@ def _node(node: Any) -> Node:  # noqa: ANN401
 def view(cluster: str, now: float) -> ClusterView:
     """Every job and node."""
     with _slurm_errors() as pyslurm:
-        jobs = [_record(job) for job in pyslurm.Jobs.load().values()]
-        nodes = [_node(node) for node in pyslurm.Nodes.load().values()]
+        jobs = [_record(_Tolerant(job)) for job in pyslurm.Jobs.load().values()]
+        nodes = [_node(_Tolerant(node)) for node in pyslurm.Nodes.load().values()]
     return ClusterView(cluster, now, {job.slurm_job_id: job for job in jobs}, {node.name: node for node in nodes})
 
 
@@ -176,7 +192,8 @@ def find(attempt: str) -> int | None:
     """The number of the job that carries the mark, if the controller lists it to this user."""
     with _slurm_errors() as pyslurm:
         for number, job in pyslurm.Jobs.load().items():
-            if split_comment(job.comment)[1] == attempt:
+            # A mark can be read in another's comment and copied; it counts in one's own jobs only.
+            if job.user_id == os.getuid() and split_comment(_Tolerant(job).comment)[1] == attempt:
                 return int(number)
     return None
 

@@ -286,7 +286,8 @@ class SlurmrestdBackend:
         if response.status_code == httpx.codes.NOT_FOUND and not response.content:
             self._version = ""
         try:
-            reply = msgspec.json.decode(response.content, type=_Reply)
+            # Job names are bytes to Slurm: one that is no UTF-8 must not hide all others.
+            reply = msgspec.json.decode(response.content.decode(errors="replace"), type=_Reply)
         except msgspec.MsgspecError as error:
             detail = f"slurmrestd answered {response.status_code} with what we cannot read: {error}."
             raise (OutcomeUnknown(detail) if submitting else SlurmUnavailable(detail)) from error
@@ -322,7 +323,7 @@ class SlurmrestdBackend:
     async def find(self, user: str, attempt: str) -> int | None:
         """See Backend."""
         for job in (await self._call(user, "GET", "/jobs/")).jobs:
-            if split_comment(job.comment)[1] == attempt:
+            if job.user_name == user and split_comment(job.comment)[1] == attempt:
                 return job.job_id
         return None
 

@@ -45,7 +45,9 @@ TABLE: Final[dict[str, tuple[State, Fate | None]]] = {
 SILENT: Final = frozenset({"LAUNCH_FAILED", "RECONFIG_FAIL", "UPDATE_DB"})
 """Flags that say nothing of where the job is in its life."""
 
-HELD_REASONS: Final = frozenset({"JobHeldUser", "JobHeldAdmin", "JobHoldMaxRequeue", "launch failed requeued held"})
+HELD_REASONS: Final = frozenset(
+    {"JobHeldUser", "JobHeldAdmin", "JobHoldMaxRequeue", "launch failed requeued held", "job requeued in held state"}
+)
 
 
 def read_state(raw_state: str, reason: str = "") -> tuple[State, Fate | None]:

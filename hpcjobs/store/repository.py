@@ -262,6 +262,17 @@ def _attempt_and_job(session: Session, attempt_id: str) -> tuple[AttemptRow, Job
     return attempt, session.get_one(JobRow, attempt.job_id)
 
 
+def adopt_sending(session: Session, cluster: str, now: float) -> None:
+    """Attempts that an earlier life of the service was sending: their outcome is unknown from now on."""
+    for attempt in session.exec(
+        select(AttemptRow)
+        .join(JobRow, col(JobRow.id) == col(AttemptRow.job_id))
+        .where(JobRow.cluster == cluster, AttemptRow.state == AttemptState.SENDING.value)
+    ):
+        attempt.state, attempt.changed_at = AttemptState.UNKNOWN.value, now
+        session.add(attempt)
+
+
 def open_attempts(session: Session, cluster: str, changed_before: float) -> list[str]:
     """Attempts whose outcome is open since before a moment: the ids."""
     return list(
@@ -322,6 +333,10 @@ def apply(
         row = session.get(JobRow, job_id) if job_id else _row_for(session, cluster, record, now)
         if row is None:
             continue
+        if row.fate == Fate.REFUSED and _never_ran(record):
+            # Slurm keeps a record of some jobs that it refuses; the caller has been told, and that holds.
+            known[record.slurm_job_id] = Known(row.id, facts_of(record), True)
+            continue
         _set_record(row, record, now)
         session.add(row)
         known[record.slurm_job_id] = Known(row.id, facts_of(record), row.state == State.FINISHED.value)
@@ -340,7 +355,8 @@ def _row_for(session: Session, cluster: str, record: JobRecord, now: float) -> J
         row = session.get_one(JobRow, attempt.job_id)
         # Comments can be read and copied: a mark in another user's job, or in a second job, says nothing.
         if row.user == record.user and row.slurm_job_id in (None, record.slurm_job_id):
-            if attempt.state != AttemptState.SENT:
+            refused = attempt.state == AttemptState.REFUSED and _never_ran(record)
+            if attempt.state != AttemptState.SENT and not refused:
                 attempt.state, attempt.changed_at = AttemptState.SENT.value, now
                 session.add(attempt)
             return row
@@ -353,6 +369,11 @@ def _row_for(session: Session, cluster: str, record: JobRecord, now: float) -> J
     if rows and _same_job(msgspec.json.decode(rows[0].facts, type=JobFacts), record):
         return rows[0]  # type: ignore[no-any-return]
     return JobRow(id=new_id(), cluster=cluster, user=record.user, state="", created_at=now, facts="{}")
+
+
+def _never_ran(record: JobRecord) -> bool:
+    """Whether a job failed without ever having had a node."""
+    return record.fate is Fate.FAILED and not record.node_list
 
 
 def _same_job(before: JobFacts, record: JobRecord) -> bool:

@@ -12,10 +12,10 @@ import alembic.command
 import alembic.config
 import uuid_utils
 from sqlalchemy import Engine, create_engine, event
-from sqlalchemy.exc import DBAPIError, OperationalError
+from sqlalchemy.exc import DataError, DBAPIError, OperationalError
 from sqlmodel import Session, select
 
-from hpcjobs.errors import Unavailable
+from hpcjobs.errors import Refusal, Refused, Unavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,7 +50,11 @@ class Store:
     def __init__(self, url: str) -> None:
         self.url = normal_url(url)
         self.is_sqlite = self.url.startswith("sqlite")
-        self.engine: Engine = create_engine(self.url, pool_pre_ping=not self.is_sqlite)
+        # hide_parameters: what users wrote belongs in no log. A silent PostgreSQL must not hold the service for ever.
+        silence = {} if self.is_sqlite else {"connect_timeout": 5, "options": "-c statement_timeout=20000"}
+        self.engine: Engine = create_engine(
+            self.url, pool_pre_ping=not self.is_sqlite, hide_parameters=True, connect_args=silence
+        )
         if self.is_sqlite:
             event.listen(self.engine, "connect", _tune_sqlite)
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="store")
@@ -66,6 +70,10 @@ class Store:
     async def _run(self, work: Callable[[], T]) -> T:
         try:
             return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        except DataError as error:
+            raise Refused(
+                [Refusal("", "The request holds a text that the database cannot: too long, or with NUL.")]
+            ) from error
         except OperationalError as error:
             raise Unavailable(f"The database does not answer: {error.orig}", kept="Nothing was changed.") from error
         except DBAPIError as error:

@@ -143,20 +143,23 @@ def engine() -> Iterator[docker.DockerClient]:
     client.close()
 
 
+def used(stack: Stack) -> Iterator[Stack]:
+    """A stack that is ready before, and without jobs of ours after."""
+    stack.wait_ready()
+    yield stack
+    stack.run("slurmctld", "scancel --user=alice,bob,carol; true")
+
+
 @pytest.fixture(scope="session")
-def new(engine: docker.DockerClient) -> Stack:
+def new(engine: docker.DockerClient) -> Iterator[Stack]:
     """Slurm 26.05 through pyslurm, SQLite."""
-    stack = Stack(engine, "slurm2605", "", "pyslurm")
-    stack.wait_ready()
-    return stack
+    yield from used(Stack(engine, "slurm2605", "", "pyslurm"))
 
 
 @pytest.fixture(scope="session")
-def old(engine: docker.DockerClient) -> Stack:
+def old(engine: docker.DockerClient) -> Iterator[Stack]:
     """Slurm 24.11 through slurmrestd, PostgreSQL."""
-    stack = Stack(engine, "slurm2411", "old-", "slurmrestd")
-    stack.wait_ready()
-    return stack
+    yield from used(Stack(engine, "slurm2411", "old-", "slurmrestd"))
 
 
 @pytest.fixture(params=["new", "old"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import httpx
@@ -71,6 +72,32 @@ def test_more_than_exists_is_refused_with_what_there_is(stack: Stack, resources:
     with stack.api() as api:
         document = problem(api.post("/v1/jobs", json={"script": HELLO, "resources": resources}), 422, "refused")
     assert words in document["detail"], document
+
+
+def test_a_refusal_is_said_again_under_the_same_key(stack: Stack, name: str) -> None:
+    """Also where Slurm keeps a record of the job that it refused."""
+    request = {"script": HELLO, "name": name, "resources": {"gpus": "a100:99"}}
+    with stack.api() as api:
+        answers = []
+        for _ in range(3):
+            answers.append(api.post("/v1/jobs", json=request, headers={"Idempotency-Key": name}))
+            time.sleep(1.5)  # a listing or two
+        (kept,) = api.get("/v1/jobs", params={"name": name}).json()["items"]
+    assert [answer.status_code for answer in answers] == [422, 422, 422]
+    assert {answer.json()["detail"] for answer in answers} == {answers[0].json()["detail"]}
+    assert kept["fate"] == "REFUSED"
+
+
+def test_a_job_name_that_is_no_utf8_hides_no_other_job(stack: Stack, name: str) -> None:
+    number = stack.as_user("bob", f"sbatch --parsable --hold -J $'{name}\\xff\\xfe' --wrap true").strip()
+    try:
+        job = stack.submit(HELLO, name=name)
+        assert stack.finished(job["id"])["fate"] == "COMPLETED"
+        with stack.api("bob") as api:
+            names = [entry["name"] for entry in api.get("/v1/jobs", params={"limit": 5}).json()["items"]]
+        assert any("\N{REPLACEMENT CHARACTER}" in entry for entry in names)
+    finally:
+        stack.run("slurmctld", f"scontrol update job={number} jobname={name}; scancel {number}")
 
 
 def test_all_faults_of_a_request_come_in_one_answer(stack: Stack) -> None:
@@ -167,6 +194,16 @@ def test_a_body_that_does_not_fit_is_a_400(stack: Stack, body: bytes, field: str
 def test_a_bad_query_is_a_400(stack: Stack, query: dict[str, Any]) -> None:
     with stack.api() as api:
         problem(api.get("/v1/jobs", params=query), 400, "bad-request")
+
+
+@pytest.mark.parametrize("query", [{"name": "\0"}, {"account": "\0"}, {"account": "x" * 300}, {"partition": "'--"}])
+def test_a_filter_that_matches_nothing_or_cannot_be_asked_is_no_fault_of_the_service(
+    stack: Stack, query: dict[str, Any]
+) -> None:
+    with stack.api() as api:
+        response = api.get("/v1/jobs", params=query)
+    assert response.status_code in (200, 422), response.text
+    assert response.status_code == 422 or response.json()["items"] == []
 
 
 def test_a_forged_cursor_is_refused(stack: Stack) -> None:

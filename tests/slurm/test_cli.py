@@ -78,6 +78,24 @@ def test_a_refusal_says_why_on_stderr_and_exits_1(run: Run) -> None:
     assert run("show", "999999999").stderr == "hpcjobs: error: There is no job '999999999'.\n"
 
 
+def test_a_script_with_dos_line_ends_is_refused_by_the_command_line_too(run: Run, tmp_path: Path) -> None:
+    script = tmp_path / "dos.sh"
+    script.write_bytes(b"#!/bin/bash\r\necho hello\r\n")
+    done = run("submit", str(script))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "DOS line breaks" in done.stderr
+    script.write_bytes(b"\x7fELF\xd0\xff")
+    assert "is not UTF-8; is this a script?" in run("submit", str(script)).stderr
+
+
+def test_jobs_are_listed_by_how_they_ended(run: Run) -> None:
+    number = number_of(run("submit", "-", stdin="#!/bin/bash\nexit 3\n"))
+    run("logs", "-f", number)
+    assert number in [line.split("\t")[0] for line in run("jobs", "-t", "failed").stdout.splitlines()]
+    assert number not in [line.split("\t")[0] for line in run("jobs", "-t", "completed").stdout.splitlines()]
+    assert "no state is called NONSENSE; there are SUBMITTING, " in run("jobs", "-t", "nonsense").stderr
+
+
 def test_nodes_are_listed_with_their_gpus(run: Run, stack: Stack) -> None:
     lines = [line.split("\t") for line in run("nodes").stdout.splitlines()]
     assert lines[0][0] == "NODE"

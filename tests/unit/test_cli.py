@@ -23,7 +23,7 @@ def run(monkeypatch, tmp_path, closed_port):
     monkeypatch.setattr("hpcjobs.client.RETRY_FOR_S", 0.0)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("HPCJOBS_URL", f"http://127.0.0.1:{closed_port}")
-    monkeypatch.delenv("HPCJOBS_TOKEN", raising=False)
+    monkeypatch.setenv("HPCJOBS_TOKEN", "a-token")
 
     def invoke(*words: str, stdin: str = "") -> Result:
         return CliRunner().invoke(main, list(words), input=stdin)
@@ -90,7 +90,7 @@ def test_a_script_that_is_no_text_is_told_so(run, tmp_path):
     path.write_bytes(b"\x7fELF\xff\xfe")
     result = run("submit", str(path))
     assert result.exit_code == 1
-    assert "hpcjobs: error: 'utf-8' codec can't decode" in result.stderr
+    assert "byte 4 is not UTF-8; is this a script?" in result.stderr
 
 
 @pytest.mark.parametrize("url", ["http://host:port", "localhost:8080", "ftp://host", "http://", "", "http://[::1"])
