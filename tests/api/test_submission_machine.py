@@ -12,14 +12,13 @@ from unittest import mock
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, rule, run_state_machine_as_test
 
 from hpcjobs.errors import SlurmUnavailable
 from hpcjobs.service import Service
 from tests.api.bench import Bench, UnrulySlurm, caller, settings_of, shared_app
 
-KEYS = st.sampled_from(["a", "b", "c"])
-MISHAPS = st.sampled_from([None, None, "lost before", "lost after", "late", "bug before", "bug after", "busy"])
+MISHAPS = st.sampled_from(["late", "lost after", None, "lost before", "bug after", "bug before", "busy"])
 
 
 class Submissions(RuleBasedStateMachine):
@@ -36,6 +35,7 @@ class Submissions(RuleBasedStateMachine):
         self.names: dict[str, str] = {}
         self.acknowledged: dict[str, int] = {}
         self.bench: Bench | None = None
+        self.made = 0
 
     @initialize()
     def start(self) -> None:
@@ -56,7 +56,18 @@ class Submissions(RuleBasedStateMachine):
         self.runner.run(self._stop())
         self.runner.run(self._start())
 
-    @rule(key=KEYS, mishap=MISHAPS, cannot_find=st.booleans())
+    keys = Bundle("keys")
+
+    @rule(target=keys, mishap=MISHAPS, cannot_find=st.booleans())
+    def submit_with_a_new_key(self, mishap: str | None, cannot_find: bool) -> str:
+        self.made += 1
+        self.submit(f"key{self.made}", mishap, cannot_find)
+        return f"key{self.made}"
+
+    @rule(key=keys, mishap=st.none() | MISHAPS, cannot_find=st.booleans())
+    def submit_again(self, key: str, mishap: str | None, cannot_find: bool) -> None:
+        self.submit(key, mishap, cannot_find)
+
     def submit(self, key: str, mishap: str | None, cannot_find: bool) -> None:
         self.slurm.mishaps = [] if mishap is None else [SlurmUnavailable("busy") if mishap == "busy" else mishap]
         self.slurm.cannot_find = cannot_find
@@ -68,7 +79,7 @@ class Submissions(RuleBasedStateMachine):
             assert self.names.setdefault(key, job["id"]) == job["id"]
             assert self.acknowledged.setdefault(key, job["slurm_job_id"]) == job["slurm_job_id"]
 
-    @rule(keys=st.lists(KEYS, min_size=2, max_size=4))
+    @rule(keys=st.lists(keys, min_size=2, max_size=4))
     def submit_at_once(self, keys: list[str]) -> None:
         async def all_of_them() -> list:
             return await asyncio.gather(*(self.bench.post(key, name=key) for key in keys))
@@ -133,8 +144,8 @@ def test_whatever_goes_wrong_in_whatever_order_a_key_makes_one_job_and_nothing_a
         run_state_machine_as_test(
             Submissions,
             settings=settings(
-                max_examples=10,
-                stateful_step_count=20,
+                max_examples=20,
+                stateful_step_count=25,
                 deadline=None,
                 derandomize=True,
                 database=None,
