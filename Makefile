@@ -19,7 +19,7 @@ test:           ## every test: linters, unit tests, tests on both dockerized clu
 fast:           ## the tests that need no docker, and the linters: under a minute
 	@scripts/venv
 	@scripts/lint
-	@.venv/bin/pytest -m 'not slurm' $(ARGS)
+	@.venv/bin/pytest -n 2 -m 'not slurm' $(ARGS)
 
 lint:           ## ruff, mypy --strict, import directions, shellcheck
 	@scripts/venv
