@@ -30,8 +30,8 @@ from hpcjobs.observe.observer import Observer
 from hpcjobs.sbatch.environment import submission_environment
 from hpcjobs.slurm.base import Launch
 from hpcjobs.slurm.explain import explain
-from hpcjobs.store import repository
-from hpcjobs.store.repository import AttemptState, Begun
+from hpcjobs.store import attempts
+from hpcjobs.store.attempts import AttemptState, Begun
 from hpcjobs.store.store import Store
 
 LOOK_UPS: Final = 3
@@ -114,9 +114,9 @@ class Submission:
         digest = digest_of(observer.cluster, asked)
         arguments = (user, observer.cluster, spec, key, digest, time.time())
         try:
-            begun = await self.store.write(repository.begin, *arguments)
+            begun = await self.store.write(attempts.begin, *arguments)
         except IntegrityError:
-            begun = await self.store.write(repository.begin, *arguments)  # another process had the key first
+            begun = await self.store.write(attempts.begin, *arguments)  # another process had the key first
         if not begun.made:
             return self._answer_again(begun, digest)
         # Shielded: a caller who hangs up must not leave an attempt without its outcome.
@@ -160,28 +160,28 @@ class Submission:
             number = await observer.backend.submit(user, launch_of(spec, attempt, user, target.home))
         except Refused as error:
             refusals = [explain(refusal, spec, observer.view) for refusal in error.refusals]
-            await self.store.write(repository.settle_refused, attempt, refusals, time.time())
+            await self.store.write(attempts.settle_refused, attempt, refusals, time.time())
             raise Refused(refusals, kept=f"{kept} as refused.") from error
         except (NotAllowed, NotSupported) as error:
             refusal = Refusal("", error.detail, error.code)
-            await self.store.write(repository.settle_refused, attempt, [refusal], time.time())
+            await self.store.write(attempts.settle_refused, attempt, [refusal], time.time())
             error.kept = f"{kept} as refused."
             raise
         except OutcomeUnknown as error:
             found = await self._look_up(user, observer, attempt)
             if found is None:
-                await self.store.write(repository.mark_unknown, attempt, error.detail, time.time())
+                await self.store.write(attempts.mark_unknown, attempt, error.detail, time.time())
                 raise OutcomeUnknown(
                     error.detail,
                     kept=f"{kept} and settled as soon as Slurm can be asked: GET /v1/jobs/{begun.job.id}",
                 ) from error
             number = found
         except Unavailable as error:
-            await self.store.write(repository.settle_unsent, attempt, error.detail, time.time())
+            await self.store.write(attempts.settle_unsent, attempt, error.detail, time.time())
             error.kept = f"{kept}; it did not reach Slurm. The same request with the same Idempotency-Key sends it."
             raise
         try:
-            return await self.store.write(repository.settle_sent, attempt, number, time.time())
+            return await self.store.write(attempts.settle_sent, attempt, number, time.time())
         except Unavailable as error:
             raise OutcomeUnknown(
                 f"Slurm has the job as {number}, but that could not be written down: {error.detail}",

@@ -8,7 +8,8 @@ import msgspec
 
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import JobFacts, JobRecord
-from hpcjobs.store.repository import Known, facts_of
+from hpcjobs.store.repository import Known
+from hpcjobs.store.rows import facts_of
 
 
 class Diff(msgspec.Struct, frozen=True):

@@ -11,7 +11,7 @@ from hpcjobs.errors import HpcjobsError, SlurmUnavailable, ViewStale
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.observe.diff import diff
 from hpcjobs.slurm.base import Backend
-from hpcjobs.store import repository
+from hpcjobs.store import attempts, repository
 from hpcjobs.store.repository import Known
 from hpcjobs.store.store import Store
 
@@ -71,7 +71,7 @@ class Observer:
 
     async def _write(self, view: ClusterView) -> None:
         if self._known is None:
-            await self.store.write(repository.adopt_sending, self.cluster, view.asked_at)
+            await self.store.write(attempts.adopt_sending, self.cluster, view.asked_at)
             self._known = await self.store.read(repository.live_jobs, self.cluster)
         known = self._known
         change = diff(known, view)
@@ -84,11 +84,11 @@ class Observer:
             del known[number]
         # After the rows: an attempt whose job is in this listing is open no more.
         for attempt in await self.store.read(
-            repository.open_attempts, self.cluster, changed_before=view.asked_at - SETTLE_S
+            attempts.open_attempts, self.cluster, changed_before=view.asked_at - SETTLE_S
         ):
             if attempt not in self.in_flight:
                 await self.store.write(
-                    repository.settle_unsent, attempt, "It never reached Slurm. Submit it again.", time.time()
+                    attempts.settle_unsent, attempt, "It never reached Slurm. Submit it again.", time.time()
                 )
 
     def health(self, now: float) -> str:

@@ -7,7 +7,8 @@ from hypothesis import strategies as st
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import Fate, JobRecord, State
 from hpcjobs.observe.diff import Diff, diff
-from hpcjobs.store.repository import Known, facts_of
+from hpcjobs.store.repository import Known
+from hpcjobs.store.rows import facts_of
 
 from .builders import finished, record, view
 

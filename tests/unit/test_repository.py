@@ -7,8 +7,10 @@ from sqlmodel import Session, select
 
 from hpcjobs.errors import Refusal
 from hpcjobs.model.job import Fate, Job, State
-from hpcjobs.store import repository
-from hpcjobs.store.repository import AttemptState, Begun, JobFilter, facts_of
+from hpcjobs.store import attempts, repository
+from hpcjobs.store.attempts import AttemptState, Begun
+from hpcjobs.store.repository import JobFilter
+from hpcjobs.store.rows import facts_of
 from hpcjobs.store.tables import AttemptRow
 
 from .builders import finished, record, spec
@@ -23,7 +25,7 @@ def session(store):
 
 
 def begin(session: Session, key: str | None = "key", digest: str = "d", user: str = "alice") -> Begun:
-    begun = repository.begin(session, user, "big", spec(name="train"), key, digest, 10.0)
+    begun = attempts.begin(session, user, "big", spec(name="train"), key, digest, 10.0)
     session.flush()
     return begun
 
@@ -82,7 +84,7 @@ def test_a_call_with_the_key_of_another_request_is_told_the_first_ones_digest(se
 
 def test_a_refused_request_is_answered_again_with_the_same_refusals(session):
     first = begin(session)
-    repository.settle_refused(session, first.attempt, REFUSALS, 20.0)
+    attempts.settle_refused(session, first.attempt, REFUSALS, 20.0)
     again = begin(session)
     assert (again.made, again.state, again.refusals) == (False, AttemptState.REFUSED, tuple(REFUSALS))
     job = job_now(session, first)
@@ -91,7 +93,7 @@ def test_a_refused_request_is_answered_again_with_the_same_refusals(session):
 
 def test_a_request_that_did_not_reach_slurm_gets_the_next_attempt_of_the_same_job(session):
     first = begin(session)
-    repository.settle_unsent(session, first.attempt, "Slurm was away.", 20.0)
+    attempts.settle_unsent(session, first.attempt, "Slurm was away.", 20.0)
     assert (job_now(session, first).fate, job_now(session, first).detail) == (Fate.NOT_SENT, "Slurm was away.")
     again = begin(session)
     assert again.made
@@ -103,7 +105,7 @@ def test_a_request_that_did_not_reach_slurm_gets_the_next_attempt_of_the_same_jo
 
 def test_another_request_does_not_get_the_next_attempt(session):
     first = begin(session)
-    repository.settle_unsent(session, first.attempt, "away", 20.0)
+    attempts.settle_unsent(session, first.attempt, "away", 20.0)
     again = begin(session, digest="other")
     assert (again.made, again.state) == (False, AttemptState.UNSENT)
     assert job_now(session, first).fate is Fate.NOT_SENT
@@ -111,16 +113,16 @@ def test_another_request_does_not_get_the_next_attempt(session):
 
 def test_a_request_whose_answer_was_lost_is_not_sent_again(session):
     first = begin(session)
-    repository.mark_unknown(session, first.attempt, "lost", 20.0)
+    attempts.mark_unknown(session, first.attempt, "lost", 20.0)
     again = begin(session)
     assert (again.made, again.state, again.job.detail) == (False, AttemptState.UNKNOWN, "lost")
 
 
 OUTCOMES = {
-    "sent": lambda session, attempt: repository.settle_sent(session, attempt, 7, 20.0),
-    "unknown": lambda session, attempt: repository.mark_unknown(session, attempt, "lost", 20.0),
-    "unsent": lambda session, attempt: repository.settle_unsent(session, attempt, "late", 20.0),
-    "refused": lambda session, attempt: repository.settle_refused(session, attempt, REFUSALS, 20.0),
+    "sent": lambda session, attempt: attempts.settle_sent(session, attempt, 7, 20.0),
+    "unknown": lambda session, attempt: attempts.mark_unknown(session, attempt, "lost", 20.0),
+    "unsent": lambda session, attempt: attempts.settle_unsent(session, attempt, "late", 20.0),
+    "refused": lambda session, attempt: attempts.settle_refused(session, attempt, REFUSALS, 20.0),
     "seen": lambda session, attempt: seen(session, finished(7, attempt=attempt)),
 }
 
@@ -149,9 +151,9 @@ def test_whatever_else_was_thought_and_in_any_order_a_job_that_slurm_lists_is_th
 
 def test_an_attempt_that_came_late_does_not_take_the_row_of_its_successor(session):
     first = begin(session)
-    repository.settle_unsent(session, first.attempt, "away", 20.0)
+    attempts.settle_unsent(session, first.attempt, "away", 20.0)
     second = begin(session)
-    repository.settle_sent(session, second.attempt, 8, 30.0)
+    attempts.settle_sent(session, second.attempt, 8, 30.0)
     seen(session, record(8, attempt=second.attempt), record(7, attempt=first.attempt))
     assert job_now(session, second).slurm_job_id == 8
     assert {job.slurm_job_id for job in repository.page(session, JobFilter(), None, 10)} == {7, 8}
@@ -159,19 +161,19 @@ def test_an_attempt_that_came_late_does_not_take_the_row_of_its_successor(sessio
 
 def test_an_attempt_whose_job_was_made_by_an_earlier_one_is_settled_and_not_sent_again(session):
     first = begin(session)
-    repository.settle_unsent(session, first.attempt, "away", 20.0)
+    attempts.settle_unsent(session, first.attempt, "away", 20.0)
     second = begin(session)
     seen(session, record(7, attempt=first.attempt))
-    repository.settle_unsent(session, second.attempt, "away", 30.0)
+    attempts.settle_unsent(session, second.attempt, "away", 30.0)
     session.flush()
-    assert repository.open_attempts(session, "big", 1e9) == []
+    assert attempts.open_attempts(session, "big", 1e9) == []
     again = begin(session)
     assert (again.made, again.job.slurm_job_id, again.job.state) == (False, 7, State.PENDING)
 
 
 def test_a_mark_copied_into_another_users_job_does_not_take_the_row(session):
     begun = begin(session)
-    repository.settle_sent(session, begun.attempt, 7, 20.0)
+    attempts.settle_sent(session, begun.attempt, 7, 20.0)
     seen(session, record(7, attempt=begun.attempt), record(9, user="mallory", attempt=begun.attempt))
     assert (job_now(session, begun).user, job_now(session, begun).slurm_job_id) == ("alice", 7)
     stranger = repository.job_by_slurm_id(session, "big", 9)
@@ -189,12 +191,12 @@ def test_a_mark_copied_before_the_answer_does_not_settle_the_attempt(session):
 def test_only_attempts_that_are_open_for_long_enough_on_this_cluster_are_to_be_settled(session):
     old, young = begin(session, "1"), begin(session, "2")
     done, lost = begin(session, "3"), begin(session, "4")
-    repository.settle_sent(session, done.attempt, 1, 10.0)
-    repository.mark_unknown(session, lost.attempt, "lost", 11.0)
+    attempts.settle_sent(session, done.attempt, 1, 10.0)
+    attempts.mark_unknown(session, lost.attempt, "lost", 11.0)
     attempt_of(session, young).changed_at = 99.0
     session.flush()
-    assert set(repository.open_attempts(session, "big", 50.0)) == {old.attempt, lost.attempt}
-    assert repository.open_attempts(session, "other", 50.0) == []
+    assert set(attempts.open_attempts(session, "big", 50.0)) == {old.attempt, lost.attempt}
+    assert attempts.open_attempts(session, "other", 50.0) == []
 
 
 def test_a_job_that_came_another_way_gets_a_row_and_keeps_it(session):
@@ -245,6 +247,6 @@ def test_after_a_restart_the_memory_holds_the_jobs_of_this_cluster_that_go_on(se
 def test_every_attempt_of_a_job_is_kept(session):
     for _ in range(3):
         begun = begin(session)
-        repository.settle_unsent(session, begun.attempt, "away", 20.0)
+        attempts.settle_unsent(session, begun.attempt, "away", 20.0)
     numbers = session.exec(select(AttemptRow.number).where(AttemptRow.job_id == begun.job.id)).all()
     assert sorted(numbers) == [1, 2, 3]

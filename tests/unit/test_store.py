@@ -10,7 +10,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Session, SQLModel, select
 
 from hpcjobs.errors import Unavailable
-from hpcjobs.store import repository
+from hpcjobs.store import attempts, repository
 from hpcjobs.store.repository import JobFilter
 from hpcjobs.store.store import Store, new_id, normal_url
 from hpcjobs.store.tables import AttemptRow, JobRow
@@ -18,8 +18,8 @@ from hpcjobs.store.tables import AttemptRow, JobRow
 from .builders import spec
 
 
-def begin(session: Session, key: str | None = None) -> repository.Begun:
-    return repository.begin(session, "alice", "big", spec(), key, "d", 1.0)
+def begin(session: Session, key: str | None = None) -> attempts.Begun:
+    return attempts.begin(session, "alice", "big", spec(), key, "d", 1.0)
 
 
 def test_the_schema_is_made_from_nothing_and_a_second_upgrade_changes_nothing(tmp_path):
