@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.table import Table
@@ -17,27 +17,35 @@ COLOUR: Mapping[str, str] = {
     "COMPLETING": "cyan", "SUSPENDED": "yellow", "UNKNOWN": "magenta",
 }  # fmt: skip
 
+LAST_COLUMN = 14
+NAME_COLUMN = 8
+"""Least widths, in characters, before a terminal is too narrow."""
+
 
 def _clean(text: str) -> str:
     """Without what would move the cursor: names come from other people."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
-def _columns(header: Sequence[str], rows: Iterable[Sequence[str]], colour_column: int) -> None:
+def _columns(header: Sequence[str], rows: Sequence[Sequence[str]], colour_column: int) -> None:
     console = Console()
     if not console.is_terminal:
         for row in [header, *rows]:
             print("\t".join(_clean(cell) for cell in row))
         return
+    cells = [[_clean(cell) for cell in row] for row in rows]
+    widths = [max(len(cell) for cell in column) for column in zip(header, *cells, strict=True)]
+    # A narrow terminal shortens the name, then what stands last; a job's number and state are never cut.
+    spare = console.width - sum(widths[:-1]) - 2 * len(header) - LAST_COLUMN
     table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
-    for number, name in enumerate(header):
-        last = number == len(header) - 1
-        # The last column takes what is left and wraps; a job's number and state are never cut.
-        table.add_column(name, overflow="fold" if last else "ellipsis", no_wrap=not last, ratio=1 if last else None)
-    for row in rows:
-        cells = [Text(_clean(cell)) for cell in row]
-        cells[colour_column].stylize(COLOUR.get(row[colour_column].split(" ")[0], "red"))
-        table.add_row(*cells)
+    for name, width in zip(header[:-1], widths, strict=False):
+        wide = max(NAME_COLUMN, width + min(spare, 0)) if name == "NAME" else width
+        table.add_column(name, overflow="ellipsis", no_wrap=True, width=min(wide, width))
+    table.add_column(header[-1], overflow="ellipsis", no_wrap=True, ratio=1)
+    for row in cells:
+        texts = [Text(cell) for cell in row]
+        texts[colour_column].stylize(COLOUR.get(row[colour_column].split(" ")[0], "red"))
+        table.add_row(*texts)
     console.print(table)
 
 
