@@ -14,7 +14,7 @@ test:           ## every test: linters, unit tests, tests on both dockerized clu
 	@scripts/images all
 	@scripts/cluster up --profile slurm2411
 	@scripts/lint
-	@.venv/bin/pytest --cov --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
+	@.venv/bin/pytest -n 2 --dist loadgroup --durations=12 --cov --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
 
 fast:           ## the tests that need no docker, and the linters: under a minute
 	@scripts/venv

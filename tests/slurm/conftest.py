@@ -21,6 +21,15 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "/slurm/" in str(item.path):
             item.add_marker(pytest.mark.slurm)
+            # What stops a part of one cluster must not run beside what uses it: one worker for each cluster.
+            parameters = item.callspec.params if hasattr(item, "callspec") else {}
+            item.add_marker(pytest.mark.xdist_group(parameters.get("stack") or cluster_of(item)))
+
+
+def cluster_of(item: pytest.Item) -> str:
+    """Which cluster a test that names its fixture uses; no test may use both."""
+    (name,) = {"new", "old"} & set(getattr(item, "fixturenames", ())) or {"new"}
+    return name
 
 
 class Stack:

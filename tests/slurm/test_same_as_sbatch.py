@@ -95,11 +95,12 @@ def test_a_job_finds_the_slurm_variables_that_sbatch_gives_it(stack: Stack, name
     script = f"#!/bin/bash\n#SBATCH {typed}\n#SBATCH --job-name={name} --constraint='a100|h100' --time=5\nenv\n"
     path = f"/scratch/{name}.sh"
     stack.as_user("alice", f"cat > {path} <<'SCRIPT'\n{script}SCRIPT")
-    stack.as_user("alice", f"cd ~ && sbatch --wait --output=/scratch/{name}.txt {path}")
-    theirs = variables(stack.as_user("alice", f"cat /scratch/{name}.txt"))
+    native = stack.as_user("alice", f"cd ~ && sbatch --parsable --output=/scratch/{name}.txt {path}").strip()
     job = stack.submit(script)
     assert stack.finished(job["id"])["fate"] == "COMPLETED"
     ours = variables(stack.output(job["id"]))
+    assert stack.finished(native)["fate"] == "COMPLETED"
+    theirs = variables(stack.output(native))
     where = {"SLURM_JOB_NODELIST", "SLURM_NODELIST", "SLURMD_NODENAME", "SLURM_TOPOLOGY_ADDR", "SLURM_JOB_GPUS"}
     if stack.backend == "pyslurm" and "--gpus-per-task" in options:
         assert ours.pop("SLURM_TRES_PER_TASK").replace(":", "=") == theirs.pop("SLURM_TRES_PER_TASK")
@@ -108,15 +109,15 @@ def test_a_job_finds_the_slurm_variables_that_sbatch_gives_it(stack: Stack, name
     }
 
 
-def test_all_the_memory_of_a_node_is_asked_for_or_refused_by_name(new: Stack, old: Stack) -> None:
-    request = {"script": "#!/bin/bash\n#SBATCH --mem=0\n", "hold": True}
-    job = old.submit(**request)
-    assert record(old, job["slurm_job_id"])["memory_per_node"] == {"set": True, "infinite": False, "number": 0}
-    old.run("slurmctld", f"scancel {job['slurm_job_id']}")
-    with new.api() as api:
-        refused = api.post("/v1/jobs", json=request)
-    assert (refused.status_code, refused.json()["code"]) == (501, "not-supported")
-    assert "--mem=0" in refused.json()["detail"]
+def test_all_the_memory_of_a_node_is_asked_for_or_refused_by_name(stack: Stack) -> None:
+    with stack.api() as api:
+        answer = api.post("/v1/jobs", json={"script": "#!/bin/bash\n#SBATCH --mem=0\n", "hold": True})
+    if stack.backend == "pyslurm":
+        assert (answer.status_code, answer.json()["code"]) == (501, "not-supported")
+        assert "--mem=0" in answer.json()["detail"]
+    else:
+        number = answer.json()["slurm_job_id"]
+        assert record(stack, number)["memory_per_node"] == {"set": True, "infinite": False, "number": 0}
 
 
 @pytest.mark.parametrize("options", CASES)
