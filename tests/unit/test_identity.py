@@ -20,7 +20,7 @@ NOBODY_IS_ADMIN: frozenset[str] = frozenset()
 
 def claims(**changes: object) -> dict[str, object]:
     now = int(time.time())
-    told = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "iat": now, "exp": now + 60} | changes
+    told = {"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "iat": now, "exp": now + 86_400} | changes
     return {name: value for name, value in told.items() if value is not None}
 
 
