@@ -100,10 +100,14 @@ class Observer:
         return self.trouble.detail if self.trouble else "ok"
 
     def known_down(self, now: float) -> str:
-        """Why a call on the controller would be in vain, or ``""``: it answered once and does not answer now."""
-        health = self.health(now)
-        silent = self.trouble is None or isinstance(self.trouble, SlurmUnavailable)
-        return health if self.view is not None and silent and health != "ok" else ""
+        """Why a call on the controller would be in vain, or ``""``: it answered once and does not answer now.
+
+        One lost worker is not yet an outage; no listing for as long as answers may be old is one, whatever the cause.
+        """
+        if self.view is None:
+            return ""
+        stale = now - self.view.asked_at > self.max_age_s
+        return self.health(now) if stale or isinstance(self.trouble, SlurmUnavailable) else ""
 
     def fresh_view(self, max_age_s: float | None, now: float) -> ClusterView:
         """The last listing, if it is young enough.

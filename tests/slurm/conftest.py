@@ -17,6 +17,7 @@ from docker.models.containers import Container
 PROJECT = "hpcjobs"
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "/slurm/" in str(item.path):

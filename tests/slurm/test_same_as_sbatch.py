@@ -57,6 +57,7 @@ PYSLURM_LACKS = {
 
 def record(stack: Stack, number: int | str) -> dict[str, Any]:
     (job,) = json.loads(stack.run("slurmctld", f"scontrol show job {number} --json"))["jobs"]
+    job["flags"] = [flag for flag in job["flags"] if flag != "DEPENDENT"]  # until slurmctld has looked at it once
     return {name: value for name, value in job.items() if name not in ITS_OWN}
 
 
