@@ -215,11 +215,19 @@ async def test_a_broken_stream_goes_on_where_it_broke(bench, file):
     assert await followed(bench, offset=6) == b"6789"
 
 
-async def test_a_file_that_is_cut_short_does_not_hang_or_repeat(bench, file):
+async def test_a_file_that_is_cut_short_does_not_hang_or_repeat(bench, file, monkeypatch):
     await job_writing_to(bench, written(file, b"0123456789"))
-    ended = asyncio.Event()
+    ended, was_read = asyncio.Event(), asyncio.Event()
+    read = bench.service.output.read
+
+    async def read_and_tell(*args):
+        chunk = await read(*args)
+        was_read.set()
+        return chunk
+
+    monkeypatch.setattr(bench.service.output, "read", read_and_tell)
     stream = asyncio.create_task(followed(bench, ended))
-    await asyncio.sleep(0.1)
+    await asyncio.wait_for(was_read.wait(), 10)
     os.truncate(file, 4)
     await asyncio.sleep(0.1)
     ended.set()
