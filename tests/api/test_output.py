@@ -198,11 +198,36 @@ async def test_a_follower_from_before_the_end_begins_there(bench, file):
     assert await followed(bench, offset=-4) == b"6789"
 
 
-async def test_a_follower_from_before_the_end_of_an_empty_file_gets_what_comes(bench, file):
-    await job_writing_to(bench, written(file, b""))
-    ended = asyncio.Event()
-    stream = asyncio.create_task(followed(bench, ended, offset=-4))
+def told_when_read(bench, monkeypatch, offset):
+    """An event that is set when the stream, not the look before it, has read the file from this offset."""
+    was_read, read = asyncio.Event(), bench.service.output.read
+
+    async def read_and_tell(user, path, start, limit):
+        chunk = await read(user, path, start, limit)
+        if (start, limit) == (offset, CHUNK):
+            was_read.set()
+        return chunk
+
+    monkeypatch.setattr(bench.service.output, "read", read_and_tell)
+    return was_read
+
+
+async def test_a_file_that_is_cut_short_does_not_hang_or_repeat(bench, file, monkeypatch):
+    await job_writing_to(bench, written(file, b"0123456789"))
+    ended, was_read = asyncio.Event(), told_when_read(bench, monkeypatch, 0)
+    stream = asyncio.create_task(followed(bench, ended))
+    await asyncio.wait_for(was_read.wait(), 10)
+    os.truncate(file, 4)
     await asyncio.sleep(0.1)
+    ended.set()
+    assert await stream == b"0123456789"
+
+
+async def test_a_follower_from_before_the_end_of_an_empty_file_gets_what_comes(bench, file, monkeypatch):
+    await job_writing_to(bench, written(file, b""))
+    ended, was_read = asyncio.Event(), told_when_read(bench, monkeypatch, -4)
+    stream = asyncio.create_task(followed(bench, ended, offset=-4))
+    await asyncio.wait_for(was_read.wait(), 10)
     with file.open("ab") as out:
         out.write(b"much more than four bytes")
     await asyncio.sleep(0.1)
@@ -213,25 +238,6 @@ async def test_a_follower_from_before_the_end_of_an_empty_file_gets_what_comes(b
 async def test_a_broken_stream_goes_on_where_it_broke(bench, file):
     await job_writing_to(bench, written(file, b"0123456789"))
     assert await followed(bench, offset=6) == b"6789"
-
-
-async def test_a_file_that_is_cut_short_does_not_hang_or_repeat(bench, file, monkeypatch):
-    await job_writing_to(bench, written(file, b"0123456789"))
-    ended, was_read = asyncio.Event(), asyncio.Event()
-    read = bench.service.output.read
-
-    async def read_and_tell(*args):
-        chunk = await read(*args)
-        was_read.set()
-        return chunk
-
-    monkeypatch.setattr(bench.service.output, "read", read_and_tell)
-    stream = asyncio.create_task(followed(bench, ended))
-    await asyncio.wait_for(was_read.wait(), 10)
-    os.truncate(file, 4)
-    await asyncio.sleep(0.1)
-    ended.set()
-    assert await stream == b"0123456789"
 
 
 async def test_a_follower_who_goes_away_leaves_nothing_running(bench, file):
