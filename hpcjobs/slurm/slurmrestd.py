@@ -17,6 +17,7 @@ from hpcjobs.errors import OutcomeUnknown, SlurmUnavailable
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import gpus_of_tres, parse_gpus, parse_node_gres, parse_tres
 from hpcjobs.model.job import JobRecord, State
+from hpcjobs.sbatch.environment import tres_per_task
 from hpcjobs.slurm.base import MIB, Launch, ceil_div, split_comment
 from hpcjobs.slurm.errnos import error_of
 from hpcjobs.slurm.states import node_usable, read_state
@@ -198,10 +199,7 @@ def job_body(launch: Launch) -> dict[str, Any]:
     nodes = None
     if asked.nodes is not None or asked.nodes_max is not None:
         nodes = f"{asked.nodes or 1}-{asked.nodes_max or asked.nodes}"
-    # As sbatch of 24.11 and later says it: what a task needs is one list, and its GPUs are bound to it.
-    gpus_each = parse_gpus(str(asked.gpus_per_task)) if asked.gpus_per_task is not None else {}
-    per_task = [f"cpu={asked.cpus_per_task}"] if asked.cpus_per_task is not None else []
-    per_task += [f"gres/gpu:{kind}={count}" if kind else f"gres/gpu={count}" for kind, count in gpus_each.items()]
+    per_task, bind = tres_per_task(asked)
     words: dict[str, Any] = {
         "name": spec.name,
         "account": spec.account,
@@ -225,8 +223,8 @@ def job_body(launch: Launch) -> dict[str, Any]:
         "flags": ["EXACT_CPU_COUNT_REQUESTED"] if asked.cpus_per_task is not None else None,
         "tres_per_job": _tres(asked.gpus),
         "tres_per_node": _tres(asked.gpus_per_node),
-        "tres_per_task": ",".join(per_task) or None,
-        "tres_bind": f"gres/gpu:per_task:{sum(gpus_each.values())}" if gpus_each else None,
+        "tres_per_task": per_task,
+        "tres_bind": bind,
         "memory_per_node": _number(asked.mem_per_node_bytes and ceil_div(asked.mem_per_node_bytes, MIB)),
         "memory_per_cpu": _number(asked.mem_per_cpu_bytes and ceil_div(asked.mem_per_cpu_bytes, MIB)),
         "time_limit": _number(asked.wall_s and ceil_div(asked.wall_s, 60)),
