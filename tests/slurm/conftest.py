@@ -27,6 +27,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group(parameters.get("stack") or cluster_of(item)))
 
 
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Refuse to run where xdist does not keep the tests of one cluster together: they would stop each other's parts."""
+    if hasattr(item.config, "workerinput") and "@" not in item.nodeid:
+        pytest.fail("tests of one cluster are not kept on one worker: run them with --dist loadgroup")
+
+
 def cluster_of(item: pytest.Item) -> str:
     """Which cluster a test that names its fixture uses; no test may use both."""
     (name,) = {"new", "old"} & set(getattr(item, "fixturenames", ())) or {"new"}
