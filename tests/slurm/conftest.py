@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import subprocess
 import time
@@ -14,7 +15,7 @@ import httpx
 import pytest
 from docker.models.containers import Container
 
-PROJECT = "hpcjobs"
+PROJECT = os.environ.get("COMPOSE_PROJECT_NAME", "hpcjobs")
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
