@@ -136,6 +136,10 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
         wall_s: Time limit in seconds; None is unlimited or the partition's.
         exit_signal: Number of the signal that ended the batch script, 0 for none.
         restarts: How often Slurm has requeued it.
+        array_job_id: Slurm's number of the array that it is of; 0: it is of none.
+        array_task: ``4`` for one task, ``5-10%2`` for those of an array that still wait together.
+        het_job_id: Slurm's number of the heterogeneous job that it is a component of; 0: of none.
+        het_offset: Which component.
     """
 
     user: str = ""
@@ -167,6 +171,10 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
     workdir: str = ""
     stdout: str = ""
     stderr: str = ""
+    array_job_id: int = 0
+    array_task: str = ""
+    het_job_id: int = 0
+    het_offset: int = 0
 
 
 class JobRecord(JobFacts, frozen=True, kw_only=True):
