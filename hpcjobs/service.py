@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from typing import Final
 
@@ -10,8 +11,10 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from hpcjobs import clock, identity
 from hpcjobs.agents.pool import AgentPool, Key, SpawnRefused
+from hpcjobs.details import Details
 from hpcjobs.errors import ClusterUnknown, SettingsError, WorkerLost
 from hpcjobs.observe.observer import Observer
+from hpcjobs.orders import Orders
 from hpcjobs.output import OutputReader
 from hpcjobs.settings import ClusterSettings, Settings
 from hpcjobs.slurm.base import Backend
@@ -40,6 +43,8 @@ class Service:
         self.pool = AgentPool(settings.spawner_socket)
         self.output = OutputReader(self.pool)
         self.submission = Submission(self.store, settings.never_run_as, settings.min_uid)
+        self.orders = Orders(self.store)
+        self.details = Details(self.store)
         self.token_key = b""
         self.targets: dict[str, Target] = {}
         self._backends = backends
@@ -55,7 +60,13 @@ class Service:
             log.warning("cluster %s through %s", cluster.name, backend.kind)
             observer = Observer(cluster.name, backend, self.store, self.settings.max_age_s)
             self.targets[cluster.name] = Target(observer, cluster.home)
-            entries.append(clock.Entry(f"observe-{cluster.name}", cluster.observe_s, observer.tick))
+            target = self.targets[cluster.name]
+            entries += [
+                clock.Entry(f"observe-{cluster.name}", cluster.observe_s, observer.tick),
+                clock.Entry(f"endings-{cluster.name}", 2.0, observer.endings.tick),
+                clock.Entry(f"send-{cluster.name}", 1.0, functools.partial(self.submission.send_waiting, target)),
+            ]
+        await self.submission.start(list(self.targets))
         self._clock = clock.start(entries)
 
     async def _let_go(self, _now: float) -> None:

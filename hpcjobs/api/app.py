@@ -17,7 +17,7 @@ from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 
 from hpcjobs import __version__
-from hpcjobs.api import access, clusters, jobs, problems
+from hpcjobs.api import access, actions, clusters, jobs, output, problems
 from hpcjobs.service import Service
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -53,6 +53,8 @@ def create_app(service: Service) -> Litestar:
         route_handlers=[
             root,
             jobs.JobsController,
+            actions.ActionsController,
+            output.OutputController,
             clusters.ClustersController,
             clusters.healthz,
             clusters.readyz,

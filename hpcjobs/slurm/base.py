@@ -31,8 +31,12 @@ class Launch(msgspec.Struct, frozen=True):
     @property
     def comment(self) -> str:
         """The comment that Slurm stores: the user's own, then our mark."""
-        own = f"{self.spec.comment} " if self.spec.comment else ""
-        return f"{own}hpcjobs:{self.attempt}"
+        return with_mark(self.spec.comment, self.attempt)
+
+
+def with_mark(comment: str | None, attempt: str) -> str:
+    """A user's comment with our mark after it."""
+    return f"{comment} hpcjobs:{attempt}" if comment else f"hpcjobs:{attempt}"
 
 
 def split_comment(comment: str | None) -> tuple[str, str | None]:

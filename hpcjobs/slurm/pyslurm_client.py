@@ -19,8 +19,10 @@ from hpcjobs.errors import (
     WorkerLost,
 )
 from hpcjobs.model.cluster import ClusterView
+from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.job import JobSpec
-from hpcjobs.slurm.base import Launch
+from hpcjobs.model.order import Estimate, Order
+from hpcjobs.slurm.base import Launch, Op
 from hpcjobs.slurm.errnos import error_of
 
 T = TypeVar("T")
@@ -101,8 +103,21 @@ class PyslurmBackend:
         found: int = await self._call(user, "find", {"attempt": attempt}, int | None, FIND_TIMEOUT_S)  # type: ignore[arg-type]
         return found
 
-    async def cancel(self, user: str, slurm_job_id: int) -> None:
+    def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
         """See Backend."""
+        return "" if op in (Op.VIEW, Op.FIND, Op.SUBMIT, Op.CANCEL) else "not yet"
+
+    async def estimate(self, user: str, launch: Launch) -> Estimate:
+        """See Backend."""
+        raise NotSupported("not yet")
+
+    async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
+        """See Backend."""
+        raise NotSupported("not yet")
+
+    async def act(self, user: str, order: Order) -> None:
+        """See Backend."""
+        slurm_job_id = int(order.target)
         await self._call(user, "cancel", {"slurm_job_id": slurm_job_id}, type(None))
 
     async def close(self) -> None:
