@@ -7,8 +7,6 @@ import functools
 import logging
 from typing import Final
 
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-
 from hpcjobs import clock, identity
 from hpcjobs.agents.pool import AgentPool, Key, SpawnRefused
 from hpcjobs.details import Details
@@ -48,7 +46,7 @@ class Service:
         self.token_key = b""
         self.targets: dict[str, Target] = {}
         self._backends = backends
-        self._clock: AsyncIOScheduler | None = None
+        self._clock: clock.Clock | None = None
 
     async def start(self) -> None:
         """Open the database, choose the backends, start the clock."""
@@ -61,13 +59,17 @@ class Service:
             observer = Observer(cluster.name, backend, self.store, self.settings.max_age_s)
             self.targets[cluster.name] = Target(observer, cluster.home)
             target = self.targets[cluster.name]
+            send = functools.partial(self.submission.send_waiting, target)
             entries += [
                 clock.Entry(f"observe-{cluster.name}", cluster.observe_s, observer.tick),
-                clock.Entry(f"endings-{cluster.name}", 2.0, observer.endings.tick),
-                clock.Entry(f"send-{cluster.name}", 1.0, functools.partial(self.submission.send_waiting, target)),
+                clock.Entry(f"endings-{cluster.name}", 2 * cluster.observe_s, observer.endings.tick),
+                clock.Entry(
+                    f"send-{cluster.name}", cluster.observe_s, functools.partial(self.submission.send_waiting, target)
+                ),
             ]
         await self.submission.start(list(self.targets))
-        self._clock = clock.start(entries)
+        self._clock = clock.Clock(entries)
+        self._clock.start()
 
     async def _let_go(self, _now: float) -> None:
         self.pool.let_go_idle()
@@ -114,7 +116,7 @@ class Service:
     async def stop(self) -> None:
         """Stop the clock and let go of everything."""
         if self._clock is not None:
-            self._clock.shutdown(wait=False)
+            await self._clock.stop()
         for target in self.targets.values():
             await target.observer.backend.close()
         self.pool.close()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from sqlalchemy.exc import OperationalError
 from sqlalchemy import select
+from sqlalchemy.exc import OperationalError
 
 from hpcjobs.errors import Conflict, NotAllowed, NotSupported, SlurmUnavailable, WorkerLost
 from hpcjobs.observe.observer import SETTLE_S
