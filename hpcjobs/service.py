@@ -59,7 +59,6 @@ class Service:
             observer = Observer(cluster.name, backend, self.store, self.settings.max_age_s)
             self.targets[cluster.name] = Target(observer, cluster.home)
             target = self.targets[cluster.name]
-            send = functools.partial(self.submission.send_waiting, target)
             entries += [
                 clock.Entry(f"observe-{cluster.name}", cluster.observe_s, observer.tick),
                 clock.Entry(f"endings-{cluster.name}", 2 * cluster.observe_s, observer.endings.tick),
