@@ -26,6 +26,7 @@ from hpcjobs.errors import (
 )
 from hpcjobs.identity import check_may_run
 from hpcjobs.model.job import Job, JobSpec
+from hpcjobs.model.order import Order, Verb
 from hpcjobs.observe.observer import Observer
 from hpcjobs.sbatch.environment import submission_environment
 from hpcjobs.slurm.base import Launch
@@ -217,4 +218,4 @@ class Submission:
             raise Conflict(f"Job {job.id} has already ended: {job.fate}.", kept="It is as it was.")
         if job.slurm_job_id is None:
             raise Conflict(f"Job {job.id} is not known to be in Slurm; its submission is being settled.")
-        await observer.backend.cancel(user, job.slurm_job_id)
+        await observer.backend.act(user, Order(Verb.CANCEL, str(job.slurm_job_id)))
