@@ -8,7 +8,7 @@ from typing import Final, Protocol
 import msgspec
 
 from hpcjobs.model.cluster import ClusterView
-from hpcjobs.model.job import JobSpec
+from hpcjobs.model.spec import JobSpec
 
 MIB: Final = 1024 * 1024
 _MARK = re.compile(r" ?\bhpcjobs:([0-9a-f]{32})\Z")

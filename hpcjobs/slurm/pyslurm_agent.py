@@ -19,7 +19,8 @@ import msgspec
 from hpcjobs.agents.serve import Operation, SlurmFailure
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import UNTYPED, gpus_of_tres, parse_gpus
-from hpcjobs.model.job import JobRecord, Resources, State
+from hpcjobs.model.job import JobRecord, State
+from hpcjobs.model.spec import Resources
 from hpcjobs.slurm.base import MIB, Launch, ceil_div, split_comment
 from hpcjobs.slurm.states import node_usable, read_state
 

@@ -19,7 +19,7 @@ from hpcjobs.errors import (
     WorkerLost,
 )
 from hpcjobs.model.cluster import ClusterView
-from hpcjobs.model.job import JobSpec
+from hpcjobs.model.spec import JobSpec
 from hpcjobs.slurm.base import Launch
 from hpcjobs.slurm.errnos import error_of
 

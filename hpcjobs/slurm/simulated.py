@@ -12,7 +12,8 @@ import msgspec
 
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import parse_gpus
-from hpcjobs.model.job import JobRecord, JobSpec
+from hpcjobs.model.job import JobRecord
+from hpcjobs.model.spec import JobSpec
 from hpcjobs.slurm.base import Launch
 from hpcjobs.slurm.errnos import error_of
 from hpcjobs.slurm.states import read_state
@@ -30,8 +31,8 @@ class _Entry(msgspec.Struct):
 def gpus_per_node(spec: JobSpec, nodes: int) -> dict[str, int]:
     """GPUs that each node of a job must give, by type."""
     asked = spec.resources
-    if asked.gpus_per_node is not None:
-        return parse_gpus(str(asked.gpus_per_node))
+    if each := asked.gpus_each_node:
+        return each
     return {kind: -(-count // nodes) for kind, count in parse_gpus(str(asked.gpus or 0)).items() if count}
 
 

@@ -17,7 +17,7 @@ from hpcjobs.errors import OutcomeUnknown, SlurmUnavailable
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import gpus_of_tres, parse_gpus, parse_node_gres, parse_tres
 from hpcjobs.model.job import JobRecord, State
-from hpcjobs.sbatch.environment import tres_per_task
+from hpcjobs.sbatch.effective import tres_per_task
 from hpcjobs.slurm.base import MIB, Launch, ceil_div, split_comment
 from hpcjobs.slurm.errnos import error_of
 from hpcjobs.slurm.states import node_usable, read_state

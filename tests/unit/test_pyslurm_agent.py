@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from hpcjobs.model.job import Resources
+from hpcjobs.model.spec import Resources
 from hpcjobs.slurm.base import MIB, Launch
 from hpcjobs.slurm.pyslurm_agent import NO_PROFILES, NO_VAL, _dependency, _description, exit_code_and_signal
 
