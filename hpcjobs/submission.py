@@ -25,10 +25,12 @@ from hpcjobs.errors import (
     Unavailable,
 )
 from hpcjobs.identity import check_may_run
-from hpcjobs.model.job import Job, JobSpec
+from hpcjobs.model.job import Job
 from hpcjobs.model.order import Order, Verb
+from hpcjobs.model.spec import JobSpec
 from hpcjobs.observe.observer import Observer
 from hpcjobs.sbatch.environment import submission_environment
+from hpcjobs.sbatch.when import with_absolute_times
 from hpcjobs.slurm.base import Launch
 from hpcjobs.slurm.explain import explain
 from hpcjobs.store import attempts
@@ -63,13 +65,12 @@ def digest_of(cluster: str, spec: JobSpec) -> str:
 def launch_of(spec: JobSpec, attempt: str, user: str, home: str) -> Launch:
     """Fill in what a backend must not choose: working directory and environment.
 
-    The job gets the user's login environment (SLURM_GET_USER_ENV, as ``sbatch --get-user-env``), over it what sbatch
-    says of the request, and over that the variables of the spec.
+    The job gets the user's login environment, over it what sbatch says of the request, and over that the variables
+    of the spec.
     """
     home_dir = home.format(user=user)
     environment = {
         "PATH": SCRIPT_PATH,
-        "SLURM_GET_USER_ENV": "1",
         **submission_environment(spec, home_dir, socket.gethostname()),
         **spec.environment,
     }
@@ -110,7 +111,7 @@ class Submission:
             Conflict: The key was used for another request.
         """
         check_may_run(user, self.never_run_as, self.min_uid)
-        spec = admit(asked)
+        spec = with_absolute_times(admit(asked), time.time())
         observer = target.observer
         digest = digest_of(observer.cluster, asked)
         arguments = (user, observer.cluster, spec, key, digest, time.time())

@@ -16,7 +16,8 @@ import msgspec
 from hpcjobs.agents.serve import Operation
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import UNTYPED, gpus_of_tres, parse_gpus
-from hpcjobs.model.job import JobRecord, Resources, State
+from hpcjobs.model.job import JobRecord, State
+from hpcjobs.model.spec import Resources
 from hpcjobs.slurm.base import MIB, Launch, ceil_div, split_comment
 from hpcjobs.slurm.pyslurm_acting import act, history
 from hpcjobs.slurm.pyslurm_session import NO_VAL, Tolerant, array_task, slurm_errors, user_name

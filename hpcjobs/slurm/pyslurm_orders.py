@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from hpcjobs.model.job import JobSpec
 from hpcjobs.model.order import Changes, Order
+from hpcjobs.model.spec import JobSpec
 from hpcjobs.slurm.base import Launch, Op, ceil_div
 from hpcjobs.slurm.targets import parse_target
 

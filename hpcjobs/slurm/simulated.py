@@ -14,8 +14,9 @@ import msgspec
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import parse_gpus
 from hpcjobs.model.history import Accounted, HistoryQuery, Step
-from hpcjobs.model.job import JobRecord, JobSpec
+from hpcjobs.model.job import JobRecord
 from hpcjobs.model.order import Estimate, Order
+from hpcjobs.model.spec import JobSpec
 from hpcjobs.slurm.base import Launch, Op
 from hpcjobs.slurm.errnos import error_of
 from hpcjobs.slurm.simulated_orders import Entry, carry_out
@@ -28,8 +29,8 @@ DEFAULT_RUN_S = 60.0
 def gpus_per_node(spec: JobSpec, nodes: int) -> dict[str, int]:
     """GPUs that each node of a job must give, by type."""
     asked = spec.resources
-    if asked.gpus_per_node is not None:
-        return parse_gpus(str(asked.gpus_per_node))
+    if each := asked.gpus_each_node:
+        return each
     return {kind: -(-count // nodes) for kind, count in parse_gpus(str(asked.gpus or 0)).items() if count}
 
 
@@ -179,7 +180,7 @@ class SimulatedBackend:
         self.judge(launch.spec)
         number = max(self._jobs, default=0) + 1
         spec = launch.spec
-        tasks = getattr(spec, "array", None)
+        tasks = spec.array
         record = JobRecord(
             slurm_job_id=number,
             attempt=launch.attempt,

@@ -7,8 +7,9 @@ from typing import Final, Protocol
 
 import msgspec
 
-from hpcjobs.model.job import JobRecord, JobSpec
+from hpcjobs.model.job import JobRecord
 from hpcjobs.model.order import Changes, Order, Verb
+from hpcjobs.model.spec import JobSpec
 from hpcjobs.slurm.errnos import error_of
 from hpcjobs.slurm.outcomes import Part, verdict
 from hpcjobs.slurm.targets import expand_tasks, parse_target, signal_number
@@ -235,7 +236,8 @@ def _update(cluster: Cluster, entry: Entry, order: Order) -> int:
         told["eligible_time"] = told["begin"]
     entry.parallel = told.get("array_max_running", entry.parallel)
     resources = {name: told[name] for name in type(entry.spec.resources).__struct_fields__ if name in told}
-    fields = {name: told[name] for name in JobSpec.__struct_fields__ if name in told}
+    of_spec = set(JobSpec.__struct_fields__) - {"begin", "deadline"}  # texts there, Unix seconds here
+    fields = {name: told[name] for name in of_spec if name in told}
     spec = msgspec.structs.replace(
         entry.spec, resources=msgspec.structs.replace(entry.spec.resources, **resources), **fields
     )

@@ -19,7 +19,7 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.gres import parse_gpus
 from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.order import Changes, Estimate, Order, Verb
-from hpcjobs.sbatch.environment import tres_per_task
+from hpcjobs.sbatch.effective import tres_per_task
 from hpcjobs.slurm import slurmrestd_orders as orders
 from hpcjobs.slurm.base import MIB, Launch, Op, ceil_div, split_comment
 from hpcjobs.slurm.errnos import NO_LONGER, error_of

@@ -13,7 +13,8 @@ import msgspec
 from sqlmodel import Session, col, select
 
 from hpcjobs.errors import Refusal
-from hpcjobs.model.job import Fate, Job, JobFacts, JobSpec, State
+from hpcjobs.model.job import Fate, Job, JobFacts, State
+from hpcjobs.model.spec import JobSpec
 from hpcjobs.store.rows import job_of, set_facts
 from hpcjobs.store.store import new_id
 from hpcjobs.store.tables import AttemptRow, JobRow
@@ -112,7 +113,7 @@ def asked_facts(user: str, spec: JobSpec) -> JobFacts:
         comment=spec.comment or "",
         nodes=asked.nodes or 0,
         ntasks=asked.ntasks or 0,
-        wall_s=asked.wall_s,
+        wall_s=asked.wall_s or None,
         dependency=spec.dependency or "",
         workdir=spec.workdir or "",
     )

@@ -12,7 +12,8 @@ import msgspec
 from sqlalchemy import ColumnElement
 from sqlmodel import Session, col, select
 
-from hpcjobs.model.job import Fate, Job, JobFacts, JobRecord, JobSpec, State
+from hpcjobs.model.job import Fate, Job, JobFacts, JobRecord, State
+from hpcjobs.model.spec import JobSpec
 from hpcjobs.store.attempts import AttemptState
 from hpcjobs.store.rows import facts_of, job_of, set_record
 from hpcjobs.store.store import new_id

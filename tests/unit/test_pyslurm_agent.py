@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from hpcjobs.model.job import Resources
+from hpcjobs.model.spec import Resources
 from hpcjobs.slurm.base import MIB, Launch
 from hpcjobs.slurm.pyslurm_agent import NO_PROFILES, _dependency, _description
 from hpcjobs.slurm.pyslurm_session import NO_VAL, exit_code_and_signal

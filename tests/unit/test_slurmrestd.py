@@ -3,7 +3,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from hpcjobs.model.job import Fate, Resources, State
+from hpcjobs.model.job import Fate, State
+from hpcjobs.model.spec import Resources
 from hpcjobs.slurm.base import MIB, Launch
 from hpcjobs.slurm.openapi import JobWords, NodeWords, Reply, node_of, record_of
 from hpcjobs.slurm.slurmrestd import job_body
