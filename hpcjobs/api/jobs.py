@@ -18,8 +18,9 @@ from hpcjobs.api.access import Asked
 from hpcjobs.api.common import JOB_ID_IS, Cluster, JobPage, MaxAge, actor_of, check_fresh, find_job, own_job, problems
 from hpcjobs.details import JobDetail
 from hpcjobs.errors import NotAllowed, Refusal, Refused, ViewStale
-from hpcjobs.model.job import Fate, Job, JobSpec, State
+from hpcjobs.model.job import Fate, Job, State
 from hpcjobs.model.order import Changes, Verb
+from hpcjobs.model.spec import JobSpec
 from hpcjobs.orders import Wish
 from hpcjobs.service import Service
 from hpcjobs.store import repository

@@ -10,7 +10,7 @@ import msgspec
 from hpcjobs.errors import Refusal
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import parse_gpus
-from hpcjobs.model.job import JobSpec
+from hpcjobs.model.spec import JobSpec
 
 
 def _partition(spec: JobSpec, view: ClusterView) -> str:
@@ -35,8 +35,9 @@ def _resources(spec: JobSpec, view: ClusterView) -> str:
     said = []
     if asked.nodes and asked.nodes > len(nodes):
         said.append(f"{asked.nodes} nodes were asked for, {where} has {len(nodes)}.")
-    for request, per_node in ((asked.gpus_per_node, True), (asked.gpus, False)):
-        for kind, count in (parse_gpus(str(request)) if request is not None else {}).items():
+    in_all = parse_gpus(str(asked.gpus)) if asked.gpus is not None else {}
+    for request, per_node in ((asked.gpus_each_node, True), (in_all, False)):
+        for kind, count in request.items():
             each = [node.gpus.get(kind, 0) if kind else sum(node.gpus.values()) for node in nodes]
             most = (max(each, default=0)) if per_node else sum(each)
             if count > most:

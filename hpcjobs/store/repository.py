@@ -10,7 +10,8 @@ from collections.abc import Iterable
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, select
 
-from hpcjobs.model.job import Fate, Job, JobRecord, JobSpec, State
+from hpcjobs.model.job import Fate, Job, JobRecord, State
+from hpcjobs.model.spec import JobSpec
 from hpcjobs.store.rows import job_of, record_of
 from hpcjobs.store.tables import JOBS, SPECS
 
