@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from typing import Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
-from hpcjobs import clock, identity
+from hpcjobs import clock
 from hpcjobs.agents.pool import AgentPool, Key, SpawnRefused
-from hpcjobs.errors import ClusterUnknown, SettingsError, WorkerLost
+from hpcjobs.audit import AuditLog
+from hpcjobs.errors import ClusterUnknown, HpcjobsError, SettingsError, WorkerLost
+from hpcjobs.identity.authenticator import Authenticator
+from hpcjobs.identity.directory import Directory
+from hpcjobs.identity.ratelimit import RateLimiter
+from hpcjobs.identity.tokens import load_key
 from hpcjobs.observe.observer import Observer
 from hpcjobs.output import OutputReader
 from hpcjobs.settings import ClusterSettings, Settings
@@ -23,6 +29,8 @@ from hpcjobs.submission import Submission, Target
 log = logging.getLogger(__name__)
 
 SPAWNER_TRIES: Final = 40
+LEARN_S: Final = 60.0
+"""Seconds between two questions to Slurm's accounting: how long a new coordinator waits."""
 
 
 class Service:
@@ -35,19 +43,24 @@ class Service:
 
     def __init__(self, settings: Settings, backends: dict[str, Backend] | None = None) -> None:
         self.settings = settings
-        self.admins = frozenset(settings.admins)
         self.store = Store(settings.database_url)
         self.pool = AgentPool(settings.spawner_socket)
         self.output = OutputReader(self.pool)
         self.submission = Submission(self.store, settings.never_run_as, settings.min_uid)
+        self.directory = Directory()
+        self.audit = AuditLog(self.store)
+        self.limiter = RateLimiter()
         self.token_key = b""
+        self.authenticator = Authenticator(settings, self.token_key, self.directory)
+        self._accounting_trouble: set[str] = set()
         self.targets: dict[str, Target] = {}
         self._backends = backends
         self._clock: AsyncIOScheduler | None = None
 
     async def start(self) -> None:
         """Open the database, choose the backends, start the clock."""
-        self.token_key = identity.load_key(self.settings.token_key_file)
+        self.token_key = load_key(self.settings.token_key_file)
+        self.authenticator = Authenticator(self.settings, self.token_key, self.directory)
         self.store.upgrade()
         entries = [clock.Entry("let-go-idle-agents", 30.0, self._let_go)]
         for cluster in self.settings.clusters:
@@ -56,7 +69,26 @@ class Service:
             observer = Observer(cluster.name, backend, self.store, self.settings.max_age_s)
             self.targets[cluster.name] = Target(observer, cluster.home)
             entries.append(clock.Entry(f"observe-{cluster.name}", cluster.observe_s, observer.tick))
+            learn = functools.partial(self.learn_accounts, cluster.name)
+            entries.append(clock.Entry(f"accounts-{cluster.name}", LEARN_S, learn, at_once=True))
+        self.audit.start()
         self._clock = clock.start(entries)
+
+    async def learn_accounts(self, cluster: str, now: float) -> None:
+        """Ask a cluster's accounting who belongs to which project; what was known stays good while it is away.
+
+        Args:
+            cluster: Which.
+            now: Unix seconds.
+        """
+        try:
+            self.directory.learn(cluster, await self.targets[cluster].observer.backend.accounts(), now)
+        except HpcjobsError as error:
+            if cluster not in self._accounting_trouble:
+                log.warning("cluster %s: whose projects are whose cannot be asked: %s", cluster, error.detail)
+            self._accounting_trouble.add(cluster)
+        else:
+            self._accounting_trouble.discard(cluster)
 
     async def _let_go(self, _now: float) -> None:
         self.pool.let_go_idle()
@@ -104,6 +136,8 @@ class Service:
         """Stop the clock and let go of everything."""
         if self._clock is not None:
             self._clock.shutdown(wait=False)
+        await self.audit.stop()
+        await self.authenticator.close()
         for target in self.targets.values():
             await target.observer.backend.close()
         self.pool.close()

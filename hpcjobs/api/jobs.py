@@ -16,9 +16,10 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
 
-from hpcjobs.api.access import Asked
+from hpcjobs.api.access import SUBMITS, Asked, needs
 from hpcjobs.api.problems import Problem
-from hpcjobs.errors import JobUnknown, NotAllowed, OutputMissing, Refusal, Refused
+from hpcjobs.errors import JobUnknown, OutputMissing, Refusal, Refused
+from hpcjobs.identity import Scope, check_may_run, policy
 from hpcjobs.model.job import Fate, Job, JobSpec, State
 from hpcjobs.output import CHUNK
 from hpcjobs.service import Service
@@ -41,11 +42,12 @@ ALL_PROBLEMS: Final = {
     for status, description in {
         400: "The request does not fit the API.",
         401: "No token, or one that does not hold.",
-        403: "Another user's job.",
-        404: "No such job, cluster or output.",
+        403: "The token's scopes or the user's role are not enough.",
+        404: "No such job, cluster or output, or none that the caller may see.",
         409: "The request contradicts what is already so: a key used for another request, a job that has ended.",
         413: "The body is larger than the limit.",
         422: "Admission or Slurm refuses it; `errors` has one entry per fault.",
+        429: "The user asks more often than the settings allow; try again after Retry-After.",
         501: "The cluster's backend cannot do this; the detail says why.",
         503: "Slurm, a worker or the database does not answer; try again after Retry-After.",
     }.items()
@@ -54,7 +56,7 @@ ALL_PROBLEMS: Final = {
 
 def problems(*more: int) -> dict[int, ResponseSpec]:
     """The problem documents of a route: those that any may give, and its own."""
-    return {status: ALL_PROBLEMS[status] for status in (400, 401, 403, 404, 503, *more)}
+    return {status: ALL_PROBLEMS[status] for status in (400, 401, 403, 404, 429, 503, *more)}
 
 
 MaxAge = Annotated[
@@ -107,8 +109,12 @@ async def find_job(service: Service, job_id: str, cluster: str | None) -> Job:
         name = service.target(cluster).observer.cluster
         job = await service.store.read(repository.job_by_slurm_id, name, int(job_id))
     if job is None:
-        raise JobUnknown(f"There is no job {job_id!r}.")
+        raise _unknown(job_id)
     return with_age(service, job)
+
+
+def _unknown(job_id: str) -> JobUnknown:
+    return JobUnknown(f"There is no job {job_id!r}.")
 
 
 def with_age(service: Service, job: Job) -> Job:
@@ -124,12 +130,28 @@ async def own_job(service: Service, request: Asked, job_id: str, cluster: str | 
     """A job that the caller may see.
 
     Raises:
-        JobUnknown: There is none.
-        NotAllowed: It is another user's.
+        JobUnknown: There is none, or none that they may know of: the two look alike.
     """
     job = await find_job(service, job_id, cluster)
-    request.user.require_owner(job.user, f"Job {job_id}")
+    if not policy.may_see(request.user, job.user, job.cluster, job.account):
+        raise _unknown(job_id)
     return job
+
+
+def actor_on(service: Service, request: Asked, job: Job) -> str:
+    """In whose name the caller acts on a job that they may see.
+
+    Raises:
+        JobUnknown: In nobody's.
+        NotAllowed: In that of a system account.
+    """
+    settings = service.settings
+    name = policy.actor(request.user, job.user, job.cluster, job.account, settings.service_user)
+    if name is None:
+        raise _unknown(job.id)
+    if name != settings.service_user or name == request.user.user:
+        check_may_run(name, frozenset(settings.never_run_as), settings.min_uid)
+    return name
 
 
 def check_fresh(service: Service, job: Job, max_age_s: float | None) -> None:
@@ -146,6 +168,8 @@ class JobsController(Controller):
     tags = ("jobs",)
 
     @post(
+        security=needs(Scope.JOBS_WRITE),
+        opt=SUBMITS,
         responses=problems(409, 413, 422, 501),
         summary="Submit a job",
         description="Answers when Slurm has the job. With an Idempotency-Key the same request can be sent any number "
@@ -168,7 +192,12 @@ class JobsController(Controller):
             headers["Idempotency-Replayed"] = "true"
         return Response(with_age(service, submitted.job), status_code=201, headers=headers)
 
-    @get(responses=problems(422), summary="List jobs", description="Newest first; users see their own, admins all.")
+    @get(
+        security=needs(Scope.JOBS_READ),
+        responses=problems(422),
+        summary="List jobs",
+        description="Newest first: one's own, those of the accounts that one coordinates, and for operators all.",
+    )
     async def page(
         self,
         request: Asked,
@@ -185,10 +214,6 @@ class JobsController(Controller):
         max_age_s: MaxAge = None,
     ) -> JobPage:
         """List."""
-        if not request.user.admin:
-            if user not in (None, request.user.user):
-                raise NotAllowed("Only admins see the jobs of others.")
-            user = request.user.user
         if cursor is not None and not OUR_ID.fullmatch(cursor):
             raise Refused([Refusal("cursor", "This is not a next_cursor of an earlier page.")])
         targets = [service.target(cluster)] if cluster else list(service.targets.values())
@@ -203,6 +228,7 @@ class JobsController(Controller):
             account=account,
             partition=partition,
             name=name,
+            visible=policy.visibility(request.user),
         )
         jobs = await service.store.read(repository.page, wanted, cursor, limit + 1)
         items = [with_age(service, job) for job in jobs[:limit]]
@@ -210,6 +236,7 @@ class JobsController(Controller):
 
     @get(
         "/{job_id:str}",
+        security=needs(Scope.JOBS_READ),
         responses=problems(),
         summary="One job",
         description="By our id, or by Slurm's number on `cluster`.",
@@ -229,6 +256,7 @@ class JobsController(Controller):
 
     @delete(
         "/{job_id:str}",
+        security=needs(Scope.JOBS_WRITE),
         status_code=202,
         responses=problems(409),
         summary="Cancel a job",
@@ -239,17 +267,17 @@ class JobsController(Controller):
     ) -> Job:
         """Cancel."""
         job = await own_job(service, request, job_id, cluster)
-        actor = request.user.user if job.user == request.user.user else service.settings.service_user
-        await service.submission.cancel(job, actor, service.target(job.cluster).observer)
+        await service.submission.cancel(job, actor_on(service, request, job), service.target(job.cluster).observer)
         return job
 
     @get(
         "/{job_id:str}/output",
+        security=needs(Scope.JOBS_READ),
         responses=problems(),
         media_type=TEXT,
         summary="Output of a job",
-        description="The file as it is, read in the owner's name. With `follow` the answer stays open until the job "
-        "has ended and everything it wrote is out; a broken stream goes on with `offset`.",
+        description="The file as it is, read in the owner's name and for the owner only. With `follow` the answer "
+        "stays open until the job has ended and everything it wrote is out; a broken stream goes on with `offset`.",
     )
     async def output(
         self,
@@ -265,6 +293,7 @@ class JobsController(Controller):
     ) -> Stream:
         """Read or follow."""
         job = await own_job(service, request, job_id, cluster)
+        policy.require_owner(request.user, job.user, f"The output of job {job_id}")
 
         def path_of(job: Job) -> str:
             return job.stdout if stream == "stdout" else job.stderr

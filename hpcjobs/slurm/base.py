@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import JobSpec
 
@@ -82,6 +83,13 @@ class Backend(Protocol):
 
     async def cancel(self, user: str, slurm_job_id: int) -> None:
         """Cancel as ``user``. A job that has already ended raises Conflict."""
+        ...
+
+    async def accounts(self) -> tuple[Account, ...]:
+        """Every account of this cluster, with its members and coordinators, as Slurm's accounting has them.
+
+        Asked of slurmdbd and never of the controller; it may be away while the cluster works.
+        """
         ...
 
     async def close(self) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -18,8 +20,10 @@ from hpcjobs.errors import (
     Unavailable,
     WorkerLost,
 )
+from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import JobSpec
+from hpcjobs.slurm.accounting import AccountsTold, accounts_of
 from hpcjobs.slurm.base import Launch
 from hpcjobs.slurm.errnos import error_of
 
@@ -30,6 +34,9 @@ CALL_TIMEOUT_S: Final = 20.0
 
 VIEW_TIMEOUT_S: Final = 30.0
 FIND_TIMEOUT_S: Final = 5.0
+ACCOUNTING_TIMEOUT_S: Final = 30.0
+SACCTMGR: Final = ("sacctmgr", "--json", "show", "account", "withassoc", "withcoord")
+"""pyslurm 25.11 does not know coordinators."""
 
 
 def _error(failure: Failure, *, submitting: bool) -> HpcjobsError:
@@ -104,6 +111,32 @@ class PyslurmBackend:
     async def cancel(self, user: str, slurm_job_id: int) -> None:
         """See Backend."""
         await self._call(user, "cancel", {"slurm_job_id": slurm_job_id}, type(None))
+
+    async def accounts(self) -> tuple[Account, ...]:
+        """See Backend. Runs as the service's user, which this process is, and which Slurm lets see all accounts."""
+        environment = {"PATH": os.environ.get("PATH", os.defpath), "SLURM_CONF": self.slurm_conf}
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *SACCTMGR, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment
+            )
+        except OSError as error:
+            raise Unavailable(f"sacctmgr cannot be run: {error.strerror}.") from error
+        try:
+            async with asyncio.timeout(ACCOUNTING_TIMEOUT_S):
+                out, said = await process.communicate()
+        except TimeoutError:
+            raise Unavailable(f"Slurm's accounting did not answer within {ACCOUNTING_TIMEOUT_S:g} s.") from None
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+        if process.returncode:
+            words = said.decode(errors="replace").strip().rsplit("\n", 1)[-1]
+            raise Unavailable(f"Slurm's accounting did not answer: {words or 'without a reason'}.")
+        try:
+            return accounts_of(msgspec.json.decode(out, type=AccountsTold).accounts, self.cluster)
+        except msgspec.MsgspecError as error:
+            raise Unavailable(f"sacctmgr answered what we cannot read: {error}.") from error
 
     async def close(self) -> None:
         """The pool is the service's."""

@@ -10,6 +10,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import parse_gpus
 from hpcjobs.model.job import JobRecord, JobSpec
@@ -42,14 +43,18 @@ class SimulatedBackend:
         cluster: Its name.
         nodes: What it is made of.
         run_s: How long a job runs whose script does not say ``sleep N`` in its last line.
+        accounts: What its accounting says.
     """
 
     kind = "simulated"
 
-    def __init__(self, cluster: str, nodes: Iterable[Node], run_s: float = DEFAULT_RUN_S) -> None:
+    def __init__(
+        self, cluster: str, nodes: Iterable[Node], run_s: float = DEFAULT_RUN_S, accounts: Iterable[Account] = ()
+    ) -> None:
         self.cluster = cluster
         self.run_s = run_s
         self.now = 0.0
+        self.known_accounts = tuple(accounts)
         self._nodes = {node.name: node for node in nodes}
         self._jobs: dict[int, _Entry] = {}
 
@@ -166,6 +171,10 @@ class SimulatedBackend:
         if entry.record.raw_state == "RUNNING":
             self._charge(entry, -1)
         self._set(entry, "CANCELLED", end_time=int(self.now))
+
+    async def accounts(self) -> tuple[Account, ...]:
+        """See Backend."""
+        return self.known_accounts
 
     async def close(self) -> None:
         """See Backend."""

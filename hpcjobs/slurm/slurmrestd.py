@@ -14,10 +14,12 @@ import jwt
 import msgspec
 
 from hpcjobs.errors import OutcomeUnknown, SlurmUnavailable
+from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import gpus_of_tres, parse_gpus, parse_node_gres, parse_tres
 from hpcjobs.model.job import JobRecord, State
 from hpcjobs.sbatch.environment import tres_per_task
+from hpcjobs.slurm.accounting import AccountTold, accounts_of
 from hpcjobs.slurm.base import MIB, Launch, ceil_div, split_comment
 from hpcjobs.slurm.errnos import error_of
 from hpcjobs.slurm.states import node_usable, read_state
@@ -116,6 +118,7 @@ class _Reply(msgspec.Struct, frozen=True):
     jobs: tuple[_Job, ...] = ()
     nodes: tuple[_Node, ...] = ()
     status: tuple[_Status, ...] = ()
+    accounts: tuple[AccountTold, ...] = ()
     job_id: int = 0
 
 
@@ -260,23 +263,27 @@ class SlurmrestdBackend:
         token = jwt.encode({"iat": now, "exp": now + TOKEN_LIFE_S, "sun": user}, self._key, algorithm="HS256")
         return {"X-SLURM-USER-NAME": user, "X-SLURM-USER-TOKEN": token}
 
-    async def _prefix(self) -> str:
-        """``/slurm/v0.0.NN`` of the newest version that both sides know."""
-        for version in [self._version] if self._version else VERSIONS:
+    async def _newest_version(self) -> str:
+        """``v0.0.NN``, the newest that both sides know."""
+        for version in VERSIONS:
             response = await self._client.get(f"/slurm/{version}/ping/", headers=self._headers(self.observer))
             if response.status_code != httpx.codes.NOT_FOUND:
                 self._version = version
-                return f"/slurm/{version}"
+                return version
         raise SlurmUnavailable(f"slurmrestd of cluster {self.cluster!r} speaks none of {', '.join(VERSIONS)}.")
 
-    async def _call(self, user: str, method: str, path: str, body: dict[str, Any] | None = None) -> _Reply:
+    async def _call(
+        self, user: str, method: str, path: str, body: dict[str, Any] | None = None, daemon: str = "slurm"
+    ) -> _Reply:
         submitting = method == "POST"
         try:
-            prefix = f"/slurm/{self._version}" if self._version else await self._prefix()
+            version = self._version or await self._newest_version()
         except httpx.HTTPError as error:
             raise SlurmUnavailable(f"slurmrestd of cluster {self.cluster!r} does not answer: {error}.") from error
         try:
-            response = await self._client.request(method, prefix + path, json=body, headers=self._headers(user))
+            response = await self._client.request(
+                method, f"/{daemon}/{version}{path}", json=body, headers=self._headers(user)
+            )
         except httpx.HTTPError as error:
             if submitting and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
                 raise OutcomeUnknown(f"slurmrestd did not answer the submission: {error!r}.") from error
@@ -328,6 +335,11 @@ class SlurmrestdBackend:
     async def cancel(self, user: str, slurm_job_id: int) -> None:
         """See Backend."""
         await self._call(user, "DELETE", f"/job/{slurm_job_id}")
+
+    async def accounts(self) -> tuple[Account, ...]:
+        """See Backend."""
+        path = "/accounts/?WithAssociations=true&WithCoordinators=true"
+        return accounts_of((await self._call(self.observer, "GET", path, daemon="slurmdb")).accounts, self.cluster)
 
     async def close(self) -> None:
         """See Backend."""

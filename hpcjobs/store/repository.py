@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement
+from sqlalchemy import ColumnElement, and_, or_
 from sqlmodel import Session, col, select
 
+from hpcjobs.identity.policy import Visibility
 from hpcjobs.model.job import Fate, Job, JobFacts, JobRecord, JobSpec, State
 from hpcjobs.store.attempts import AttemptState
 from hpcjobs.store.rows import facts_of, job_of, set_record
@@ -20,7 +21,11 @@ from hpcjobs.store.tables import AttemptRow, JobRow
 
 
 class JobFilter(msgspec.Struct, frozen=True):
-    """Which jobs: every field that is given must hold."""
+    """Which jobs: every field that is given must hold.
+
+    Attributes:
+        visible: Which of them the caller may see; None: all.
+    """
 
     user: str | None = None
     cluster: str | None = None
@@ -30,6 +35,18 @@ class JobFilter(msgspec.Struct, frozen=True):
     partition: str | None = None
     name: str | None = None
     slurm_job_id: int | None = None
+    visible: Visibility | None = None
+
+
+def _is_visible(visible: Visibility) -> ColumnElement[bool]:
+    """What Visibility.covers says, in SQL."""
+    accounts: dict[str, list[str]] = {}
+    for cluster, account in sorted(visible.accounts):
+        accounts.setdefault(cluster, []).append(account)
+    return or_(
+        col(JobRow.user) == visible.user,
+        *(and_(col(JobRow.cluster) == cluster, col(JobRow.account).in_(names)) for cluster, names in accounts.items()),
+    )
 
 
 def job_by_id(session: Session, job_id: str) -> Job | None:
@@ -66,6 +83,8 @@ def page(session: Session, wanted: JobFilter, before: str | None, limit: int) ->
         for name in ("user", "cluster", "account", "partition", "name", "slurm_job_id")
         if getattr(wanted, name) is not None
     ]
+    if wanted.visible is not None and not wanted.visible.everything:
+        clauses.append(_is_visible(wanted.visible))
     if wanted.states:
         clauses.append(col(JobRow.state).in_([state.value for state in wanted.states]))
     if wanted.fates:
