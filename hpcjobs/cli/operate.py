@@ -20,7 +20,7 @@ SEEN = re.compile(r"([1-9][0-9]*):([0-9a-f]{64})")
 config_option = click.option("--config", type=click.Path(path_type=Path), help="Settings file of the service.")
 
 
-class Life(click.ParamType):
+class Life(click.ParamType[float]):
     """A time like 90s, 30m, 1h or 7d; in seconds."""
 
     name = "time"
