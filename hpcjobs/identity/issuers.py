@@ -31,7 +31,7 @@ FETCH_TIMEOUT_S: Final = 5.0
 
 
 def fetcher(settings: IssuerSettings) -> Fetch:
-    """How an issuer's keys are had. May block; raises PyJWTError, OSError or ValueError."""
+    """How an issuer's keys are had. May block, and may raise anything."""
     if settings.jwks_file is not None:
         path = settings.jwks_file
         return lambda: jwt.PyJWKSet.from_json(path.read_text())
@@ -79,7 +79,7 @@ class KeySet:
         if self._fetched_at is None:
             raise Unavailable(
                 f"The keys of issuer {self.issuer} cannot be had, so its tokens cannot be checked: {self._trouble}.",
-                retry_after_s=round(FLOOR_S),
+                retry_after_s=max(1, round(FLOOR_S)),
             )
         if kid is None:
             raise does_not_hold(f"it names no key, and issuer {self.issuer} has several")
@@ -104,11 +104,11 @@ class KeySet:
     async def _fetch_once(self) -> None:
         try:
             fetched = await asyncio.to_thread(self._fetch)
-        except (jwt.PyJWTError, OSError, ValueError) as error:
+        except Exception as error:  # noqa: BLE001  what others publish may be anything; the last keys stay good
             if not self._trouble:
                 kept = "the last ones stay good" if self._keys else "there are none yet"
                 log.warning("keys of issuer %s cannot be had, %s: %s", self.issuer, kept, error)
-            self._trouble = str(error).rstrip(".")
+            self._trouble = (str(error) or type(error).__name__).rstrip(".")
             return
         self._keys = {key.key_id: key for key in fetched.keys if key.public_key_use in ("sig", None)}
         self._fetched_at, self._trouble = self._clock(), ""
