@@ -12,12 +12,14 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from hpcjobs import clock
 from hpcjobs.agents.pool import AgentPool, Key, SpawnRefused
 from hpcjobs.audit import AuditLog
+from hpcjobs.details import Details
 from hpcjobs.errors import ClusterUnknown, HpcjobsError, SettingsError, WorkerLost
 from hpcjobs.identity.authenticator import Authenticator
 from hpcjobs.identity.directory import Directory
 from hpcjobs.identity.ratelimit import RateLimiter
 from hpcjobs.identity.tokens import load_key
 from hpcjobs.observe.observer import Observer
+from hpcjobs.orders import Orders
 from hpcjobs.output import OutputReader
 from hpcjobs.settings import ClusterSettings, Settings
 from hpcjobs.slurm.base import Backend
@@ -47,6 +49,8 @@ class Service:
         self.pool = AgentPool(settings.spawner_socket)
         self.output = OutputReader(self.pool)
         self.submission = Submission(self.store, settings.never_run_as, settings.min_uid)
+        self.orders = Orders(self.store)
+        self.details = Details(self.store)
         self.directory = Directory()
         self.audit = AuditLog(self.store)
         self.limiter = RateLimiter()
@@ -68,9 +72,19 @@ class Service:
             log.warning("cluster %s through %s", cluster.name, backend.kind)
             observer = Observer(cluster.name, backend, self.store, self.settings.max_age_s)
             self.targets[cluster.name] = Target(observer, cluster.home)
-            entries.append(clock.Entry(f"observe-{cluster.name}", cluster.observe_s, observer.tick))
-            learn = functools.partial(self.learn_accounts, cluster.name)
-            entries.append(clock.Entry(f"accounts-{cluster.name}", LEARN_S, learn, at_once=True))
+            target = self.targets[cluster.name]
+            entries += [
+                clock.Entry(f"observe-{cluster.name}", cluster.observe_s, observer.tick),
+                clock.Entry(f"endings-{cluster.name}", 2.0, observer.endings.tick),
+                clock.Entry(f"send-{cluster.name}", 1.0, functools.partial(self.submission.send_waiting, target)),
+                clock.Entry(
+                    f"accounts-{cluster.name}",
+                    LEARN_S,
+                    functools.partial(self.learn_accounts, cluster.name),
+                    at_once=True,
+                ),
+            ]
+        await self.submission.start(list(self.targets))
         self.audit.start()
         self._clock = clock.start(entries)
 

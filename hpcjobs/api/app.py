@@ -17,7 +17,7 @@ from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 
 from hpcjobs import __version__
-from hpcjobs.api import access, audit, clusters, jobs, me, problems, trail
+from hpcjobs.api import access, actions, audit, clusters, jobs, me, output, problems, trail
 from hpcjobs.identity import Scope
 from hpcjobs.service import Service
 
@@ -54,6 +54,8 @@ def create_app(service: Service) -> Litestar:
         route_handlers=[
             root,
             jobs.JobsController,
+            actions.ActionsController,
+            output.OutputController,
             clusters.ClustersController,
             me.whoami,
             me.projects,

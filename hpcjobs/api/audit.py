@@ -10,7 +10,8 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 
 from hpcjobs.api.access import Asked, needs
-from hpcjobs.api.jobs import ALL_PROBLEMS, MAX_LIMIT
+from hpcjobs.api.common import ALL_PROBLEMS
+from hpcjobs.api.jobs import MAX_LIMIT
 from hpcjobs.identity.policy import Scope
 from hpcjobs.model.audit import AuditEntry
 from hpcjobs.service import Service

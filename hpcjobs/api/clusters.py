@@ -12,7 +12,7 @@ from litestar.params import FromPath
 
 from hpcjobs import __version__
 from hpcjobs.api.access import Asked, needs
-from hpcjobs.api.jobs import ALL_PROBLEMS, MaxAge, problems
+from hpcjobs.api.common import ALL_PROBLEMS, MaxAge, problems
 from hpcjobs.errors import HpcjobsError
 from hpcjobs.identity import Scope
 from hpcjobs.model.cluster import Node

@@ -7,7 +7,7 @@ from litestar import get
 from litestar.di import NamedDependency
 
 from hpcjobs.api.access import Asked, needs
-from hpcjobs.api.jobs import ALL_PROBLEMS
+from hpcjobs.api.common import ALL_PROBLEMS
 from hpcjobs.identity.directory import Membership, Place
 from hpcjobs.identity.policy import Role, Scope
 from hpcjobs.service import Service

@@ -26,6 +26,8 @@ MOST_CHARACTERS: Final = 1024
 CALLER: Final = "hpcjobs_caller"
 STANDING: Final = "hpcjobs_standing"
 CODE: Final = "hpcjobs_problem_code"
+ABOUT: Final = "hpcjobs_about"
+"""What the audit log should say beside the path."""
 REQUEST_ID: Final = "hpcjobs_request_id"
 
 
@@ -64,7 +66,7 @@ def event_of(scope: HTTPScope, status: int, location: str) -> AuditEvent:
         client=client[0] if client else "",
         request_id=request_id(scope),
         action=f"{_plain(scope['method'])} {_route(scope)}",
-        target=_plain(location or scope["path"]),
+        target=_plain(" ".join(filter(None, [location or scope["path"], state.get(ABOUT)]))),
         status=status,
         code=state.get(CODE, ""),
     )

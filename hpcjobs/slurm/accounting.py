@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+from typing import Final
+
 import msgspec
 
+from hpcjobs.errors import Unavailable
 from hpcjobs.model.account import Account
+
+ACCOUNTING_TIMEOUT_S: Final = 30.0
+SACCTMGR: Final = ("sacctmgr", "--json", "show", "account", "withassoc", "withcoord")
+"""pyslurm 25.11 does not know coordinators."""
 
 
 class Coordinator(msgspec.Struct, frozen=True):
@@ -52,3 +61,38 @@ def accounts_of(told: tuple[AccountTold, ...], cluster: str) -> tuple[Account, .
         for here in [[entry for entry in account.associations if entry.cluster == cluster]]
         if here
     )
+
+
+async def ask(cluster: str, slurm_conf: str) -> tuple[Account, ...]:
+    """Ask by sacctmgr, as whoever this process is.
+
+    Args:
+        cluster: Whose accounts.
+        slurm_conf: Path of its slurm.conf.
+
+    Raises:
+        Unavailable: There is no sacctmgr, or the accounting does not answer.
+    """
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "SLURM_CONF": slurm_conf}
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *SACCTMGR, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment
+        )
+    except OSError as error:
+        raise Unavailable(f"sacctmgr cannot be run: {error.strerror}.") from error
+    try:
+        async with asyncio.timeout(ACCOUNTING_TIMEOUT_S):
+            out, said = await process.communicate()
+    except TimeoutError:
+        raise Unavailable(f"Slurm's accounting did not answer within {ACCOUNTING_TIMEOUT_S:g} s.") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    if process.returncode:
+        words = said.decode(errors="replace").strip().rsplit("\n", 1)[-1]
+        raise Unavailable(f"Slurm's accounting did not answer: {words or 'without a reason'}.")
+    try:
+        return accounts_of(msgspec.json.decode(out, type=AccountsTold).accounts, cluster)
+    except msgspec.MsgspecError as error:
+        raise Unavailable(f"sacctmgr answered what we cannot read: {error}.") from error

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import os
 from typing import Any, Final, TypeVar
 
 import msgspec
@@ -22,9 +20,11 @@ from hpcjobs.errors import (
 )
 from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView
+from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.job import JobSpec
-from hpcjobs.slurm.accounting import AccountsTold, accounts_of
-from hpcjobs.slurm.base import Launch
+from hpcjobs.model.order import Estimate, Order
+from hpcjobs.slurm import accounting
+from hpcjobs.slurm.base import Launch, Op
 from hpcjobs.slurm.errnos import error_of
 
 T = TypeVar("T")
@@ -34,9 +34,6 @@ CALL_TIMEOUT_S: Final = 20.0
 
 VIEW_TIMEOUT_S: Final = 30.0
 FIND_TIMEOUT_S: Final = 5.0
-ACCOUNTING_TIMEOUT_S: Final = 30.0
-SACCTMGR: Final = ("sacctmgr", "--json", "show", "account", "withassoc", "withcoord")
-"""pyslurm 25.11 does not know coordinators."""
 
 
 def _error(failure: Failure, *, submitting: bool) -> HpcjobsError:
@@ -108,35 +105,26 @@ class PyslurmBackend:
         found: int = await self._call(user, "find", {"attempt": attempt}, int | None, FIND_TIMEOUT_S)  # type: ignore[arg-type]
         return found
 
-    async def cancel(self, user: str, slurm_job_id: int) -> None:
+    def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
         """See Backend."""
+        return "" if op in (Op.VIEW, Op.FIND, Op.SUBMIT, Op.CANCEL) else "not yet"
+
+    async def estimate(self, user: str, launch: Launch) -> Estimate:
+        """See Backend."""
+        raise NotSupported("not yet")
+
+    async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
+        """See Backend."""
+        raise NotSupported("not yet")
+
+    async def act(self, user: str, order: Order) -> None:
+        """See Backend."""
+        slurm_job_id = int(order.target)
         await self._call(user, "cancel", {"slurm_job_id": slurm_job_id}, type(None))
 
     async def accounts(self) -> tuple[Account, ...]:
-        """See Backend. Runs as the service's user, which this process is, and which Slurm lets see all accounts."""
-        environment = {"PATH": os.environ.get("PATH", os.defpath), "SLURM_CONF": self.slurm_conf}
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *SACCTMGR, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment
-            )
-        except OSError as error:
-            raise Unavailable(f"sacctmgr cannot be run: {error.strerror}.") from error
-        try:
-            async with asyncio.timeout(ACCOUNTING_TIMEOUT_S):
-                out, said = await process.communicate()
-        except TimeoutError:
-            raise Unavailable(f"Slurm's accounting did not answer within {ACCOUNTING_TIMEOUT_S:g} s.") from None
-        finally:
-            if process.returncode is None:
-                process.kill()
-                await process.wait()
-        if process.returncode:
-            words = said.decode(errors="replace").strip().rsplit("\n", 1)[-1]
-            raise Unavailable(f"Slurm's accounting did not answer: {words or 'without a reason'}.")
-        try:
-            return accounts_of(msgspec.json.decode(out, type=AccountsTold).accounts, self.cluster)
-        except msgspec.MsgspecError as error:
-            raise Unavailable(f"sacctmgr answered what we cannot read: {error}.") from error
+        """See Backend. Runs as the service's user, which this process is and which Slurm lets see all accounts."""
+        return await accounting.ask(self.cluster, self.slurm_conf)
 
     async def close(self) -> None:
         """The pool is the service's."""

@@ -10,11 +10,14 @@ from collections.abc import Iterable
 
 import msgspec
 
+from hpcjobs.errors import NotSupported
 from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import parse_gpus
+from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.job import JobRecord, JobSpec
-from hpcjobs.slurm.base import Launch
+from hpcjobs.model.order import Estimate, Order
+from hpcjobs.slurm.base import Launch, Op
 from hpcjobs.slurm.errnos import error_of
 from hpcjobs.slurm.states import read_state
 
@@ -161,9 +164,21 @@ class SimulatedBackend:
         """See Backend."""
         return next((number for number, entry in self._jobs.items() if entry.record.attempt == attempt), None)
 
-    async def cancel(self, user: str, slurm_job_id: int) -> None:
+    def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
         """See Backend."""
-        entry = self._jobs.get(slurm_job_id)
+        return "" if op in (Op.VIEW, Op.FIND, Op.SUBMIT, Op.CANCEL) else "not yet"
+
+    async def estimate(self, user: str, launch: Launch) -> Estimate:
+        """See Backend."""
+        raise NotSupported("not yet")
+
+    async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
+        """See Backend."""
+        raise NotSupported("not yet")
+
+    async def act(self, user: str, order: Order) -> None:
+        """See Backend."""
+        entry = self._jobs.get(int(order.target))
         if entry is None:
             raise error_of(2017, "Invalid job id specified")
         if entry.record.fate is not None:

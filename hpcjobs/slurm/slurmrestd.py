@@ -13,14 +13,16 @@ import httpx
 import jwt
 import msgspec
 
-from hpcjobs.errors import OutcomeUnknown, SlurmUnavailable
+from hpcjobs.errors import NotSupported, OutcomeUnknown, SlurmUnavailable
 from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import gpus_of_tres, parse_gpus, parse_node_gres, parse_tres
+from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.job import JobRecord, State
+from hpcjobs.model.order import Estimate, Order
 from hpcjobs.sbatch.environment import tres_per_task
 from hpcjobs.slurm.accounting import AccountTold, accounts_of
-from hpcjobs.slurm.base import MIB, Launch, ceil_div, split_comment
+from hpcjobs.slurm.base import MIB, Launch, Op, ceil_div, split_comment
 from hpcjobs.slurm.errnos import error_of
 from hpcjobs.slurm.states import node_usable, read_state
 
@@ -332,8 +334,21 @@ class SlurmrestdBackend:
                 return job.job_id
         return None
 
-    async def cancel(self, user: str, slurm_job_id: int) -> None:
+    def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
         """See Backend."""
+        return "" if op in (Op.VIEW, Op.FIND, Op.SUBMIT, Op.CANCEL) else "not yet"
+
+    async def estimate(self, user: str, launch: Launch) -> Estimate:
+        """See Backend."""
+        raise NotSupported("not yet")
+
+    async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
+        """See Backend."""
+        raise NotSupported("not yet")
+
+    async def act(self, user: str, order: Order) -> None:
+        """See Backend."""
+        slurm_job_id = int(order.target)
         await self._call(user, "DELETE", f"/job/{slurm_job_id}")
 
     async def accounts(self) -> tuple[Account, ...]:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any, Final
 
 import msgspec
-from sqlalchemy import BigInteger, ColumnElement, Index, Text
+from sqlalchemy import BigInteger, ColumnElement, Connection, Index, Row, Text, insert, select
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Field, Session, SQLModel, col, select
+from sqlmodel import Field, SQLModel
 
 from hpcjobs.model.audit import GENESIS, AuditEntry, AuditEvent, chained, first_fault
 
@@ -35,6 +36,9 @@ class AuditRow(SQLModel, table=True):
     code: str = Field(sa_type=Text)
     count: int
     hash: str = Field(max_length=64)
+
+
+AUDIT: Final = SQLModel.metadata.tables["audit"]
 
 
 class Overtaken(Exception):
@@ -75,15 +79,11 @@ class Verdict(msgspec.Struct, frozen=True):
     fault: str
 
 
-def _entry(row: AuditRow) -> AuditEntry:
-    return AuditEntry(**{name: getattr(row, name) for name in AuditEntry.__struct_fields__})
+def _entry(row: Row[Any]) -> AuditEntry:
+    return AuditEntry(**row._mapping)  # noqa: SLF001  SQLAlchemy's public name for it
 
 
-def _last(session: Session) -> AuditRow | None:
-    return session.exec(select(AuditRow).order_by(col(AuditRow.seq).desc()).limit(1)).first()
-
-
-def append(session: Session, events: Sequence[AuditEvent]) -> int:
+def append(connection: Connection, events: Sequence[AuditEvent]) -> int:
     """Append events, in order.
 
     Returns:
@@ -92,52 +92,52 @@ def append(session: Session, events: Sequence[AuditEvent]) -> int:
     Raises:
         Overtaken: Another process appended meanwhile; nothing was written.
     """
-    last = _last(session)
+    last = connection.execute(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)).first()
     seq, previous = (last.seq, last.hash) if last else (0, GENESIS)
+    rows = []
     for event in events:
         entry = chained(previous, seq + 1, event)
         seq, previous = entry.seq, entry.hash
-        session.add(AuditRow(**msgspec.structs.asdict(entry)))
+        rows.append(msgspec.structs.asdict(entry))
     try:
-        session.flush()
+        connection.execute(insert(AUDIT), rows)
     except IntegrityError as error:
         raise Overtaken from error
     return seq
 
 
-def page(session: Session, wanted: AuditFilter, before: int | None, limit: int) -> list[AuditEntry]:
+def page(connection: Connection, wanted: AuditFilter, before: int | None, limit: int) -> list[AuditEntry]:
     """Entries, newest first.
 
     Args:
-        session: The database.
+        connection: The database.
         wanted: Which.
         before: Only entries with a lower number; None for the first page.
         limit: Most entries.
     """
     clauses: list[ColumnElement[bool]] = [
-        col(getattr(AuditRow, name)) == getattr(wanted, name)
+        AUDIT.c[name] == getattr(wanted, name)
         for name in ("user", "action", "status", "request_id")
         if getattr(wanted, name) is not None
     ]
     if wanted.since is not None:
-        clauses.append(col(AuditRow.at) >= wanted.since)
+        clauses.append(AUDIT.c.at >= wanted.since)
     if wanted.until is not None:
-        clauses.append(col(AuditRow.at) < wanted.until)
+        clauses.append(AUDIT.c.at < wanted.until)
     if before is not None:
-        clauses.append(col(AuditRow.seq) < before)
-    rows = session.exec(select(AuditRow).where(*clauses).order_by(col(AuditRow.seq).desc()).limit(limit))
-    return [_entry(row) for row in rows]
+        clauses.append(AUDIT.c.seq < before)
+    return [
+        _entry(row)
+        for row in connection.execute(select(AUDIT).where(*clauses).order_by(AUDIT.c.seq.desc()).limit(limit))
+    ]
 
 
-def verify(session: Session) -> Verdict:
+def verify(connection: Connection) -> Verdict:
     """Check every entry against its place in the chain."""
     seq, head = 0, GENESIS
     while True:
-        rows = session.exec(
-            select(AuditRow).where(col(AuditRow.seq) > seq).order_by(col(AuditRow.seq)).limit(VERIFY_CHUNK)
-        )
+        rows = connection.execute(select(AUDIT).where(AUDIT.c.seq > seq).order_by(AUDIT.c.seq).limit(VERIFY_CHUNK))
         entries = [_entry(row) for row in rows]
-        session.expunge_all()
         if not entries:
             return Verdict(seq, head, "")
         for entry in entries:
@@ -146,7 +146,6 @@ def verify(session: Session) -> Verdict:
             seq, head = entry.seq, entry.hash
 
 
-def hash_of(session: Session, seq: int) -> str | None:
+def hash_of(connection: Connection, seq: int) -> str | None:
     """The hash of one entry; None where there is no such entry."""
-    row = session.get(AuditRow, seq)
-    return row.hash if row else None
+    return connection.execute(select(AUDIT.c.hash).where(AUDIT.c.seq == seq)).scalar()

@@ -7,22 +7,23 @@ import itertools
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from sqlmodel import Session
+from sqlalchemy import insert
 
 from hpcjobs.errors import NotAllowed, ScopeMissing
 from hpcjobs.identity import policy
 from hpcjobs.identity.policy import EVERY_SCOPE, Identity, Role, Scope, scopes_of
-from hpcjobs.model.job import JobFacts
 from hpcjobs.store import repository
 from hpcjobs.store.repository import JobFilter
-from hpcjobs.store.rows import set_facts
+from hpcjobs.store.rows import columns_of, job_of
 from hpcjobs.store.store import Store, new_id
-from hpcjobs.store.tables import JobRow
+from hpcjobs.store.tables import JOBS
+
+from .builders import job
 
 USERS = st.sampled_from(["alice", "bob", "carol", "hpcjobs", "", "root"])
 CLUSTERS = st.sampled_from(["big", "small"])
 ACCOUNTS = st.sampled_from(["vision", "climate", "", "x' OR '1'='1"])
-JOBS = st.tuples(USERS, CLUSTERS, ACCOUNTS)
+SOME_JOBS = st.tuples(USERS, CLUSTERS, ACCOUNTS)
 CALLERS = st.builds(
     Identity,
     user=USERS,
@@ -39,32 +40,32 @@ def entitled(who: Identity, owner: str, cluster: str, account: str) -> bool:
     return any(reasons)
 
 
-@given(CALLERS, JOBS)
-def test_nobody_who_is_not_entitled_sees_or_acts(who, job):
-    assert policy.may_see(who, *job) == entitled(who, *job)
-    assert (policy.actor(who, *job, "hpcjobs") is not None) == entitled(who, *job)
+@given(CALLERS, SOME_JOBS)
+def test_nobody_who_is_not_entitled_sees_or_acts(who, which):
+    assert policy.may_see(who, *which) == entitled(who, *which)
+    assert (policy.actor(who, *which, "hpcjobs") is not None) == entitled(who, *which)
 
 
-@given(CALLERS, JOBS)
-def test_only_operators_act_in_another_name_and_then_in_the_services(who, job):
-    actor = policy.actor(who, *job, "the-service")
+@given(CALLERS, SOME_JOBS)
+def test_only_operators_act_in_another_name_and_then_in_the_services(who, which):
+    actor = policy.actor(who, *which, "the-service")
     assert actor in (None, who.user, "the-service")
     if actor == "the-service":
         assert who.sees_all
-        assert who.user != job[0]
+        assert who.user != which[0]
 
 
-@given(CALLERS, JOBS)
-def test_no_role_reads_anothers_files(who, job):
-    if who.user == job[0]:
-        policy.require_owner(who, job[0], "It")
+@given(CALLERS, SOME_JOBS)
+def test_no_role_reads_anothers_files(who, which):
+    if who.user == which[0]:
+        policy.require_owner(who, which[0], "It")
     else:
         with pytest.raises(NotAllowed, match="by its owner only"):
-            policy.require_owner(who, job[0], "It")
+            policy.require_owner(who, which[0], "It")
 
 
-@given(CALLERS, JOBS)
-def test_a_scope_never_widens_what_is_seen(who, job):
+@given(CALLERS)
+def test_a_scope_never_widens_what_is_seen(who):
     bare = Identity(who.user, who.role, frozenset(), who.manages)
     assert policy.visibility(who) == policy.visibility(bare)
 
@@ -94,31 +95,30 @@ def every_job(empty_database, tmp_path_factory):
     store = Store(f"sqlite:///{path}")
     users, clusters, accounts = (["alice", "bob", "carol", "hpcjobs", "", "root"], ["big", "small"],
                                  ["vision", "climate", "", "x' OR '1'='1"])  # fmt: skip
-    with Session(store.engine) as session, session.begin():
-        for user, cluster, account in itertools.product(users, clusters, accounts):
-            row = JobRow(id=new_id(), cluster=cluster, user=user, state="PENDING", created_at=1.0, facts="")
-            set_facts(row, JobFacts(user=user, account=account))
-            session.add(row)
+    with store.engine.begin() as connection:
+        for number, (user, cluster, account) in enumerate(itertools.product(users, clusters, accounts)):
+            told = job(id=new_id(), cluster=cluster, slurm_job_id=number, user=user, account=account)
+            connection.execute(insert(JOBS), columns_of(told))
     yield store
     store.close()
 
 
 @given(who=CALLERS, user=st.none() | USERS)
 def test_the_list_holds_exactly_the_jobs_that_the_rules_let_one_see(every_job, who, user):
-    with Session(every_job.engine) as session:
-        everything = repository.page(session, JobFilter(user=user), None, 100)
-        seen = repository.page(session, JobFilter(user=user, visible=policy.visibility(who)), None, 100)
-    wanted = [job.id for job in everything if entitled(who, job.user, job.cluster, job.account)]
-    assert [job.id for job in seen] == wanted
+    with every_job.engine.connect() as connection:
+        everything = [job_of(text) for text in repository.page(connection, JobFilter(user=user), None, 100)]
+        wanted = JobFilter(user=user, visible=policy.visibility(who))
+        seen = [job_of(text).id for text in repository.page(connection, wanted, None, 100)]
+    assert seen == [one.id for one in everything if entitled(who, one.user, one.cluster, one.account)]
 
 
 @given(who=CALLERS)
 def test_pages_of_what_one_may_see_have_no_gap_and_no_double(every_job, who):
     wanted = JobFilter(visible=policy.visibility(who))
-    with Session(every_job.engine) as session:
-        whole = [job.id for job in repository.page(session, wanted, None, 100)]
+    with every_job.engine.connect() as connection:
+        whole = [job_of(text).id for text in repository.page(connection, wanted, None, 100)]
         seen: list[str] = []
-        while more := repository.page(session, wanted, seen[-1] if seen else None, 7):
+        while more := repository.page(connection, wanted, seen[-1] if seen else None, 7):
             assert len(more) == min(7, len(whole) - len(seen))
-            seen += [job.id for job in more]
+            seen += [job_of(text).id for text in more]
     assert seen == whole
