@@ -7,8 +7,6 @@ import functools
 import logging
 from typing import Final
 
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-
 from hpcjobs import clock
 from hpcjobs.agents.pool import AgentPool, Key, SpawnRefused
 from hpcjobs.audit import AuditLog
@@ -59,7 +57,7 @@ class Service:
         self._accounting_trouble: set[str] = set()
         self.targets: dict[str, Target] = {}
         self._backends = backends
-        self._clock: AsyncIOScheduler | None = None
+        self._clock: clock.Clock | None = None
 
     async def start(self) -> None:
         """Open the database, choose the backends, start the clock."""
@@ -75,8 +73,10 @@ class Service:
             target = self.targets[cluster.name]
             entries += [
                 clock.Entry(f"observe-{cluster.name}", cluster.observe_s, observer.tick),
-                clock.Entry(f"endings-{cluster.name}", 2.0, observer.endings.tick),
-                clock.Entry(f"send-{cluster.name}", 1.0, functools.partial(self.submission.send_waiting, target)),
+                clock.Entry(f"endings-{cluster.name}", 2 * cluster.observe_s, observer.endings.tick),
+                clock.Entry(
+                    f"send-{cluster.name}", cluster.observe_s, functools.partial(self.submission.send_waiting, target)
+                ),
                 clock.Entry(
                     f"accounts-{cluster.name}",
                     LEARN_S,
@@ -86,7 +86,8 @@ class Service:
             ]
         await self.submission.start(list(self.targets))
         self.audit.start()
-        self._clock = clock.start(entries)
+        self._clock = clock.Clock(entries)
+        self._clock.start()
 
     async def learn_accounts(self, cluster: str, now: float) -> None:
         """Ask a cluster's accounting who belongs to which project; what was known stays good while it is away.
@@ -149,7 +150,7 @@ class Service:
     async def stop(self) -> None:
         """Stop the clock and let go of everything."""
         if self._clock is not None:
-            self._clock.shutdown(wait=False)
+            await self._clock.stop()
         await self.audit.stop()
         await self.authenticator.close()
         for target in self.targets.values():

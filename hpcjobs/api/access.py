@@ -77,5 +77,5 @@ def check_rate(service: Service, connection: ASGIConnection[Any, Any, Any, Any],
     if standing.wait_s:
         raise RateLimited(
             f"{who.user} may make {allowance.per_s:g} {kind} a second, and {allowance.burst} at once after a pause.",
-            retry_after_s=max(1, math.ceil(standing.wait_s)),
+            retry_after_s=max(1, math.ceil(round(standing.wait_s, 3))),
         )

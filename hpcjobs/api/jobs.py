@@ -10,6 +10,7 @@ from typing import Annotated, Final
 import msgspec
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
 
@@ -29,6 +30,13 @@ from hpcjobs.submission import Verdict
 OUR_ID = re.compile(r"^[0-9a-f]{32}$")
 MAX_LIMIT: Final = 1000
 NDJSON: Final = "application/x-ndjson"
+
+
+ACCEPTED: Final = ResponseSpec(
+    data_container=Job,
+    description="The job is kept and goes to Slurm, once and in order, as soon as Slurm answers.",
+    generate_examples=False,
+)
 
 
 class SubmitRequest(JobSpec, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -94,7 +102,7 @@ class JobsController(Controller):
     @post(
         security=needs(Scope.JOBS_WRITE),
         opt=SUBMITS,
-        responses=problems(409, 413, 422, 501),
+        responses=problems(409, 413, 422, 501) | {202: ACCEPTED},
         summary="Submit a job",
         description="201: Slurm has the job. 202: the job is kept and goes to Slurm, once and in order, as soon as "
         "Slurm answers; it is listed as SUBMITTING until then. With an Idempotency-Key the same request can be sent "

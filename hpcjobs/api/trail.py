@@ -91,7 +91,7 @@ async def leave(message: Message, scope: Scope) -> None:
     if standing is not None:
         headers["RateLimit-Limit"] = str(standing.limit)
         headers["RateLimit-Remaining"] = str(standing.remaining)
-        headers["RateLimit-Reset"] = str(math.ceil(standing.reset_s))
+        headers["RateLimit-Reset"] = str(math.ceil(round(standing.reset_s, 3)))
     status = message["status"]
     service: Service = scope["litestar_app"].state.service
     if status in REFUSED:

@@ -52,15 +52,15 @@ async def test_a_project_manager_sees_the_jobs_of_their_accounts_and_nobody_else
 async def test_a_project_manager_cancels_in_their_own_name_and_not_beyond(projects, monkeypatch):
     names = []
 
-    async def cancel(user, number):
-        names.append((user, number))
+    async def act(user, order):
+        names.append((user, order.target))
 
-    monkeypatch.setattr(projects.slurm, "cancel", cancel)
+    monkeypatch.setattr(projects.slurm, "act", act)
     assert (await projects.call("DELETE", "/v1/jobs/2", "dave")).status_code == 202
     assert (await projects.call("DELETE", "/v1/jobs/1", "dave")).status_code == 404
     assert (await projects.call("DELETE", "/v1/jobs/3", "carol")).status_code == 404
     assert (await projects.call("DELETE", "/v1/jobs/1", "ops")).status_code == 202
-    assert names == [("dave", 2), ("nobody", 1)]
+    assert names == [("dave", "2"), ("nobody", "1")]
 
 
 async def test_nothing_is_done_in_the_name_of_a_system_account(projects, monkeypatch):
@@ -131,6 +131,16 @@ NEEDED = {
     ("GET", "/v1/jobs/{job_id}"): "jobs:read",
     ("DELETE", "/v1/jobs/{job_id}"): "jobs:write",
     ("GET", "/v1/jobs/{job_id}/output"): "jobs:read",
+    ("GET", "/v1/jobs/{job_id}/detail"): "jobs:read",
+    ("PATCH", "/v1/jobs/{job_id}"): "jobs:write",
+    ("POST", "/v1/jobs/validate"): "jobs:write",
+    ("POST", "/v1/jobs/actions"): "jobs:write",
+    ("POST", "/v1/jobs/{job_id}/hold"): "jobs:write",
+    ("POST", "/v1/jobs/{job_id}/release"): "jobs:write",
+    ("POST", "/v1/jobs/{job_id}/requeue"): "jobs:write",
+    ("POST", "/v1/jobs/{job_id}/resume"): "jobs:write",
+    ("POST", "/v1/jobs/{job_id}/signal"): "jobs:write",
+    ("POST", "/v1/jobs/{job_id}/suspend"): "jobs:write",
     ("GET", "/v1/clusters"): "clusters:read",
     ("GET", "/v1/clusters/{name}/nodes"): "clusters:read",
     ("GET", "/v1/projects"): "clusters:read",
