@@ -7,12 +7,14 @@ Each says what was wrong (``detail``), what was kept (``kept``) and whether tryi
     +-- Refused              the request can never succeed as it stands; carries one Refusal per fault
     +-- NotAuthenticated     no identity, or one that does not hold
     +-- NotAllowed           a known identity that may not do this
+    |   +-- ScopeMissing     its user might, but this token is not for that
     +-- NotFound
     |   +-- JobUnknown
     |   +-- ClusterUnknown
     |   +-- OutputMissing    the job is known, its output is not there (yet)
     +-- Conflict             the request contradicts what is already so
     +-- NotSupported         this backend cannot do it; says why
+    +-- RateLimited          transient: a user asks more often than is fair
     +-- SettingsError        the settings cannot be used; the service does not start
     +-- Unavailable          transient: try again
         +-- SlurmUnavailable the controller does not answer; nothing was sent
@@ -88,6 +90,13 @@ class NotAllowed(HpcjobsError):
     title = "Not allowed"
 
 
+class ScopeMissing(NotAllowed):
+    """The user might do this, but the token was made for less."""
+
+    code = "scope-missing"
+    title = "The token is not for this"
+
+
 class NotFound(HpcjobsError):
     """What was asked for is not there."""
 
@@ -128,6 +137,17 @@ class NotSupported(HpcjobsError):
 
     code = "not-supported"
     title = "Not supported here"
+
+
+class RateLimited(HpcjobsError):
+    """A user asks more often than the settings allow; nothing was done."""
+
+    code = "rate-limited"
+    title = "Too many requests"
+    transient = True
+
+    def __init__(self, detail: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
 
 
 class SettingsError(HpcjobsError):

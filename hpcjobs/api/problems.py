@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
+from hpcjobs.api.trail import CODE, request_id
 from hpcjobs.errors import (
     Conflict,
     HpcjobsError,
@@ -17,6 +18,7 @@ from hpcjobs.errors import (
     NotAuthenticated,
     NotFound,
     NotSupported,
+    RateLimited,
     Refusal,
     Refused,
     Unavailable,
@@ -30,6 +32,7 @@ STATUS: Final[dict[type[HpcjobsError], int]] = {
     NotAllowed: 403,
     NotFound: 404,
     Conflict: 409,
+    RateLimited: 429,
     NotSupported: 501,
     Unavailable: 503,
     HpcjobsError: 500,
@@ -68,7 +71,8 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: tuple[Refusal, ...] = ()
 
 
-def _respond(problem: Problem, headers: dict[str, str] | None = None) -> Response[Any]:
+def _respond(request: Request[Any, Any, Any], problem: Problem, headers: dict[str, str] | None = None) -> Response[Any]:
+    request.scope["state"][CODE] = problem.code
     return Response(
         msgspec.json.encode(problem),
         status_code=problem.status,
@@ -111,7 +115,7 @@ def _ours(request: Request[Any, Any, Any], error: HpcjobsError) -> Response[Any]
     headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
     if isinstance(error, NotAuthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="hpcjobs"'
-    return _respond(problem_of(error, request.url.path), headers)
+    return _respond(request, problem_of(error, request.url.path), headers)
 
 
 def _litestars(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
@@ -128,6 +132,7 @@ def _litestars(request: Request[Any, Any, Any], error: HTTPException) -> Respons
     )
     detail = "; ".join(f"{fault.field}: {fault.detail}" if fault.field else fault.detail for fault in refusals)
     return _respond(
+        request,
         Problem(
             type=_urn(code),
             title="The request does not fit the API",
@@ -150,8 +155,9 @@ def _no_text(request: Request[Any, Any, Any], error: Exception) -> Response[Any]
 
 
 def _unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error("%s %s (%s) failed", request.method, request.url.path, request_id(request.scope), exc_info=error)
     return _respond(
+        request,
         Problem(
             type=_urn("internal"),
             title="A fault of the service",
@@ -159,7 +165,7 @@ def _unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[A
             detail=f"{type(error).__name__}; the service's log holds the rest.",
             instance=request.url.path,
             code="internal",
-        )
+        ),
     )
 
 

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 import msgspec
 
 from hpcjobs.errors import NotSupported
+from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.order import Changes, Estimate, Order, Verb
@@ -72,6 +73,10 @@ class Layered:
     async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
         """See Backend."""
         return await self._do(Op.HISTORY, None, lambda way: way.history(query))
+
+    async def accounts(self) -> tuple[Account, ...]:
+        """See Backend: accounting is the same whichever way it is asked."""
+        return await self.ways[0].accounts()
 
     async def close(self) -> None:
         """See Backend."""
