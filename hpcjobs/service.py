@@ -10,7 +10,8 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from hpcjobs import clock, identity
 from hpcjobs.agents.pool import AgentPool, Key, SpawnRefused
-from hpcjobs.errors import ClusterUnknown, SettingsError, WorkerLost
+from hpcjobs.errors import ClusterUnknown, NotSupported, SettingsError, WorkerLost
+from hpcjobs.files import AgentFiles, FileSystem
 from hpcjobs.observe.observer import Observer
 from hpcjobs.output import OutputReader
 from hpcjobs.settings import ClusterSettings, Settings
@@ -99,6 +100,21 @@ class Service:
         if target is None:
             raise ClusterUnknown(f"There is no cluster {name!r}; there are {', '.join(sorted(self.targets))}.")
         return target
+
+    def files(self, cluster: str, user: str) -> FileSystem:
+        """A cluster's files, as a user.
+
+        Raises:
+            ClusterUnknown: There is no such cluster.
+            NotSupported: Its files cannot be reached from here.
+            NotAllowed: Nobody acts as this user.
+        """
+        name = self.target(cluster).observer.cluster
+        (settings,) = (told for told in self.settings.clusters if told.name == name)
+        if not settings.file_roots:
+            raise NotSupported(f"The files of cluster {name} cannot be reached from here: it has no file_roots.")
+        identity.check_may_run(user, frozenset(self.settings.never_run_as), self.settings.min_uid)
+        return AgentFiles(self.pool, user, tuple(root.format(user=user) for root in settings.file_roots))
 
     async def stop(self) -> None:
         """Stop the clock and let go of everything."""

@@ -25,6 +25,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         jwt_key_file: For slurmrestd: the key that slurmctld checks tokens with.
         home: A user's home on the cluster: the working directory of a job that names none.
         observe_s: Seconds between two listings.
+        file_roots: The folders whose files can be reached, the first of them the user's own; none: no files. What
+            is outside cannot be reached, whatever links lead there. Others must not be able to make these folders.
     """
 
     name: str
@@ -34,6 +36,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     jwt_key_file: Path | None = None
     home: str = "/home/{user}"
     observe_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    file_roots: tuple[str, ...] = ("/home/{user}", "/scratch")
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -93,10 +96,14 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     if not names or len(set(names)) != len(names):
         raise SettingsError(f"{path}: clusters need at least one entry, each with its own name")
     for cluster in settings.clusters:
-        try:
-            cluster.home.format(user="alice")
-        except (KeyError, IndexError, ValueError) as error:
-            raise SettingsError(f"{path}: home of cluster {cluster.name}: only {{user}} is known: {error!r}") from error
+        for field, template in [("home", cluster.home), *(("file_roots", root) for root in cluster.file_roots)]:
+            where = f"{path}: {field} of cluster {cluster.name}"
+            try:
+                absolute = template.format(user="alice").startswith("/")
+            except (KeyError, IndexError, ValueError) as error:
+                raise SettingsError(f"{where}: only {{user}} is known: {error!r}") from error
+            if field == "file_roots" and not absolute:
+                raise SettingsError(f"{where}: {template!r} is not an absolute path")
     if url := environment.get("HPCJOBS_DATABASE_URL"):
         settings = msgspec.structs.replace(settings, database_url=url)
     return settings

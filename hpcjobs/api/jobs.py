@@ -19,8 +19,8 @@ from litestar.response import Stream
 from hpcjobs.api.access import Asked
 from hpcjobs.api.problems import Problem
 from hpcjobs.errors import JobUnknown, NotAllowed, OutputMissing, Refusal, Refused
+from hpcjobs.files import CHUNK
 from hpcjobs.model.job import Fate, Job, JobSpec, State
-from hpcjobs.output import CHUNK
 from hpcjobs.service import Service
 from hpcjobs.store import repository
 from hpcjobs.store.repository import JobFilter
