@@ -259,7 +259,7 @@ class FilesController(Controller):
         "/checksum",
         responses=problems(),
         summary="SHA-256 of a file",
-        description="Read on the cluster; takes about a second a gigabyte. A file that does not hold still is a 503.",
+        description="Read on the cluster, which takes seconds a gigabyte. A file that does not hold still is a 503.",
     )
     async def checksum(
         self, request: Asked, service: NamedDependency[Service], name: FromPath[str], path: Path
