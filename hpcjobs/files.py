@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import errno
 from collections.abc import AsyncIterator, Mapping
-from typing import Any, Final, Literal, Protocol, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
 
@@ -28,12 +28,12 @@ from hpcjobs.errors import (
     WorkerLost,
     WrongKind,
 )
+from hpcjobs.model.file import FileType
 
 T = TypeVar("T")
 CHUNK: Final = 1024 * 1024
 CALL_TIMEOUT_S: Final = 30.0
 SUM_TRIES: Final = 3
-FileType = Literal["file", "dir", "symlink", "fifo", "socket", "device"]
 
 
 class FileInfo(msgspec.Struct, frozen=True):
@@ -106,6 +106,11 @@ class Committed(msgspec.Struct, frozen=True):
 
 class FileSystem(Protocol):
     """Files as one user. Every method may raise FileMissing, NotAllowed, PathOutside, WrongKind and Unavailable."""
+
+    @property
+    def home(self) -> bytes:
+        """The user's own folder."""
+        ...
 
     async def status(self, path: bytes, follow: bool = True) -> FileInfo:
         """What is at a path; a link itself where it is not followed."""
@@ -235,6 +240,11 @@ class AgentFiles:
         self.pool = pool
         self.user = user
         self.roots = [root.encode() for root in roots]
+
+    @property
+    def home(self) -> bytes:
+        """See FileSystem."""
+        return self.roots[0]
 
     async def _ask(self, op: str, path: bytes, result: type[T], more: Mapping[str, object], tries: int = 1) -> T:
         args = {"roots": self.roots, "path": path, **more}

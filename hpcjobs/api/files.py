@@ -6,7 +6,6 @@ from collections.abc import AsyncIterator
 from typing import Annotated, Final
 from urllib.parse import quote, unquote_to_bytes
 
-import msgspec
 from litestar import Controller, HttpMethod, Response, delete, get, post, put, route
 from litestar.di import NamedDependency
 from litestar.exceptions import InternalServerException
@@ -20,7 +19,8 @@ from hpcjobs.api.access import Asked
 from hpcjobs.api.jobs import problems as common_problems
 from hpcjobs.api.problems import Problem
 from hpcjobs.errors import BodyBroken, FileMissing, PreconditionFailed
-from hpcjobs.files import FileInfo, FileSystem, FileType, shown
+from hpcjobs.files import FileInfo, FileSystem, shown
+from hpcjobs.model.file import FileChecksum, FileEntry, FilePage
 from hpcjobs.service import Service
 
 MAX_LIMIT: Final = 10_000
@@ -62,56 +62,6 @@ Sha256 = Annotated[
     str | None, QueryParameter(pattern=SHA256_HEX, description="SHA-256 of the whole file, in hexadecimal.")
 ]
 Header = str | None
-
-
-class FileEntry(msgspec.Struct, frozen=True):
-    """A file, folder, link or other thing.
-
-    Attributes:
-        name: Last part of the path, for people: bytes that are no UTF-8 are shown as U+FFFD.
-        quoted_path: The exact path, percent-encoded: what to put after ``?path=``.
-        type: What it is. A link in a listing is told as a link.
-        size_bytes: Length.
-        mode: Permission bits, octal.
-        owner: Name of the owner, or the number.
-        group: Name of the group, or the number.
-        mtime: Unix seconds of the last change.
-        target: Where a link points, for people; null: it is none.
-        etag: For If-Match; changes with the file.
-    """
-
-    name: str
-    quoted_path: str
-    type: FileType
-    size_bytes: int
-    mode: str
-    owner: str
-    group: str
-    mtime: float
-    target: str | None
-    etag: str
-
-
-class FilePage(msgspec.Struct, frozen=True):
-    """What is at a path, and what is in it.
-
-    Attributes:
-        file: What the path leads to.
-        items: What a folder holds, by name.
-        next_cursor: Ask for the next page with it; null: this was the last.
-    """
-
-    file: FileEntry
-    items: list[FileEntry]
-    next_cursor: str | None
-
-
-class FileChecksum(msgspec.Struct, frozen=True):
-    """SHA-256 of a file, in hexadecimal; of how many bytes; of which file (its etag)."""
-
-    sha256: str
-    size_bytes: int
-    etag: str
 
 
 def exact(request: Asked, name: str = "path") -> bytes:
@@ -201,12 +151,15 @@ class FilesController(Controller):
         request: Asked,
         service: NamedDependency[Service],
         name: FromPath[str],
-        path: Path,
+        path: Annotated[
+            str | None, QueryParameter(description="Absolute path; the user's own folder where it is left out.")
+        ] = None,
         cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 1000,
     ) -> FilePage:
         """List."""
-        fs, exact_path = service.files(name, request.user.user), exact(request)
+        fs = service.files(name, request.user.user)
+        exact_path = fs.home if path is None else exact(request)
         info = await fs.status(exact_path)
         if info.type != "dir":
             return FilePage(entry(info, exact_path), [], None)

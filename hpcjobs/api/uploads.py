@@ -4,36 +4,18 @@ from __future__ import annotations
 
 from typing import Annotated, Final
 
-import msgspec
 from litestar import Controller, Response, delete, patch, post, route
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, HeaderParameter, QueryParameter
 
 from hpcjobs import uploads
 from hpcjobs.api.access import Asked
-from hpcjobs.api.files import HEAD_TOO, FileEntry, Path, Sha256, body_of, entry, exact, problems
+from hpcjobs.api.files import HEAD_TOO, Path, Sha256, body_of, entry, exact, problems
 from hpcjobs.errors import Refusal, Refused
+from hpcjobs.model.file import UploadStatus
 from hpcjobs.service import Service
 
 MAX_BYTES: Final = 2**62
-
-
-class UploadStatus(msgspec.Struct, frozen=True):
-    """How far an upload is.
-
-    Attributes:
-        id: Names it in URLs.
-        offset: How many bytes are there: where to go on.
-        size_bytes: How many there will be.
-        complete: Whether it has become the file.
-        file: The file, once it is complete.
-    """
-
-    id: str
-    offset: int
-    size_bytes: int
-    complete: bool
-    file: FileEntry | None
 
 
 def upload_reply(progress: uploads.Progress, status: int, location: str = "") -> Response[UploadStatus]:
