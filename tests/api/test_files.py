@@ -24,6 +24,7 @@ from hpcjobs.files import CHUNK
 from hpcjobs.settings import ClusterSettings
 from hpcjobs.uploads import PIECE
 from tests.api.bench import NEVER, Bench, UnrulySlurm, on_bench, problem_of, settings_of
+from tests.unit.builders import until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -584,8 +585,7 @@ async def test_a_long_checksum_does_not_keep_a_users_other_calls_waiting(bench, 
         order.append(name)
 
     sum_of = asyncio.create_task(done("checksum", ask(bench, "GET", f"{FILES}/checksum", home / "large")))
-    while Key("files", "nobody") not in bench.service.pool._locks:
-        await asyncio.sleep(0)
+    await asyncio.to_thread(until, lambda: Key("files", "nobody") in bench.service.pool._locks)
     await done("list", ask(bench, "GET", FILES, home))
     await sum_of
     assert order == ["list", "checksum"]
