@@ -8,7 +8,7 @@ import os
 import shlex
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -160,7 +160,6 @@ def test_a_large_file_goes_up_and_down_without_growing_the_service(
     folder: str,
     large: Path,
     tmp_path: Path,
-    record_property: Callable[[str, object], None],
 ) -> None:
     alice.mkdir(f"{folder}/d".encode())
     before = peak_kb(stack)
@@ -173,8 +172,10 @@ def test_a_large_file_goes_up_and_down_without_growing_the_service(
     put = stack.run("login", f"sha256sum {folder}/large").split()[0]
     assert put == sha(large)
     grown = peak_kb(stack) - before
-    record_property("figures", f"up {up - began:.1f} s, down {down - up:.1f} s, VmHWM {before} kB + {grown} kB")
-    assert grown < ROOM_KB
+    figures = f"up {up - began:.1f} s, down {down - up:.1f} s, VmHWM {before} kB + {grown} kB"
+    if where := os.environ.get("HPCJOBS_FIGURES"):
+        Path(where).write_text(figures)
+    assert grown < ROOM_KB, figures
 
 
 def test_one_put_of_a_large_file_is_streamed_too(stack: Stack, folder: str, large: Path) -> None:
@@ -216,8 +217,8 @@ def test_an_upload_goes_on_after_the_service_itself_was_killed(
     part = f"ls -A {folder} | head -1 | xargs -I% stat -c %s {folder}/% 2>/dev/null || echo 0"
 
     def killer() -> None:
-        give_up = time.monotonic() + 30
-        while int(stack.run("login", part).strip() or 0) < LARGE // 5 and time.monotonic() < give_up:
+        give_up = time.monotonic() + 90
+        while int(stack.run("login", part).strip() or 0) < LARGE // 10 and time.monotonic() < give_up:
             time.sleep(0.05)
         reached.append(int(stack.run("login", part).strip() or 0))
         stack.run("hpcjobs", f"kill -9 {server_pid(stack)}")
@@ -230,6 +231,6 @@ def test_an_upload_goes_on_after_the_service_itself_was_killed(
     finally:
         thread.join(60)
         stack.wait_ready()
-    assert LARGE // 5 <= reached[0] < LARGE, "it was killed in the middle"
+    assert LARGE // 10 <= reached[0] < LARGE, "it was killed in the middle"
     assert stack.run("login", f"sha256sum {shlex.quote(path)}").split()[0] == sha(large)
     assert stack.run("login", f"ls -A {folder}").split() == ["large"]
