@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
@@ -25,29 +26,51 @@ class Entry(NamedTuple):
     tick: Tick
 
 
-def start(entries: Sequence[Entry]) -> AsyncIOScheduler:
-    """Start the clock on the running event loop.
+class Clock:
+    """Runs a table on the running event loop, from start() to stop().
 
     Args:
         entries: The table.
-
-    Returns:
-        The scheduler; ``shutdown()`` stops it.
     """
-    scheduler = AsyncIOScheduler(timezone="UTC")
-    for entry in entries:
 
-        async def run(tick: Tick = entry.tick) -> None:
-            await tick(time.time())
+    def __init__(self, entries: Sequence[Entry]) -> None:
+        self._running: set[asyncio.Task[None]] = set()
+        self._stopped = False
+        self._scheduler = AsyncIOScheduler(timezone="UTC")
+        for entry in entries:
+            self._scheduler.add_job(
+                self._run,
+                "interval",
+                args=(entry.tick,),
+                seconds=entry.period_s,
+                id=entry.name,
+                max_instances=1,
+                coalesce=True,
+                misfire_grace_time=60,
+            )
 
-        scheduler.add_job(
-            run,
-            "interval",
-            seconds=entry.period_s,
-            id=entry.name,
-            max_instances=1,
-            coalesce=True,
-            misfire_grace_time=60,
-        )
-    scheduler.start()
-    return scheduler
+    async def _run(self, tick: Tick) -> None:
+        if self._stopped:  # begun by the scheduler, and overtaken by stop()
+            return
+        task = asyncio.ensure_future(tick(time.time()))
+        self._running.add(task)
+        task.add_done_callback(self._running.discard)
+        await asyncio.shield(task)  # the scheduler cancels what runs when it is shut down
+
+    def start(self) -> None:
+        """Let it run."""
+        self._scheduler.start()
+
+    async def stop(self, grace_s: float = 5.0) -> None:
+        """Begin no further tick, and let those that have begun come to their end.
+
+        Args:
+            grace_s: How long they may take, in seconds; after that they are cancelled.
+        """
+        self._stopped = True
+        self._scheduler.shutdown(wait=False)
+        if running := list(self._running):
+            _, late = await asyncio.wait(running, timeout=grace_s)
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)

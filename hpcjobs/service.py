@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import logging
-from typing import Final
-
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from hpcjobs import clock, identity
-from hpcjobs.agents.pool import AgentPool, Key, SpawnRefused
-from hpcjobs.errors import ClusterUnknown, NotSupported, SettingsError, WorkerLost
+from hpcjobs.agents.pool import AgentPool
+from hpcjobs.details import Details
+from hpcjobs.errors import ClusterUnknown, NotSupported
 from hpcjobs.files import AgentFiles, FileSystem
 from hpcjobs.observe.observer import Observer
+from hpcjobs.orders import Orders
 from hpcjobs.output import OutputReader
 from hpcjobs.settings import ClusterSettings, Settings
 from hpcjobs.slurm.base import Backend
-from hpcjobs.slurm.pyslurm_client import PyslurmBackend
-from hpcjobs.slurm.slurmrestd import SlurmrestdBackend
+from hpcjobs.slurm.layered import ways_of
 from hpcjobs.store.store import Store
 from hpcjobs.submission import Submission, Target
+from hpcjobs.ways import open_ways
 
 log = logging.getLogger(__name__)
-
-SPAWNER_TRIES: Final = 40
 
 
 class Service:
@@ -41,10 +38,12 @@ class Service:
         self.pool = AgentPool(settings.spawner_socket)
         self.output = OutputReader(self.pool)
         self.submission = Submission(self.store, settings.never_run_as, settings.min_uid)
+        self.orders = Orders(self.store)
+        self.details = Details(self.store)
         self.token_key = b""
         self.targets: dict[str, Target] = {}
         self._backends = backends
-        self._clock: AsyncIOScheduler | None = None
+        self._clock: clock.Clock | None = None
 
     async def start(self) -> None:
         """Open the database, choose the backends, start the clock."""
@@ -52,42 +51,28 @@ class Service:
         self.store.upgrade()
         entries = [clock.Entry("let-go-idle-agents", 30.0, self._let_go)]
         for cluster in self.settings.clusters:
-            backend = self._backends[cluster.name] if self._backends else await self._choose(cluster)
-            log.warning("cluster %s through %s", cluster.name, backend.kind)
+            backend = self._backends[cluster.name] if self._backends else await self._open(cluster)
+            kinds = [way.kind for way in ways_of(backend)]
+            log.warning("cluster %s through %s", cluster.name, ", ".join(kinds))
             observer = Observer(cluster.name, backend, self.store, self.settings.max_age_s)
             self.targets[cluster.name] = Target(observer, cluster.home)
-            entries.append(clock.Entry(f"observe-{cluster.name}", cluster.observe_s, observer.tick))
-        self._clock = clock.start(entries)
+            target = self.targets[cluster.name]
+            entries += [
+                clock.Entry(f"observe-{cluster.name}", cluster.observe_s, observer.tick),
+                clock.Entry(f"endings-{cluster.name}", 2 * cluster.observe_s, observer.endings.tick),
+                clock.Entry(
+                    f"send-{cluster.name}", cluster.observe_s, functools.partial(self.submission.send_waiting, target)
+                ),
+            ]
+        await self.submission.start(list(self.targets))
+        self._clock = clock.Clock(entries)
+        self._clock.start()
+
+    async def _open(self, cluster: ClusterSettings) -> Backend:
+        return await open_ways(cluster, self.pool, self.settings.service_user)
 
     async def _let_go(self, _now: float) -> None:
         self.pool.let_go_idle()
-
-    async def _choose(self, cluster: ClusterSettings) -> Backend:
-        """The backend that the settings name; for ``auto`` pyslurm where the spawner can make its agents."""
-        if cluster.backend != "slurmrestd":
-            why = await self._no_pyslurm(cluster)
-            if not why:
-                return PyslurmBackend(cluster.name, self.pool, cluster.slurm_conf, self.settings.service_user)
-            if cluster.backend == "pyslurm" or not cluster.slurmrestd_url:
-                raise SettingsError(f"cluster {cluster.name}: no pyslurm here: {why}")
-            log.warning("cluster %s: no pyslurm here, falling back to slurmrestd: %s", cluster.name, why)
-        if not cluster.slurmrestd_url or not cluster.jwt_key_file:
-            raise SettingsError(f"cluster {cluster.name}: slurmrestd needs slurmrestd_url and jwt_key_file")
-        return SlurmrestdBackend(cluster.name, cluster.slurmrestd_url, cluster.jwt_key_file, self.settings.service_user)
-
-    async def _no_pyslurm(self, cluster: ClusterSettings) -> str:
-        key = Key("pyslurm", self.settings.service_user, cluster.slurm_conf)
-        for _ in range(SPAWNER_TRIES):
-            try:
-                await self.pool.ready(key)
-            except SpawnRefused as error:
-                return str(error)
-            except WorkerLost as error:
-                log.warning("waiting for the spawner: %s", error.detail)
-                await asyncio.sleep(0.5)
-            else:
-                return ""
-        raise SettingsError(f"cluster {cluster.name}: the spawner does not come up")
 
     def target(self, cluster: str | None) -> Target:
         """A cluster by name; None is the default.
@@ -119,7 +104,7 @@ class Service:
     async def stop(self) -> None:
         """Stop the clock and let go of everything."""
         if self._clock is not None:
-            self._clock.shutdown(wait=False)
+            await self._clock.stop()
         for target in self.targets.values():
             await target.observer.backend.close()
         self.pool.close()

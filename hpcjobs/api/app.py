@@ -17,7 +17,7 @@ from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 
 from hpcjobs import __version__
-from hpcjobs.api import access, clusters, files, jobs, problems, uploads
+from hpcjobs.api import access, actions, clusters, files, jobs, output, problems, uploads
 from hpcjobs.service import Service
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -54,6 +54,8 @@ def create_app(service: Service) -> Litestar:
         route_handlers=[
             root,
             jobs.JobsController,
+            actions.ActionsController,
+            output.OutputController,
             clusters.ClustersController,
             files.FilesController,
             uploads.UploadsController,

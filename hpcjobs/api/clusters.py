@@ -12,10 +12,11 @@ from litestar.params import FromPath
 
 from hpcjobs import __version__
 from hpcjobs.api.access import Asked
-from hpcjobs.api.jobs import ALL_PROBLEMS, MaxAge, problems
+from hpcjobs.api.common import ALL_PROBLEMS, MaxAge, problems
 from hpcjobs.errors import HpcjobsError
 from hpcjobs.model.cluster import Node
 from hpcjobs.service import Service
+from hpcjobs.slurm.layered import Capability, capabilities
 
 
 class ClusterSummary(msgspec.Struct, frozen=True):
@@ -71,6 +72,18 @@ class ClustersController(Controller):
         """List."""
         view = service.target(name).observer.fresh_view(max_age_s, time.time())
         return NodeList([view.nodes[node] for node in sorted(view.nodes)], view.asked_at)
+
+    @get(
+        "/{name:str}/capabilities",
+        responses=problems(),
+        summary="What can be done on a cluster",
+        description="Which way does what; what no way can do is answered with 501 and the reasons that stand here.",
+    )
+    async def capabilities(
+        self, request: Asked, service: NamedDependency[Service], name: FromPath[str]
+    ) -> list[Capability]:
+        """List."""
+        return list(capabilities(service.target(name).observer.backend))
 
 
 @get("/healthz", summary="Is the process alive", tags=["health"], security=[], sync_to_thread=False)

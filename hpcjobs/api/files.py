@@ -16,7 +16,7 @@ from litestar.response import Stream
 from hpcjobs import files, uploads
 from hpcjobs.api import conditional
 from hpcjobs.api.access import Asked
-from hpcjobs.api.jobs import problems as common_problems
+from hpcjobs.api.common import problems as common_problems
 from hpcjobs.api.problems import Problem
 from hpcjobs.errors import BodyBroken, FileMissing, PreconditionFailed
 from hpcjobs.files import FileInfo, FileSystem, shown

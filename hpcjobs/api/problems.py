@@ -97,6 +97,27 @@ def status_of(error: HpcjobsError) -> int:
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
+def problem_of(error: HpcjobsError, instance: str) -> Problem:
+    """An error as a problem document.
+
+    Args:
+        error: Any of the tree.
+        instance: Path of the request.
+    """
+    return Problem(
+        type=_urn(error.code),
+        title=error.title,
+        status=status_of(error),
+        detail=error.detail,
+        instance=instance,
+        code=error.code,
+        kept=error.kept,
+        transient=error.transient,
+        retry_after_s=error.retry_after_s,
+        errors=error.refusals if isinstance(error, Refused) else (),
+    )
+
+
 def _ours(request: Request[Any, Any, Any], error: HpcjobsError) -> Response[Any]:
     headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
     if isinstance(error, NotAuthenticated):
@@ -105,21 +126,7 @@ def _ours(request: Request[Any, Any, Any], error: HpcjobsError) -> Response[Any]
         headers["Upload-Offset"] = str(error.offset)
     if isinstance(error, RangeUnsatisfiable):
         headers["Content-Range"] = f"bytes */{error.size_bytes}"
-    return _respond(
-        Problem(
-            type=_urn(error.code),
-            title=error.title,
-            status=status_of(error),
-            detail=error.detail,
-            instance=request.url.path,
-            code=error.code,
-            kept=error.kept,
-            transient=error.transient,
-            retry_after_s=error.retry_after_s,
-            errors=error.refusals if isinstance(error, Refused) else (),
-        ),
-        headers,
-    )
+    return _respond(problem_of(error, request.url.path), headers)
 
 
 def _litestars(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:

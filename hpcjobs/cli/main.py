@@ -98,6 +98,8 @@ def submit(script: Any, args: tuple[str, ...], follow: bool, as_json: bool, **op
         job = client.submit(request, uuid.uuid4().hex)
         if as_json:
             _print_json(job)
+        elif job.slurm_job_id is None:
+            click.echo(f"Accepted as job {job.id} on cluster {job.cluster}: {job.detail}")
         else:
             click.echo(f"Submitted batch job {job.slurm_job_id} on cluster {job.cluster}")
         if follow:

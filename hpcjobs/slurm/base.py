@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import re
+from enum import StrEnum
 from typing import Final, Protocol
 
 import msgspec
 
 from hpcjobs.model.cluster import ClusterView
-from hpcjobs.model.job import JobSpec
+from hpcjobs.model.history import Accounted, HistoryQuery
+from hpcjobs.model.order import Estimate, Order
+from hpcjobs.model.spec import JobSpec
 
 MIB: Final = 1024 * 1024
 _MARK = re.compile(r" ?\bhpcjobs:([0-9a-f]{32})\Z")
@@ -28,8 +31,12 @@ class Launch(msgspec.Struct, frozen=True):
     @property
     def comment(self) -> str:
         """The comment that Slurm stores: the user's own, then our mark."""
-        own = f"{self.spec.comment} " if self.spec.comment else ""
-        return f"{own}hpcjobs:{self.attempt}"
+        return with_mark(self.spec.comment, self.attempt)
+
+
+def with_mark(comment: str | None, attempt: str) -> str:
+    """A user's comment with our mark after it."""
+    return f"{comment} hpcjobs:{attempt}" if comment else f"hpcjobs:{attempt}"
 
 
 def split_comment(comment: str | None) -> tuple[str, str | None]:
@@ -51,15 +58,42 @@ def ceil_div(amount: int, unit: int) -> int:
     return -(-amount // unit)
 
 
+class Op(StrEnum):
+    """What a backend may be asked for: one line of the capability table each."""
+
+    VIEW = "view"
+    FIND = "find"
+    HISTORY = "history"
+    SUBMIT = "submit"
+    ESTIMATE = "estimate"
+    CANCEL = "cancel"
+    HOLD = "hold"
+    RELEASE = "release"
+    REQUEUE = "requeue"
+    SUSPEND = "suspend"
+    RESUME = "resume"
+    SIGNAL = "signal"
+    UPDATE = "update"
+
+
 class Backend(Protocol):
     """One cluster, seen through one of the ways to talk to Slurm.
 
     Every method raises SlurmUnavailable where the controller does not answer and nothing was done, WorkerLost
-    where a process on the way died, and Refused where Slurm says no.
+    where a process on the way died, Refused where Slurm says no, and NotSupported where ``lacks`` says why.
     """
 
     kind: str
-    """``pyslurm`` or ``slurmrestd``: which way this is."""
+    """``pyslurm``, ``slurmrestd`` or ``ssh``: which way this is."""
+
+    def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
+        """Why this way cannot do that, in words for a person, or ``""``.
+
+        Args:
+            op: What.
+            subject: What it would be done with; None asks whether it can be done at all.
+        """
+        ...
 
     async def view(self, now: float) -> ClusterView:
         """Every job and node that the controller knows; ``now`` (Unix seconds) becomes ``asked_at``."""
@@ -80,8 +114,22 @@ class Backend(Protocol):
         """Look for the job that carries this attempt's mark; None where the controller does not list it."""
         ...
 
-    async def cancel(self, user: str, slurm_job_id: int) -> None:
-        """Cancel as ``user``. A job that has already ended raises Conflict."""
+    async def act(self, user: str, order: Order) -> None:
+        """Do something with a job, as ``user``.
+
+        Raises:
+            JobUnknown: Slurm does not know the job.
+            Conflict: It has already ended, or its state does not allow this.
+            NotAllowed: Slurm does not let this user.
+        """
+        ...
+
+    async def estimate(self, user: str, launch: Launch) -> Estimate:
+        """What Slurm would do with a submission by ``user``; nothing is submitted."""
+        ...
+
+    async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
+        """What accounting knows; a requeued job is its last run only."""
         ...
 
     async def close(self) -> None:

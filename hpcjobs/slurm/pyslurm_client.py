@@ -19,9 +19,12 @@ from hpcjobs.errors import (
     WorkerLost,
 )
 from hpcjobs.model.cluster import ClusterView
-from hpcjobs.model.job import JobSpec
-from hpcjobs.slurm.base import Launch
+from hpcjobs.model.history import Accounted, HistoryQuery
+from hpcjobs.model.order import Estimate, Order, Verb
+from hpcjobs.slurm import pyslurm_orders as orders
+from hpcjobs.slurm.base import Launch, Op
 from hpcjobs.slurm.errnos import error_of
+from hpcjobs.slurm.targets import signal_number
 
 T = TypeVar("T")
 
@@ -30,25 +33,19 @@ CALL_TIMEOUT_S: Final = 20.0
 
 VIEW_TIMEOUT_S: Final = 30.0
 FIND_TIMEOUT_S: Final = 5.0
+HISTORY_TIMEOUT_S: Final = 60.0
 
 
 def _error(failure: Failure, *, submitting: bool) -> HpcjobsError:
     if failure.kind == "slurm":
         return error_of(failure.errno, failure.message, submitting=submitting)
+    if failure.kind == "unsupported":
+        return NotSupported(f"{failure.message}.")
     if failure.kind == "value":
         return Refused([Refusal("", failure.message)])
     if submitting:
         return OutcomeUnknown(f"The worker failed: {failure.message}.")
     return Unavailable(f"The worker failed: {failure.message}.")
-
-
-def cannot_say(spec: JobSpec) -> str:
-    """What of a spec pyslurm 25.11 would drop without a word (docs/adr/0005), or ``""``."""
-    if "" in spec.args:
-        return "drops empty script arguments and all that follow them"
-    if spec.resources.mem_per_node_bytes == 0:
-        return "takes --mem=0 (all the memory of each node) for no request"
-    return ""
 
 
 class PyslurmBackend:
@@ -68,6 +65,14 @@ class PyslurmBackend:
         self.pool = pool
         self.slurm_conf = slurm_conf
         self.observer = observer
+
+    def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
+        """See Backend."""
+        return orders.lacks(op, subject)
+
+    def _check(self, op: Op, subject: Launch | Order) -> None:
+        if why := self.lacks(op, subject):
+            raise NotSupported(f"Cluster {self.cluster!r}: {why}.")
 
     async def _call(
         self, user: str, op: str, args: dict[str, Any], result: type[T], timeout_s: float = CALL_TIMEOUT_S
@@ -92,8 +97,7 @@ class PyslurmBackend:
 
     async def submit(self, user: str, launch: Launch) -> int:
         """See Backend."""
-        if lacking := cannot_say(launch.spec):
-            raise NotSupported(f"Cluster {self.cluster!r} is reached through pyslurm, which {lacking}.")
+        self._check(Op.SUBMIT, launch)
         return await self._call(user, "submit", {"launch": msgspec.to_builtins(launch)}, int)
 
     async def find(self, user: str, attempt: str) -> int | None:
@@ -101,9 +105,21 @@ class PyslurmBackend:
         found: int = await self._call(user, "find", {"attempt": attempt}, int | None, FIND_TIMEOUT_S)  # type: ignore[arg-type]
         return found
 
-    async def cancel(self, user: str, slurm_job_id: int) -> None:
+    async def act(self, user: str, order: Order) -> None:
         """See Backend."""
-        await self._call(user, "cancel", {"slurm_job_id": slurm_job_id}, type(None))
+        self._check(Op(order.verb), order)
+        if order.verb is Verb.SIGNAL:
+            signal_number(order.signal)
+        await self._call(user, "act", {"order": msgspec.to_builtins(order)}, type(None))
+
+    async def estimate(self, user: str, launch: Launch) -> Estimate:
+        """See Backend."""
+        raise NotSupported(f"Cluster {self.cluster!r}: {self.lacks(Op.ESTIMATE, launch)}.")
+
+    async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
+        """See Backend."""
+        args = {"query": msgspec.to_builtins(query)}
+        return await self._call(self.observer, "history", args, tuple[Accounted, ...], HISTORY_TIMEOUT_S)
 
     async def close(self) -> None:
         """The pool is the service's."""

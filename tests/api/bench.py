@@ -17,6 +17,7 @@ from hpcjobs.api.app import create_app
 from hpcjobs.errors import HpcjobsError, OutcomeUnknown, SlurmUnavailable
 from hpcjobs.identity import make_token
 from hpcjobs.model.cluster import ClusterView
+from hpcjobs.model.order import Order
 from hpcjobs.observe.observer import SETTLE_S, Observer
 from hpcjobs.service import Service
 from hpcjobs.settings import ClusterSettings, Settings
@@ -48,7 +49,7 @@ class UnrulySlurm(SimulatedBackend):
     """
 
     def __init__(self, cluster: str = "big", run_s: float = 60.0) -> None:
-        super().__init__(cluster, [node("n1"), node("n2")], run_s)
+        super().__init__(cluster, [node("n1"), node("n2")], run_s, operators=("nobody",))
         self.down = False
         self.mishaps: list[Mishap] = []
         self.cannot_find = False
@@ -73,7 +74,7 @@ class UnrulySlurm(SimulatedBackend):
 
     def end(self, number: int, raw_state: str = "FAILED", **facts: object) -> None:
         """End a job in another way than by its time."""
-        self._set(self._jobs[number], raw_state, end_time=int(self.now), **facts)
+        self.set_state(self._jobs[number], raw_state, end_time=int(self.now), **facts)
 
     async def view(self, now: float) -> ClusterView:
         self._there()
@@ -104,9 +105,9 @@ class UnrulySlurm(SimulatedBackend):
         number = await super().find(user, attempt)
         return None if number in self.hidden else number
 
-    async def cancel(self, user: str, slurm_job_id: int) -> None:
+    async def act(self, user: str, order: Order) -> None:
         self._there()
-        await super().cancel(user, slurm_job_id)
+        await super().act(user, order)
 
 
 def settings_of(folder: Path, **more: Any) -> Settings:
@@ -141,6 +142,10 @@ class Bench:
     async def tick(self, ahead_s: float = 0.0) -> None:
         """One listing, as if so many seconds had passed."""
         await self.observer.tick(time.time() + ahead_s)
+
+    async def send(self) -> None:
+        """Send what waits, as the clock does each second."""
+        await self.service.submission.send_waiting(self.service.target(None), time.time())
 
     async def settle(self) -> None:
         """A listing late enough to settle every attempt that is open now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -83,7 +84,7 @@ def submitted(run, *words: str, seconds: float = 9999) -> int:
     result = run("submit", *words, "-", stdin=f"#!/bin/sh\nsleep {seconds}\n")
     assert result.exit_code == 0, result.output
     number = int(result.stdout.split()[3])
-    until(lambda: json.loads(run("show", "--json", str(number)).stdout)["observed_at"])
+    until(lambda: json.loads(run("show", "--json", str(number)).stdout)["raw_state"])
     return number
 
 
@@ -163,15 +164,15 @@ def test_a_token_that_does_not_hold_is_told(run, monkeypatch):
     assert (result.exit_code, result.stderr.startswith("hpcjobs: error: The token does not hold")) == (1, True)
 
 
-def test_a_503_is_tried_again_with_the_same_key_and_makes_one_job(run, slurm):
-    slurm.mishaps = [SlurmUnavailable("The controller is busy.", retry_after_s=1)]
+def test_a_job_that_waits_for_slurm_is_told_by_our_id_and_goes_out(run, slurm):
+    slurm.mishaps = [SlurmUnavailable("The controller is busy.")]
     before = len(slurm._jobs)
     result = run("submit", "-J", "patient", "-", stdin="#!/bin/sh\nsleep 9999\n")
     assert result.exit_code == 0
-    assert result.stderr == "hpcjobs: The controller is busy. Trying again in 1 s.\n"
-    assert len(slurm._jobs) == before + 1
-    (job,) = json.loads(run("jobs", "--json", "--name", "patient").stdout)
-    assert job["slurm_job_id"] == before + 1
+    job_id, said = re.fullmatch(r"Accepted as job (\w{32}) on cluster big: (.*)\n", result.stdout).groups()
+    assert "The controller is busy." in said
+    until(lambda: len(slurm._jobs) == before + 1)
+    until(lambda: json.loads(run("show", "--json", job_id).stdout)["slurm_job_id"] == before + 1)
 
 
 @ROOT

@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from hpcjobs.errors import NotAllowed, ViewStale
 from hpcjobs.model.cluster import ClusterView
-from hpcjobs.model.job import JobSpec, Resources
+from hpcjobs.model.spec import JobSpec, Resources
 from hpcjobs.settings import ClusterSettings
 from hpcjobs.slurm.base import Launch
 from tests.api.bench import SCRIPT, UnrulySlurm, problem_of, running, settings_of
@@ -186,7 +186,7 @@ async def test_a_database_error_is_trouble_and_what_it_kept_back_is_written_late
         raise OperationalError("UPDATE", {}, Exception("database is locked"))
 
     with monkeypatch.context() as patch:
-        patch.setattr("hpcjobs.store.repository.apply", broken)
+        patch.setattr("hpcjobs.store.listing.apply", broken)
         await bench.tick()
     assert bench.observer.trouble.detail == "The database does not answer: database is locked"
     assert bench.observer.view is before, "a listing that is not written is not shown"

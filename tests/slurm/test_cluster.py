@@ -67,7 +67,7 @@ def test_slurmrestd_knows_a_user_by_token_and_nobody_without(stack: Stack) -> No
 
 
 def test_nothing_is_privileged_and_ports_are_on_loopback(engine: docker.DockerClient) -> None:
-    containers = engine.containers.list(filters={"label": f"com.docker.compose.project={PROJECT}"})
+    containers = engine.containers.list(all=True, filters={"label": f"com.docker.compose.project={PROJECT}"})
     assert len(containers) >= 19
     for container in containers:
         settings = container.attrs["HostConfig"]
