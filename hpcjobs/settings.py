@@ -37,6 +37,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ssh_key: For ssh, in place of ssh_ca_key: pattern of users' own keys, as ``/home/{user}/.ssh/id_ed25519``.
         home: A user's home on the cluster: the working directory of a job that names none.
         observe_s: Seconds between two listings.
+        file_roots: The folders whose files can be reached, the first of them the user's own; none: no files. What
+            is outside cannot be reached, whatever links lead there. Others must not be able to make these folders.
     """
 
     name: str
@@ -51,6 +53,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ssh_key: str | None = None
     home: str = "/home/{user}"
     observe_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    file_roots: tuple[str, ...] = ("/home/{user}", "/scratch")
 
 
 class IssuerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -197,13 +200,18 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     for cluster in settings.clusters:
         if len(set(cluster.ways)) != len(cluster.ways):
             raise SettingsError(f"{path}: ways of cluster {cluster.name}: each at most once")
-        for name, pattern in (("home", cluster.home), ("ssh_key", cluster.ssh_key or "")):
+        for field, template in [
+            ("home", cluster.home),
+            ("ssh_key", cluster.ssh_key or "/"),
+            *(("file_roots", root) for root in cluster.file_roots),
+        ]:
+            where = f"{path}: {field} of cluster {cluster.name}"
             try:
-                pattern.format(user="alice")
+                absolute = template.format(user="alice").startswith("/")
             except (KeyError, IndexError, ValueError) as error:
-                raise SettingsError(
-                    f"{path}: {name} of cluster {cluster.name}: only {{user}} is known: {error!r}"
-                ) from error
+                raise SettingsError(f"{where}: only {{user}} is known: {error!r}") from error
+            if field == "file_roots" and not absolute:
+                raise SettingsError(f"{where}: {template!r} is not an absolute path")
     issuers = [issuer.issuer for issuer in settings.issuers]
     if len({OWN_ISSUER, *issuers}) != len(issuers) + 1:
         raise SettingsError(f"{path}: issuers need names of their own, and none is {OWN_ISSUER}, which is ours")
