@@ -10,7 +10,8 @@ import msgspec
 from hpcjobs.errors import HpcjobsError
 from hpcjobs.model.event import Event
 from hpcjobs.model.history import HistoryQuery, Step
-from hpcjobs.model.job import Job, JobSpec, State
+from hpcjobs.model.job import Job, State
+from hpcjobs.model.spec import JobSpec
 from hpcjobs.observe.observer import Observer
 from hpcjobs.store import attempts, events, repository
 from hpcjobs.store.attempts import Attempt

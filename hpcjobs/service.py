@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import functools
 import logging
 from typing import Final
 
 from hpcjobs import clock
-from hpcjobs.agents.pool import AgentPool, Key, SpawnRefused
+from hpcjobs.agents.pool import AgentPool
 from hpcjobs.audit import AuditLog
 from hpcjobs.details import Details
-from hpcjobs.errors import ClusterUnknown, HpcjobsError, SettingsError, WorkerLost
+from hpcjobs.errors import ClusterUnknown, HpcjobsError
 from hpcjobs.identity.authenticator import Authenticator
 from hpcjobs.identity.directory import Directory
 from hpcjobs.identity.ratelimit import RateLimiter
@@ -21,14 +20,13 @@ from hpcjobs.orders import Orders
 from hpcjobs.output import OutputReader
 from hpcjobs.settings import ClusterSettings, Settings
 from hpcjobs.slurm.base import Backend
-from hpcjobs.slurm.pyslurm_client import PyslurmBackend
-from hpcjobs.slurm.slurmrestd import SlurmrestdBackend
+from hpcjobs.slurm.layered import ways_of
 from hpcjobs.store.store import Store
 from hpcjobs.submission import Submission, Target
+from hpcjobs.ways import open_ways
 
 log = logging.getLogger(__name__)
 
-SPAWNER_TRIES: Final = 40
 LEARN_S: Final = 60.0
 """Seconds between two questions to Slurm's accounting: how long a new coordinator waits."""
 
@@ -66,8 +64,9 @@ class Service:
         self.store.upgrade()
         entries = [clock.Entry("let-go-idle-agents", 30.0, self._let_go)]
         for cluster in self.settings.clusters:
-            backend = self._backends[cluster.name] if self._backends else await self._choose(cluster)
-            log.warning("cluster %s through %s", cluster.name, backend.kind)
+            backend = self._backends[cluster.name] if self._backends else await self._open(cluster)
+            kinds = [way.kind for way in ways_of(backend)]
+            log.warning("cluster %s through %s", cluster.name, ", ".join(kinds))
             observer = Observer(cluster.name, backend, self.store, self.settings.max_age_s)
             self.targets[cluster.name] = Target(observer, cluster.home)
             target = self.targets[cluster.name]
@@ -105,35 +104,11 @@ class Service:
         else:
             self._accounting_trouble.discard(cluster)
 
+    async def _open(self, cluster: ClusterSettings) -> Backend:
+        return await open_ways(cluster, self.pool, self.settings.service_user)
+
     async def _let_go(self, _now: float) -> None:
         self.pool.let_go_idle()
-
-    async def _choose(self, cluster: ClusterSettings) -> Backend:
-        """The backend that the settings name; for ``auto`` pyslurm where the spawner can make its agents."""
-        if cluster.backend != "slurmrestd":
-            why = await self._no_pyslurm(cluster)
-            if not why:
-                return PyslurmBackend(cluster.name, self.pool, cluster.slurm_conf, self.settings.service_user)
-            if cluster.backend == "pyslurm" or not cluster.slurmrestd_url:
-                raise SettingsError(f"cluster {cluster.name}: no pyslurm here: {why}")
-            log.warning("cluster %s: no pyslurm here, falling back to slurmrestd: %s", cluster.name, why)
-        if not cluster.slurmrestd_url or not cluster.jwt_key_file:
-            raise SettingsError(f"cluster {cluster.name}: slurmrestd needs slurmrestd_url and jwt_key_file")
-        return SlurmrestdBackend(cluster.name, cluster.slurmrestd_url, cluster.jwt_key_file, self.settings.service_user)
-
-    async def _no_pyslurm(self, cluster: ClusterSettings) -> str:
-        key = Key("pyslurm", self.settings.service_user, cluster.slurm_conf)
-        for _ in range(SPAWNER_TRIES):
-            try:
-                await self.pool.ready(key)
-            except SpawnRefused as error:
-                return str(error)
-            except WorkerLost as error:
-                log.warning("waiting for the spawner: %s", error.detail)
-                await asyncio.sleep(0.5)
-            else:
-                return ""
-        raise SettingsError(f"cluster {cluster.name}: the spawner does not come up")
 
     def target(self, cluster: str | None) -> Target:
         """A cluster by name; None is the default.

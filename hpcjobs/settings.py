@@ -24,7 +24,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     Attributes:
         name: Slurm's ClusterName.
-        backend: ``pyslurm``, ``slurmrestd``, or ``auto``: pyslurm where it can be had, else slurmrestd.
+        ways: How to reach it, the best first; what one cannot do goes to the next. Empty: pyslurm where it can be
+            had, slurmrestd where its address is set.
         slurm_conf: For pyslurm.
         slurmrestd_url: For slurmrestd.
         jwt_key_file: For slurmrestd: the key that slurmctld checks tokens with.
@@ -33,7 +34,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """
 
     name: str
-    backend: Literal["auto", "pyslurm", "slurmrestd"] = "auto"
+    ways: tuple[Literal["pyslurm", "slurmrestd"], ...] = ()
     slurm_conf: str = "/etc/slurm/slurm.conf"
     slurmrestd_url: str | None = None
     jwt_key_file: Path | None = None
@@ -183,6 +184,8 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     if not names or len(set(names)) != len(names):
         raise SettingsError(f"{path}: clusters need at least one entry, each with its own name")
     for cluster in settings.clusters:
+        if len(set(cluster.ways)) != len(cluster.ways):
+            raise SettingsError(f"{path}: ways of cluster {cluster.name}: each at most once")
         try:
             cluster.home.format(user="alice")
         except (KeyError, IndexError, ValueError) as error:

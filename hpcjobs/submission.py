@@ -25,10 +25,13 @@ from hpcjobs.errors import (
     Unavailable,
 )
 from hpcjobs.identity import check_may_run
-from hpcjobs.model.job import Job, JobSpec, State
+from hpcjobs.model.job import Job, State
 from hpcjobs.model.order import Estimate
+from hpcjobs.model.spec import JobSpec
 from hpcjobs.observe.observer import Observer
 from hpcjobs.sbatch.environment import submission_environment
+from hpcjobs.sbatch.values import parse_array
+from hpcjobs.sbatch.when import with_absolute_times
 from hpcjobs.slurm.base import Launch
 from hpcjobs.slurm.explain import explain
 from hpcjobs.store import attempts
@@ -81,13 +84,12 @@ def digest_of(cluster: str, spec: JobSpec) -> str:
 def launch_of(spec: JobSpec, attempt: str, user: str, home: str) -> Launch:
     """Fill in what a backend must not choose: working directory and environment.
 
-    The job gets the user's login environment (SLURM_GET_USER_ENV, as ``sbatch --get-user-env``), over it what sbatch
-    says of the request, and over that the variables of the spec.
+    The job gets the user's login environment, over it what sbatch says of the request, and over that the variables
+    of the spec.
     """
     home_dir = home.format(user=user)
     environment = {
         "PATH": SCRIPT_PATH,
-        "SLURM_GET_USER_ENV": "1",
         **submission_environment(spec, home_dir, socket.gethostname()),
         **spec.environment,
     }
@@ -135,13 +137,14 @@ class Submission:
             Unavailable: The database does not answer. Nothing was kept.
         """
         check_may_run(user, self.never_run_as, self.min_uid)
-        spec = admit(asked)
+        spec = with_absolute_times(admit(asked), time.time())
         # Shielded: a caller who hangs up must not leave an attempt without its outcome.
         return await asyncio.shield(self._submit(user, target, spec, digest_of(target.observer.cluster, asked), key))
 
     async def _submit(self, user: str, target: Target, spec: JobSpec, digest: str, key: str | None) -> Submitted:
         observer = target.observer
-        request = attempts.Request(user, observer.cluster, spec, key, digest)
+        size = parse_array(spec.array).tasks if spec.array else 0
+        request = attempts.Request(user, observer.cluster, spec, key, digest, size)
         waits = self._must_wait(observer, time.time())
         try:
             begun = await self.store.write(attempts.begin, request, waits, time.time())
@@ -273,7 +276,7 @@ class Submission:
         """
         check_may_run(user, self.never_run_as, self.min_uid)
         try:
-            spec = admit(asked)
+            spec = with_absolute_times(admit(asked), time.time())
             launch = launch_of(spec, "0" * 32, user, target.home)
             return Verdict(valid=True, estimate=await target.observer.backend.estimate(user, launch))
         except NotSupported as error:

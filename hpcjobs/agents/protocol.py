@@ -40,7 +40,7 @@ class Failure(msgspec.Struct, frozen=True):
 
     Attributes:
         kind: ``slurm`` (errno is Slurm's), ``os`` (errno is the system's), ``value`` (bad argument),
-            ``spawn`` (no agent could be made) or ``bug`` (anything else).
+            ``unsupported`` (the library cannot do it), ``spawn`` (no agent could be made) or ``bug`` (anything else).
         message: In words.
         errno: Number, or 0.
     """

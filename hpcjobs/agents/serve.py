@@ -21,6 +21,10 @@ class SlurmFailure(Exception):
         self.errno = errno
 
 
+class Unsupported(Exception):
+    """The library cannot do this; nothing was done."""
+
+
 def answer(request: Request, operations: Mapping[str, Operation]) -> Reply:
     """Do one call.
 
@@ -38,6 +42,8 @@ def answer(request: Request, operations: Mapping[str, Operation]) -> Reply:
         return Reply(result=operation(**request.args))
     except SlurmFailure as error:
         return Reply(failure=Failure("slurm", str(error), error.errno))
+    except Unsupported as error:
+        return Reply(failure=Failure("unsupported", str(error)))
     except OSError as error:
         return Reply(failure=Failure("os", error.strerror or str(error), error.errno or 0))
     except ValueError as error:

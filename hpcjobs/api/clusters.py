@@ -17,6 +17,7 @@ from hpcjobs.errors import HpcjobsError
 from hpcjobs.identity import Scope
 from hpcjobs.model.cluster import Node
 from hpcjobs.service import Service
+from hpcjobs.slurm.layered import Capability, capabilities
 
 
 class ClusterSummary(msgspec.Struct, frozen=True):
@@ -76,6 +77,19 @@ class ClustersController(Controller):
         """List."""
         view = service.target(name).observer.fresh_view(max_age_s, time.time())
         return NodeList([view.nodes[node] for node in sorted(view.nodes)], view.asked_at)
+
+    @get(
+        "/{name:str}/capabilities",
+        security=needs(Scope.CLUSTERS_READ),
+        responses=problems(),
+        summary="What can be done on a cluster",
+        description="Which way does what; what no way can do is answered with 501 and the reasons that stand here.",
+    )
+    async def capabilities(
+        self, request: Asked, service: NamedDependency[Service], name: FromPath[str]
+    ) -> list[Capability]:
+        """List."""
+        return list(capabilities(service.target(name).observer.backend))
 
 
 @get("/healthz", summary="Is the process alive", tags=["health"], security=[], sync_to_thread=False)

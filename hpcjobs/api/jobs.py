@@ -19,8 +19,9 @@ from hpcjobs.api.common import JOB_ID_IS, Cluster, JobPage, MaxAge, actor_of, ch
 from hpcjobs.details import JobDetail
 from hpcjobs.errors import Refusal, Refused, ViewStale
 from hpcjobs.identity import Scope, policy
-from hpcjobs.model.job import Fate, Job, JobSpec, State
+from hpcjobs.model.job import Fate, Job, State
 from hpcjobs.model.order import Changes, Verb
+from hpcjobs.model.spec import JobSpec
 from hpcjobs.orders import Wish
 from hpcjobs.service import Service
 from hpcjobs.store import repository

@@ -40,6 +40,24 @@ def parse_gpus(text: str) -> dict[str, int]:
     return counts
 
 
+def gpus_of_gres(text: str) -> dict[str, int]:
+    """GPUs by type out of a request for generic resources, as ``gpu:a100:2,shard:4``.
+
+    Args:
+        text: The argument of ``--gres``; a ``gpu`` without a count is one.
+
+    Returns:
+        Count by type; the key is ``""`` where no type is named.
+    """
+    counts: dict[str, int] = {}
+    for item in text.split(","):
+        name, _, rest = item.strip().removeprefix("gres/").partition(":")
+        kind, _, count = rest.rpartition(":") if rest.rpartition(":")[2].isdigit() else (rest, "", "1")
+        if name == "gpu":
+            counts[kind] = counts.get(kind, 0) + int(count)
+    return counts
+
+
 def gpus_of_tres(tres: Mapping[str, int]) -> dict[str, int]:
     """GPUs by type out of a trackable-resource map.
 

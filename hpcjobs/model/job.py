@@ -1,13 +1,10 @@
-"""What a job is: as asked for (JobSpec), as Slurm reports it (JobRecord), as hpcjobs shows it (Job)."""
+"""What a job is: as Slurm reports it (JobRecord), as hpcjobs shows it (Job). As asked for: model/spec.py."""
 
 from __future__ import annotations
 
 from enum import StrEnum
 
 import msgspec
-
-Gpus = str
-"""GPUs in sbatch's form: ``8`` or ``a100:4`` or ``a100:4,h100:4``."""
 
 
 class State(StrEnum):
@@ -36,88 +33,6 @@ class Fate(StrEnum):
     OUT_OF_MEMORY = "OUT_OF_MEMORY"
     BOOT_FAIL = "BOOT_FAIL"
     REFUSED = "REFUSED"  # Slurm would not have it
-
-
-class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """What a job needs. A field that is None was not asked for; Slurm's default holds.
-
-    Attributes:
-        nodes: Least number of nodes; same as the minimum of --nodes of sbatch.
-        nodes_max: Most nodes; same as the maximum of --nodes. None: as many as ``nodes``.
-        ntasks: Same as --ntasks.
-        ntasks_per_node: Same as --ntasks-per-node.
-        cpus_per_task: Same as --cpus-per-task.
-        gpus: GPUs of the whole job; same as --gpus.
-        gpus_per_node: Same as --gpus-per-node.
-        gpus_per_task: Same as --gpus-per-task.
-        mem_per_node_bytes: Memory per node in bytes, rounded up to MiB; 0 is all of it; same as --mem.
-        mem_per_cpu_bytes: Memory per CPU in bytes, rounded up to MiB; same as --mem-per-cpu.
-        wall_s: Time limit in seconds, rounded up to minutes; same as --time.
-        constraint: Node features; same as --constraint.
-        nodelist: Nodes that must be among those given, as a hostlist; same as --nodelist.
-        exclude: Nodes not to use, as a hostlist; same as --exclude.
-        exclusive: No other job on the nodes; same as --exclusive.
-    """
-
-    nodes: int | None = None
-    nodes_max: int | None = None
-    ntasks: int | None = None
-    ntasks_per_node: int | None = None
-    cpus_per_task: int | None = None
-    gpus: int | Gpus | None = None
-    gpus_per_node: int | Gpus | None = None
-    gpus_per_task: int | Gpus | None = None
-    mem_per_node_bytes: int | None = None
-    mem_per_cpu_bytes: int | None = None
-    wall_s: int | None = None
-    constraint: str | None = None
-    nodelist: str | None = None
-    exclude: str | None = None
-    exclusive: bool | None = None
-
-
-class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A job as asked for. ``#SBATCH`` lines of the script fill in what is None here.
-
-    Attributes:
-        script: The batch script itself, not a path; its first line names the interpreter.
-        args: Arguments of the script.
-        script_name: File name of the script: the job's name where nothing else names it.
-        resources: What the job needs.
-        name: Same as --job-name of sbatch. None: ``script_name``, or ``hpcjobs``.
-        account: Same as --account. None: the user's default account.
-        partition: One or several, comma-separated; same as --partition.
-        qos: Same as --qos.
-        reservation: Same as --reservation.
-        dependency: As ``afterok:123``; same as --dependency.
-        comment: Same as --comment.
-        workdir: Absolute path; same as --chdir. None: the user's home.
-        stdout: File pattern; same as --output. None: ``slurm-%j.out`` in the working directory.
-        stderr: File pattern; same as --error. None: together with stdout.
-        stdin: File pattern; same as --input. None: /dev/null.
-        environment: Variables set for the job on top of the user's login environment.
-        requeue: Same as --requeue (true) and --no-requeue (false).
-        hold: Submit held; same as --hold.
-    """
-
-    script: str
-    args: tuple[str, ...] = ()
-    script_name: str | None = None
-    resources: Resources = Resources()
-    name: str | None = None
-    account: str | None = None
-    partition: str | None = None
-    qos: str | None = None
-    reservation: str | None = None
-    dependency: str | None = None
-    comment: str | None = None
-    workdir: str | None = None
-    stdout: str | None = None
-    stderr: str | None = None
-    stdin: str | None = None
-    environment: dict[str, str] = {}
-    requeue: bool | None = None
-    hold: bool | None = None
 
 
 class JobFacts(msgspec.Struct, frozen=True, kw_only=True):

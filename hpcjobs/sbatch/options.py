@@ -1,19 +1,18 @@
-"""sbatch's options that have a field in the spec, as a table, and the fold of a script's directives into a spec."""
+"""sbatch's options as a table: those that a spec has fields for, and those that only a program can obey."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal, NamedTuple
 
-import msgspec
-
-from hpcjobs.errors import Refusal
 from hpcjobs.model.gres import parse_gpus
-from hpcjobs.model.job import JobSpec, Resources
-from hpcjobs.sbatch.directives import find_directives, split_words
-from hpcjobs.sbatch.units import parse_count_range, parse_memory, parse_time
+from hpcjobs.model.spec import Component
+from hpcjobs.sbatch import layout, values
+from hpcjobs.sbatch.units import memory_text, parse_count_range, parse_memory, parse_time, time_text
+from hpcjobs.sbatch.when import parse_when
 
 Fields = dict[str, Any]
+Takes = Literal["none", "optional", "required"]
 
 
 class Option(NamedTuple):
@@ -22,160 +21,341 @@ class Option(NamedTuple):
     Attributes:
         long: Name after ``--``.
         short: Letter after ``-``, or ``""``.
-        read: From the argument to spec fields; a name with a dot is in ``resources``. None: no argument.
-        flag: The fields that an option without argument sets.
+        takes: Whether an argument must follow, may be joined to it, or cannot.
+        fields: What it says; a name with a dot is in ``resources``.
+        read: From the argument (None: none was given) to fields. Raises ValueError.
+        write: From the values of ``fields`` to the argument; True: without one; None: the option is left out.
     """
 
     long: str
     short: str
-    read: Callable[[str], Fields] | None
-    flag: Fields
+    takes: Takes
+    fields: tuple[str, ...]
+    read: Callable[[str | None], Fields]
+    write: Callable[..., str | bool | None]
+
+    @property
+    def of_component(self) -> bool:
+        """Whether each component of a heterogeneous job has its own."""
+        return all(name.startswith("resources.") or name in Component.__struct_fields__ for name in self.fields)
 
 
-def _text(field: str) -> Callable[[str], Fields]:
-    return lambda text: {field: text}
+class ClientOption(NamedTuple):
+    """An option that has no field: it tells the program ``sbatch`` what to do.
+
+    Attributes:
+        takes: As in Option.
+        short: Letter after ``-``, or ``""``.
+        instead: Why a spec cannot say it and what does; ``""``: nothing is lost without it.
+    """
+
+    takes: Takes
+    short: str
+    instead: str
 
 
-def _number(field: str) -> Callable[[str], Fields]:
-    def read(text: str) -> Fields:
-        if not text.isdigit():
-            raise ValueError(f"{text!r} is not a whole number")
-        return {field: int(text)}
-
-    return read
-
-
-def _gpus(field: str) -> Callable[[str], Fields]:
-    def read(text: str) -> Fields:
-        parse_gpus(text)
+def _text(long: str, short: str, field: str, check: Callable[[str], object] | None = None) -> Option:
+    def read(text: str | None) -> Fields:
+        if check is not None:
+            check(text or "")
         return {field: text}
 
-    return read
+    return Option(long, short, "required", (field,), read, lambda value: value)
 
 
-def _nodes(text: str) -> Fields:
-    low, high = parse_count_range(text)
-    return {"resources.nodes": low, "resources.nodes_max": high if high != low else None}
+def _converted(
+    long: str, short: str, field: str, convert: Callable[[str], object], write: Callable[[Any], str] = str
+) -> Option:
+    return Option(
+        long, short, "required", (field,),
+        lambda text: {field: convert(text or "")},
+        lambda value: None if value is None else write(value),
+    )  # fmt: skip
 
 
-def _gres(text: str) -> Fields:
-    kinds = []
-    for item in text.split(","):
-        name, _, rest = item.partition(":")
-        if name != "gpu":
-            raise ValueError(f"--gres of {name!r} is not known here, only gpu")
-        kinds.append(rest if rest.rpartition(":")[2].isdigit() else f"{rest}:1" if rest else "1")
-    return _gpus("resources.gpus_per_node")(",".join(kinds))
+def _whole(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or len(text) > 19:
+        raise ValueError(f"{text!r} is not a whole number")
+    return int(text)
 
 
-def _with(long: str, short: str, read: Callable[[str], Fields]) -> Option:
-    return Option(long, short, read, {})
+def _number(long: str, short: str, field: str) -> Option:
+    return _converted(long, short, field, _whole)
 
 
-def _flag(long: str, short: str, **fields: object) -> Option:
-    return Option(long, short, None, dict(fields))
+def _memory(long: str, field: str) -> Option:
+    return _converted(long, "", field, parse_memory, memory_text)
 
+
+def _gpus(long: str, short: str, field: str) -> Option:
+    def convert(text: str) -> str:
+        parse_gpus(text)
+        return text
+
+    return _converted(long, short, field, convert)
+
+
+def _flag(long: str, short: str, field: str) -> Option:
+    return Option(long, short, "none", (field,), lambda _: {field: True}, lambda value: True if value else None)
+
+
+def _words(long: str, short: str, field: str, said: Mapping[str | None, object], takes: Takes = "required") -> Option:
+    """An option whose argument is one of a few words; the first word of a meaning is the one that is written."""
+    first: dict[object, str | None] = {}
+    for word, meaning in said.items():
+        first.setdefault(meaning, word)
+
+    def read(text: str | None) -> Fields:
+        word = None if text is None else text.strip().lower()
+        if word not in said:
+            raise ValueError(f"{text!r} is not one of {', '.join(word for word in said if word)}")
+        return {field: said[word]}
+
+    def write(value: object) -> str | bool | None:
+        word = first.get(value)
+        return (True if word is None else word) if value in first else None
+
+    return Option(long, short, takes, (field,), read, write)
+
+
+def _nodes(text: str | None) -> Fields:
+    said = text or ""
+    if "," in said or ":" in said:
+        return {"resources.nodes": None, "resources.nodes_max": None,
+            "resources.node_counts": values.parse_node_counts(said)}  # fmt: skip
+    low, high = parse_count_range(said)
+    return {"resources.nodes": low, "resources.nodes_max": high if high != low else None,
+        "resources.node_counts": None}  # fmt: skip
+
+
+def _write_nodes(nodes: int | None, nodes_max: int | None, counts: str | None) -> str | None:
+    if counts is not None:
+        return counts
+    if nodes is None and nodes_max is None:
+        return None
+    return f"{nodes or 1}-{nodes_max}" if nodes_max is not None else str(nodes)
+
+
+def _switches(text: str | None) -> Fields:
+    count, wait_s = values.parse_switches(text or "")
+    return {"resources.switches": count, "resources.switches_wait_s": wait_s}
+
+
+def _write_switches(count: int | None, wait_s: int | None) -> str | None:
+    return None if count is None else str(count) + (f"@{time_text(wait_s)}" if wait_s is not None else "")
+
+
+def _nice(text: str | None) -> Fields:
+    said = "100" if text is None else text
+    if not said.removeprefix("-").isdigit() or not said.isascii() or len(said) > 11:
+        raise ValueError(f"{said!r} is not a whole number")
+    return {"nice": int(said)}
+
+
+def _priority(text: str) -> int | str:
+    return "TOP" if text.upper() == "TOP" else _whole(text)
+
+
+def _ports(text: str | None) -> Fields:
+    return {"resources.resv_ports": 0 if text is None else _whole(text)}
+
+
+def _delay(text: str) -> int:
+    if not text[:1].isdigit():
+        raise ValueError(f"{text!r} is not a duration")
+    return parse_time(text)
+
+
+def _when(text: str) -> None:
+    parse_when(text, 0)
+
+
+R: Final = "resources."
+_YES_NO: Final[Mapping[str | None, object]] = {"yes": True, "no": False}
+_MODES: Final[Mapping[str | None, object]] = {
+    "append": "append",
+    "truncate": "truncate",
+    "a": "append",
+    "t": "truncate",
+}
+_BITS: Final[Mapping[str | None, object]] = {"1": True, "0": False}
 
 OPTIONS: Final[Sequence[Option]] = (
-    _with("account", "A", _text("account")),
-    _with("chdir", "D", _text("workdir")),
-    _with("comment", "", _text("comment")),
-    _with("constraint", "C", _text("resources.constraint")),
-    _with("cpus-per-task", "c", _number("resources.cpus_per_task")),
-    _with("dependency", "d", _text("dependency")),
-    _with("error", "e", _text("stderr")),
-    _with("exclude", "x", _text("resources.exclude")),
-    _flag("exclusive", "", **{"resources.exclusive": True}),
-    _with("gpus", "G", _gpus("resources.gpus")),
-    _with("gpus-per-node", "", _gpus("resources.gpus_per_node")),
-    _with("gpus-per-task", "", _gpus("resources.gpus_per_task")),
-    _with("gres", "", _gres),
-    _flag("hold", "H", hold=True),
-    _with("input", "i", _text("stdin")),
-    _with("job-name", "J", _text("name")),
-    _with("mem", "", lambda text: {"resources.mem_per_node_bytes": parse_memory(text)}),
-    _with("mem-per-cpu", "", lambda text: {"resources.mem_per_cpu_bytes": parse_memory(text)}),
-    _flag("no-requeue", "", requeue=False),
-    _with("nodelist", "w", _text("resources.nodelist")),
-    _with("nodes", "N", _nodes),
-    _with("ntasks", "n", _number("resources.ntasks")),
-    _with("ntasks-per-node", "", _number("resources.ntasks_per_node")),
-    _with("output", "o", _text("stdout")),
-    _with("partition", "p", _text("partition")),
-    _with("qos", "q", _text("qos")),
-    _flag("requeue", "", requeue=True),
-    _with("reservation", "", _text("reservation")),
-    _with("time", "t", lambda text: {"resources.wall_s": parse_time(text)}),
+    _text("account", "A", "account"),
+    _text("acctg-freq", "", "acctg_freq"),
+    _converted("array", "a", "array", lambda text: values.parse_array(text).text),
+    _text("batch", "", "batch"),
+    _text("bb", "", R + "bb"),
+    _text("begin", "b", "begin", _when),
+    _text("chdir", "D", "workdir"),
+    _text("cluster-constraint", "", "cluster_constraint"),
+    _text("comment", "", "comment"),
+    _flag("consolidate-segments", "", R + "consolidate_segments"),
+    _text("constraint", "C", R + "constraint"),
+    _text("container", "", "container"),
+    _text("container-id", "", "container_id"),
+    _text("container-type", "", "container_type"),
+    _text("context", "", "context"),
+    _flag("contiguous", "", R + "contiguous"),
+    _number("core-spec", "S", R + "core_spec"),
+    _number("cores-per-socket", "", R + "cores_per_socket"),
+    _text("cpu-freq", "", R + "cpu_freq", layout.parse_cpu_freq),
+    _number("cpus-per-gpu", "", R + "cpus_per_gpu"),
+    _number("cpus-per-task", "c", R + "cpus_per_task"),
+    _text("deadline", "", "deadline", _when),
+    _converted("delay-boot", "", "delay_boot_s", _delay, time_text),
+    _text("dependency", "d", "dependency"),
+    _text("distribution", "m", R + "distribution", layout.parse_distribution),
+    _text("error", "e", "stderr"),
+    _text("exclude", "x", R + "exclude"),
+    _words("exclusive", "", R + "exclusive", {None: True, "user": "user", "mcs": "mcs", "topo": "topo"}, "optional"),
+    _text("export", "", "export", values.parse_export),
+    _text("extra", "", "extra"),
+    _text("extra-node-info", "B", R + "extra_node_info", values.parse_extra_node_info),
+    _text("gpu-bind", "", R + "gpu_bind"),
+    _text("gpu-freq", "", R + "gpu_freq"),
+    _gpus("gpus", "G", R + "gpus"),
+    _gpus("gpus-per-node", "", R + "gpus_per_node"),
+    _gpus("gpus-per-socket", "", R + "gpus_per_socket"),
+    _gpus("gpus-per-task", "", R + "gpus_per_task"),
+    _text("gres", "", R + "gres"),
+    _text("gres-flags", "", R + "gres_flags", layout.parse_gres_flags),
+    _converted("hint", "", R + "hint", layout.parse_hint),
+    _flag("hold", "H", "hold"),
+    _text("input", "i", "stdin"),
+    _text("job-name", "J", "name"),
+    _words("kill-on-invalid-dep", "", "kill_on_invalid_dep", _YES_NO),
+    _text("licenses", "L", R + "licenses"),
+    _text("mail-type", "", "mail_type", values.parse_mail_type),
+    _text("mail-user", "", "mail_user"),
+    _text("mcs-label", "", "mcs_label"),
+    _memory("mem", R + "mem_per_node_bytes"),
+    _text("mem-bind", "", R + "mem_bind", layout.parse_mem_bind),
+    _memory("mem-per-cpu", R + "mem_per_cpu_bytes"),
+    _memory("mem-per-gpu", R + "mem_per_gpu_bytes"),
+    _text("mem-update", "", "mem_update", values.parse_mem_update),
+    _number("mincpus", "", R + "mincpus"),
+    _text("network", "", R + "network"),
+    Option("nice", "", "optional", ("nice",), _nice, lambda value: None if value is None else str(value)),
+    _words("no-kill", "k", "no_kill", {None: True, "off": False}, "optional"),
+    _text("nodelist", "w", R + "nodelist"),
+    Option("nodes", "N", "required", (R + "nodes", R + "nodes_max", R + "node_counts"), _nodes, _write_nodes),
+    _number("ntasks", "n", R + "ntasks"),
+    _number("ntasks-per-core", "", R + "ntasks_per_core"),
+    _number("ntasks-per-gpu", "", R + "ntasks_per_gpu"),
+    _number("ntasks-per-node", "", R + "ntasks_per_node"),
+    _number("ntasks-per-socket", "", R + "ntasks_per_socket"),
+    _words("oom-kill-step", "", "oom_kill_step", {"1": True, "0": False, None: True}, "optional"),
+    _words("open-mode", "", "open_mode", _MODES),
+    _text("output", "o", "stdout"),
+    _flag("overcommit", "O", R + "overcommit"),
+    _flag("oversubscribe", "s", R + "oversubscribe"),
+    _text("partition", "p", "partition"),
+    _text("prefer", "", R + "prefer"),
+    _converted("priority", "", "priority", _priority),
+    _text("profile", "", "profile", values.parse_profile),
+    Option(
+        "propagate",
+        "",
+        "optional",
+        ("propagate",),
+        lambda text: {"propagate": ",".join(values.parse_propagate("ALL" if text is None else text))},
+        lambda value: value,
+    ),
+    _text("qos", "q", "qos"),
+    _flag("reboot", "", "reboot"),
+    _words("requeue", "", "requeue", {None: True, "expedite": "expedite"}, "optional"),
+    Option(
+        "no-requeue",
+        "",
+        "none",
+        ("requeue",),
+        lambda _: {"requeue": False},
+        lambda value: True if value is False else None,
+    ),
+    _text("reservation", "", "reservation"),
+    Option(
+        "resv-ports",
+        "",
+        "optional",
+        (R + "resv_ports",),
+        _ports,
+        lambda value: None if value is None else str(value) if value else True,
+    ),
+    _number("segment", "", R + "segment"),
+    _text("signal", "", "signal", values.parse_signal),
+    _number("sockets-per-node", "", R + "sockets_per_node"),
+    _flag("spread-job", "", R + "spread_job"),
+    _flag("spread-segments", "", R + "spread_segments"),
+    _flag("stepmgr", "", "stepmgr"),
+    Option("switches", "", "required", (R + "switches", R + "switches_wait_s"), _switches, _write_switches),
+    _number("thread-spec", "", R + "thread_spec"),
+    _number("threads-per-core", "", R + "threads_per_core"),
+    _converted("time", "t", R + "wall_s", parse_time, time_text),
+    _converted("time-min", "", R + "time_min_s", parse_time, time_text),
+    _memory("tmp", R + "tmp_bytes"),
+    _text("tres-bind", "", R + "tres_bind"),
+    _text("tres-per-task", "", R + "tres_per_task", layout.parse_tres_per_task),
+    _flag("use-min-nodes", "", R + "use_min_nodes"),
+    _words("wait-all-nodes", "", "wait_all_nodes", _BITS),
+    _text("wckey", "", "wckey"),
 )
 
-_BY_LONG: Final = {option.long: option for option in OPTIONS} | {"tasks-per-node": next(
-    option for option in OPTIONS if option.long == "ntasks-per-node")}  # fmt: skip
-_BY_SHORT: Final = {option.short: option for option in OPTIONS if option.short}
+ALIASES: Final[Mapping[str, str]] = {
+    "ntasks-per-tres": "ntasks-per-gpu",
+    "resources": "licenses",
+    "tasks-per-node": "ntasks-per-node",
+}
+"""Other names of options."""
+
+_IDENTITY: Final = "a job runs as whoever submits it"
+_CLUSTER: Final = "the request names the cluster (field cluster)"
+
+CLIENT_OPTIONS: Final[Mapping[str, ClientOption]] = {
+    "autocomplete": ClientOption("required", "", "it is for shells"),
+    "bbf": ClientOption("required", "", "the file is not here: give its text with --bb"),
+    "cluster": ClientOption("required", "", _CLUSTER),
+    "clusters": ClientOption("required", "M", _CLUSTER),
+    "export-file": ClientOption("required", "", "the file is not here: give the variables in the request"),
+    "external": ClientOption("none", "", "an external job has no script"),
+    "get-user-env": ClientOption("optional", "", ""),  # every job gets its user's login environment
+    "gid": ClientOption("required", "", _IDENTITY),
+    "help": ClientOption("none", "h", "it is for people who type"),
+    "ignore-pbs": ClientOption("none", "", ""),  # #PBS lines are never read
+    "nodefile": ClientOption("required", "F", "the file is not here: give its nodes with --nodelist"),
+    "parsable": ClientOption("none", "", ""),
+    "quiet": ClientOption("none", "Q", ""),
+    "runtime": ClientOption("required", "", "it came with Slurm 26.11"),
+    "test-only": ClientOption("none", "", "this is a submission"),
+    "uid": ClientOption("required", "", _IDENTITY),
+    "usage": ClientOption("none", "", "it is for people who type"),
+    "verbose": ClientOption("none", "v", ""),
+    "version": ClientOption("none", "V", "it is for people who type"),
+    "wait": ClientOption("none", "W", "a submission is answered at once: ask for the job until it has ended"),
+    "wrap": ClientOption("required", "", "the script is there already"),
+}
+
+BY_LONG: Final[Mapping[str, Option | ClientOption]] = {
+    **{option.long: option for option in OPTIONS},
+    **CLIENT_OPTIONS,
+}
+BY_SHORT: Final[Mapping[str, str]] = {
+    **{option.short: option.long for option in OPTIONS if option.short},
+    **{option.short: long for long, option in CLIENT_OPTIONS.items() if option.short},
+}
 
 
-def _option(word: str) -> tuple[Option, str | None]:
-    """The option that a word names, and an argument joined to it."""
-    if word.startswith("--"):
-        name, joined, argument = word[2:].partition("=")
-        option = _BY_LONG.get(name)
-        if option is not None:
-            return option, argument if joined else None
-    elif word.startswith("-") and word[1:2] in _BY_SHORT:
-        return _BY_SHORT[word[1]], word[2:].removeprefix("=") or None
-    raise ValueError(f"the option {word!r} is not one that hpcjobs knows yet")
-
-
-def read_words(words: Sequence[str]) -> Fields:
-    """Read options.
-
-    Args:
-        words: Arguments as sbatch would get them.
-
-    Returns:
-        Spec fields; a later option wins.
+def find_long(name: str) -> str:
+    """The full name of an option, from it, from another name of it or from the beginning of one.
 
     Raises:
-        ValueError: An option is unknown, lacks its argument or has one too many, or its argument is bad.
+        ValueError: No option begins so, or several do.
     """
-    fields: Fields = {}
-    rest = iter(words)
-    for word in rest:
-        option, argument = _option(word)
-        if option.read is None:
-            if argument is not None:
-                raise ValueError(f"--{option.long} takes no argument")
-            fields.update(option.flag)
-            continue
-        argument = next(rest, None) if argument is None else argument
-        if argument is None:
-            raise ValueError(f"--{option.long} needs an argument")
-        fields.update(option.read(argument))
-    return fields
-
-
-def fill_in(spec: JobSpec) -> tuple[JobSpec, list[Refusal]]:
-    """Fill in from the script's directives what the spec leaves open: ``#SBATCH`` is the weakest word.
-
-    Args:
-        spec: As asked for.
-
-    Returns:
-        The fuller spec, and a refusal for each directive that cannot be read.
-    """
-    fields: Fields = {}
-    refusals: list[Refusal] = []
-    for number, text in find_directives(spec.script):
-        try:
-            fields.update(read_words(split_words(text)))
-        except ValueError as error:
-            refusals.append(Refusal("script", f"line {number}: #SBATCH{text}: {error}", "bad-directive"))
-    top = {name: value for name, value in fields.items() if "." not in name and getattr(spec, name) is None}
-    inner = {
-        name: value
-        for name, value in ((full.partition(".")[2], value) for full, value in fields.items() if "." in full)
-        if getattr(spec.resources, name) is None
-    }
-    if spec.resources.nodes is not None:
-        inner.pop("nodes_max", None)
-    resources: Resources = msgspec.structs.replace(spec.resources, **inner)
-    return msgspec.structs.replace(spec, resources=resources, **top), refusals
+    names = (*BY_LONG, *ALIASES)
+    begins = [name] if name in names else [full for full in names if name and full.startswith(name)]
+    found = {ALIASES.get(full, full) for full in begins}
+    if len(found) > 1:
+        raise ValueError(f"the option '--{name}' could be any of {', '.join(sorted(f'--{full}' for full in found))}")
+    if not found:
+        raise ValueError(f"the option '--{name}' is not one that hpcjobs knows")
+    return found.pop()

@@ -9,6 +9,7 @@ _TIME = re.compile(r"^(?:(?P<days>\d+)-(?P<h>\d+)(?::(?P<m>\d+)(?::(?P<s>\d+))?)
                    r"|(?P<a>\d+)(?::(?P<b>\d+)(?::(?P<c>\d+))?)?)$")  # fmt: skip
 _MEMORY = re.compile(r"^(?P<number>\d+)(?:(?P<unit>[KMGT])B?)?$", re.IGNORECASE)
 _SCALE: Final = {"K": 2**10, "": 2**20, "M": 2**20, "G": 2**30, "T": 2**40}
+_COUNT: Final = {"": 1, "k": 2**10, "m": 2**20}
 
 
 def parse_time(text: str) -> int:
@@ -19,11 +20,13 @@ def parse_time(text: str) -> int:
             ``days-hours:minutes`` or ``days-hours:minutes:seconds``.
 
     Returns:
-        Seconds.
+        Seconds; 0 is no limit, as ``0``, ``-1``, ``infinite`` and ``unlimited`` say.
 
     Raises:
         ValueError: The text is of no such form.
     """
+    if text.strip().lower() in ("-1", "infinite", "unlimited"):
+        return 0
     match = _TIME.match(text.strip())
     if match is None:
         raise ValueError(f"Invalid time limit specification {text!r}: write minutes, hh:mm:ss or days-hh:mm:ss")
@@ -54,16 +57,36 @@ def parse_memory(text: str) -> int:
 
 
 def parse_count_range(text: str) -> tuple[int, int]:
-    """Read ``4`` or ``2-4``, as --nodes takes them.
+    """Read ``4`` or ``2-4``, as --nodes takes them; ``2k`` is 2,048 and ``1m`` 1,048,576.
 
     Raises:
         ValueError: The text is of no such form, or the range is upside down.
     """
-    match = re.match(r"^(\d+)(?:-(\d+))?$", text.strip())
+    match = re.match(r"^(\d+)([km]?)(?:-(\d+)([km]?))?$", text.strip(), re.IGNORECASE)
     if match is None:
         raise ValueError(f"{text!r} is not a count or a range of counts")
-    low = int(match[1])
-    high = int(match[2] or low)
+    low = int(match[1]) * _COUNT[match[2].lower()]
+    high = int(match[3]) * _COUNT[match[4].lower()] if match[3] else low
     if high < low:
         raise ValueError(f"{text!r} is a range upside down")
     return low, high
+
+
+def time_text(seconds: int) -> str:
+    """A duration as sbatch reads it, to the second.
+
+    Args:
+        seconds: The duration; 0 is no limit.
+    """
+    minutes, second = divmod(seconds, 60)
+    hours, minute = divmod(minutes, 60)
+    return f"{hours // 24}-{hours % 24:02}:{minute:02}:{second:02}"
+
+
+def memory_text(amount: int) -> str:
+    """An amount of memory as sbatch reads it.
+
+    Args:
+        amount: Bytes; what is left over a KiB, sbatch's smallest unit, counts as one more.
+    """
+    return f"{-(-amount // 2**10)}K" if amount % 2**20 else f"{amount // 2**20}M"

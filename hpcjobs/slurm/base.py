@@ -11,8 +11,8 @@ import msgspec
 from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.history import Accounted, HistoryQuery
-from hpcjobs.model.job import JobSpec
 from hpcjobs.model.order import Estimate, Order
+from hpcjobs.model.spec import JobSpec
 
 MIB: Final = 1024 * 1024
 _MARK = re.compile(r" ?\bhpcjobs:([0-9a-f]{32})\Z")

@@ -62,14 +62,21 @@ credentials (6000 on), which is for an operator to mend: nothing was done."""
 ANSWER_LOST: Final = frozenset({1003, 1004, 1023, 1802, 1803, 5003, 5004, 5005})
 """It was sent and the answer did not come: it may have been done."""
 
-BUSY: Final = frozenset({1804, 1805, 2007, 2105})
-"""The controller says "not now": rate limit, MaxJobCount reached, submissions disabled."""
+BUSY: Final = frozenset({1804, 1805, 2007, 2020, 2105})
+"""The controller says "not now": rate limit, MaxJobCount reached, a job on its way from one state to the next,
+submissions disabled."""
 
 UNKNOWN_JOB: Final = frozenset({2017, 2136, 2137, 2138, 2139, 2140})
 
 NOT_THEIRS: Final = frozenset({2002, 2010})
 
 ENDED: Final = frozenset({2021, 2084, 2086})
+
+STATE: Final = frozenset({2024, 2042, 2064, 2073, 2077, 2083, 2085, 2087, 2088, 2106, 2107, 2108})
+"""The job's state (or what it is) does not allow this."""
+
+NO_LONGER: Final = ENDED | {2073}
+"""A part of a job for which the order came too late."""
 
 
 def error_of(errno: int, message: str, *, submitting: bool = False) -> HpcjobsError:
@@ -94,6 +101,8 @@ def error_of(errno: int, message: str, *, submitting: bool = False) -> HpcjobsEr
         return JobUnknown(said)
     if errno in ENDED:
         return Conflict("The job has already ended.")
+    if errno in STATE:
+        return Conflict(said)
     if errno in NOT_THEIRS:
         return NotAllowed(said)
     code, field = REFUSALS.get(errno, (f"slurm-{errno}", ""))

@@ -10,7 +10,7 @@ import msgspec
 from hpcjobs.errors import Refusal
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import parse_gpus
-from hpcjobs.model.job import JobSpec
+from hpcjobs.model.spec import JobSpec
 
 
 def _partition(spec: JobSpec, view: ClusterView) -> str:
@@ -19,9 +19,10 @@ def _partition(spec: JobSpec, view: ClusterView) -> str:
     return f"There is no partition {', '.join(map(repr, missing))}; there are {', '.join(sorted(known))}."
 
 
-def _nodes_of(spec: JobSpec, view: ClusterView) -> list[Node]:
+def nodes_of(partition: str | None, view: ClusterView) -> list[Node]:
+    """The nodes of one or several partitions (comma-separated), each once; of the cluster where none is named."""
     partitions = view.partitions()
-    wanted = (spec.partition or "").split(",") if spec.partition else partitions
+    wanted = partition.split(",") if partition else partitions
     return list({node.name: node for name in wanted for node in partitions.get(name, [])}.values())
 
 
@@ -30,13 +31,14 @@ def _gpus_text(counts: Mapping[str, int]) -> str:
 
 
 def _resources(spec: JobSpec, view: ClusterView) -> str:
-    nodes, asked = _nodes_of(spec, view), spec.resources
+    nodes, asked = nodes_of(spec.partition, view), spec.resources
     where = f"partition {spec.partition}" if spec.partition else f"cluster {view.cluster}"
     said = []
     if asked.nodes and asked.nodes > len(nodes):
         said.append(f"{asked.nodes} nodes were asked for, {where} has {len(nodes)}.")
-    for request, per_node in ((asked.gpus_per_node, True), (asked.gpus, False)):
-        for kind, count in (parse_gpus(str(request)) if request is not None else {}).items():
+    in_all = parse_gpus(str(asked.gpus)) if asked.gpus is not None else {}
+    for request, per_node in ((asked.gpus_each_node, True), (in_all, False)):
+        for kind, count in request.items():
             each = [node.gpus.get(kind, 0) if kind else sum(node.gpus.values()) for node in nodes]
             most = (max(each, default=0)) if per_node else sum(each)
             if count > most:

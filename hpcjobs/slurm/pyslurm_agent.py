@@ -7,24 +7,21 @@ is missing, which is why it lives in a process that can be lost.
 from __future__ import annotations
 
 import os
-import pwd
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
-from functools import cache, lru_cache
 from typing import Any
 
 import msgspec
 
-from hpcjobs.agents.serve import Operation, SlurmFailure
+from hpcjobs.agents.serve import Operation
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import UNTYPED, gpus_of_tres, parse_gpus
-from hpcjobs.model.job import JobRecord, Resources, State
+from hpcjobs.model.job import JobRecord, State
+from hpcjobs.model.spec import Resources
 from hpcjobs.slurm.base import MIB, Launch, ceil_div, split_comment
+from hpcjobs.slurm.pyslurm_acting import act, history
+from hpcjobs.slurm.pyslurm_session import NO_VAL, Tolerant, array_task, slurm_errors, user_name
 from hpcjobs.slurm.states import node_usable, read_state
-
-NO_VAL = 0xFFFFFFFE
-"""Slurm's "not set" of 32 bits (slurm.h)."""
 
 NO_VAL16 = 0xFFFE
 """Slurm's "not set" of 16 bits."""
@@ -32,70 +29,6 @@ NO_VAL16 = 0xFFFE
 NO_PROFILES: Iterator[str] = iter(())
 """Profile types left out make pyslurm send NO_VAL, which slurmctld takes for every kind of profiling; something that
 is there and holds nothing is sbatch's "not set"."""
-
-
-def exit_code_and_signal(status: int) -> tuple[int, int]:
-    """Read a job's wait status: ``exit 255`` is 255.
-
-    pyslurm 25.11 takes 128 off exit codes from 128 on, so that 255 becomes 127 and 128 becomes success; this takes
-    the place of its function.
-
-    Args:
-        status: As wait(2) returns it, or NO_VAL.
-
-    Returns:
-        Exit code and signal number.
-    """
-    if status == NO_VAL:
-        return 0, 0
-    if os.WIFSIGNALED(status):
-        return 0, os.WTERMSIG(status)
-    return os.WEXITSTATUS(status), 0
-
-
-@cache
-def _pyslurm() -> Any:  # noqa: ANN401  pyslurm has no types
-    import pyslurm
-    import pyslurm.core.job.job as job_module
-
-    job_module._get_exit_code = exit_code_and_signal  # noqa: SLF001
-    pyslurm.slurm_init(os.environ["SLURM_CONF"])
-    # A job would inherit every SLURM_ variable that this process holds.
-    del os.environ["SLURM_CONF"]
-    return pyslurm
-
-
-@contextmanager
-def _slurm_errors() -> Iterator[Any]:
-    pyslurm = _pyslurm()
-    try:
-        yield pyslurm
-    except pyslurm.RPCError as error:
-        raise SlurmFailure(error.errno or 0, str(error.msg)) from error
-
-
-@lru_cache(maxsize=10_000)
-def _user_name(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)
-
-
-class _Tolerant:
-    """Reads the attributes of pyslurm's objects; a text that is no UTF-8 becomes U+FFFD.
-
-    Job names are bytes to Slurm, and one user's odd name must not hide everybody's jobs.
-    """
-
-    def __init__(self, thing: Any) -> None:  # noqa: ANN401
-        self._thing = thing
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401
-        try:
-            return getattr(self._thing, name)
-        except UnicodeDecodeError:
-            return "\N{REPLACEMENT CHARACTER}"
 
 
 def _gpus(gres: Mapping[str, Any]) -> dict[str, int]:
@@ -112,7 +45,7 @@ def _record(job: Any) -> JobRecord:  # noqa: ANN401
     return JobRecord(
         slurm_job_id=job.id,
         attempt=attempt,
-        user=_user_name(job.user_id),
+        user=user_name(job.user_id),
         state=state,
         fate=fate,
         raw_state=raw_state,
@@ -141,6 +74,10 @@ def _record(job: Any) -> JobRecord:  # noqa: ANN401
         workdir=job.working_directory or "",
         stdout=stdout,
         stderr=job.standard_error or stdout,
+        array_job_id=job.array_id or 0,
+        array_task=array_task(job),
+        het_job_id=job.heterogeneous_id or 0,
+        het_offset=(job.heterogeneous_offset or 0) if job.heterogeneous_id else 0,
     )
 
 
@@ -182,18 +119,18 @@ def _node(node: Any) -> Node:  # noqa: ANN401
 
 def view(cluster: str, now: float) -> ClusterView:
     """Every job and node."""
-    with _slurm_errors() as pyslurm:
-        jobs = [_record(_Tolerant(job)) for job in pyslurm.Jobs.load().values()]
-        nodes = [_node(_Tolerant(node)) for node in pyslurm.Nodes.load().values()]
+    with slurm_errors() as pyslurm:
+        jobs = [_record(Tolerant(job)) for job in pyslurm.Jobs.load().values()]
+        nodes = [_node(Tolerant(node)) for node in pyslurm.Nodes.load().values()]
     return ClusterView(cluster, now, {job.slurm_job_id: job for job in jobs}, {node.name: node for node in nodes})
 
 
 def find(attempt: str) -> int | None:
     """The number of the job that carries the mark, if the controller lists it to this user."""
-    with _slurm_errors() as pyslurm:
+    with slurm_errors() as pyslurm:
         for number, job in pyslurm.Jobs.load().items():
             # A mark can be read in another's comment and copied; it counts in one's own jobs only.
-            if job.user_id == os.getuid() and split_comment(_Tolerant(job).comment)[1] == attempt:
+            if job.user_id == os.getuid() and split_comment(Tolerant(job).comment)[1] == attempt:
                 return int(number)
     return None
 
@@ -256,7 +193,7 @@ def _mib(amount: int | None) -> str | None:
 def submit(launch: dict[str, Any]) -> int:
     """Submit as whoever this process is."""
     wanted = msgspec.convert(launch, Launch)
-    with _slurm_errors() as pyslurm, tempfile.TemporaryDirectory(prefix="hpcjobs-") as folder:
+    with slurm_errors() as pyslurm, tempfile.TemporaryDirectory(prefix="hpcjobs-") as folder:
         script: str = wanted.spec.script
         if wanted.spec.args:
             # pyslurm passes arguments on only for a script that it reads from a file.
@@ -269,10 +206,4 @@ def submit(launch: dict[str, Any]) -> int:
         return int(description.submit())
 
 
-def cancel(slurm_job_id: int) -> None:
-    """Cancel as whoever this process is."""
-    with _slurm_errors() as pyslurm:
-        pyslurm.Job(slurm_job_id).cancel()
-
-
-OPERATIONS: Mapping[str, Operation] = {"view": view, "find": find, "submit": submit, "cancel": cancel}
+OPERATIONS: Mapping[str, Operation] = {"view": view, "find": find, "submit": submit, "act": act, "history": history}

@@ -21,11 +21,12 @@ from hpcjobs.errors import (
 from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.history import Accounted, HistoryQuery
-from hpcjobs.model.job import JobSpec
-from hpcjobs.model.order import Estimate, Order
+from hpcjobs.model.order import Estimate, Order, Verb
 from hpcjobs.slurm import accounting
+from hpcjobs.slurm import pyslurm_orders as orders
 from hpcjobs.slurm.base import Launch, Op
 from hpcjobs.slurm.errnos import error_of
+from hpcjobs.slurm.targets import signal_number
 
 T = TypeVar("T")
 
@@ -34,25 +35,19 @@ CALL_TIMEOUT_S: Final = 20.0
 
 VIEW_TIMEOUT_S: Final = 30.0
 FIND_TIMEOUT_S: Final = 5.0
+HISTORY_TIMEOUT_S: Final = 60.0
 
 
 def _error(failure: Failure, *, submitting: bool) -> HpcjobsError:
     if failure.kind == "slurm":
         return error_of(failure.errno, failure.message, submitting=submitting)
+    if failure.kind == "unsupported":
+        return NotSupported(f"{failure.message}.")
     if failure.kind == "value":
         return Refused([Refusal("", failure.message)])
     if submitting:
         return OutcomeUnknown(f"The worker failed: {failure.message}.")
     return Unavailable(f"The worker failed: {failure.message}.")
-
-
-def cannot_say(spec: JobSpec) -> str:
-    """What of a spec pyslurm 25.11 would drop without a word (docs/adr/0005), or ``""``."""
-    if "" in spec.args:
-        return "drops empty script arguments and all that follow them"
-    if spec.resources.mem_per_node_bytes == 0:
-        return "takes --mem=0 (all the memory of each node) for no request"
-    return ""
 
 
 class PyslurmBackend:
@@ -72,6 +67,14 @@ class PyslurmBackend:
         self.pool = pool
         self.slurm_conf = slurm_conf
         self.observer = observer
+
+    def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
+        """See Backend."""
+        return orders.lacks(op, subject)
+
+    def _check(self, op: Op, subject: Launch | Order) -> None:
+        if why := self.lacks(op, subject):
+            raise NotSupported(f"Cluster {self.cluster!r}: {why}.")
 
     async def _call(
         self, user: str, op: str, args: dict[str, Any], result: type[T], timeout_s: float = CALL_TIMEOUT_S
@@ -96,8 +99,7 @@ class PyslurmBackend:
 
     async def submit(self, user: str, launch: Launch) -> int:
         """See Backend."""
-        if lacking := cannot_say(launch.spec):
-            raise NotSupported(f"Cluster {self.cluster!r} is reached through pyslurm, which {lacking}.")
+        self._check(Op.SUBMIT, launch)
         return await self._call(user, "submit", {"launch": msgspec.to_builtins(launch)}, int)
 
     async def find(self, user: str, attempt: str) -> int | None:
@@ -105,22 +107,21 @@ class PyslurmBackend:
         found: int = await self._call(user, "find", {"attempt": attempt}, int | None, FIND_TIMEOUT_S)  # type: ignore[arg-type]
         return found
 
-    def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
+    async def act(self, user: str, order: Order) -> None:
         """See Backend."""
-        return "" if op in (Op.VIEW, Op.FIND, Op.SUBMIT, Op.CANCEL) else "not yet"
+        self._check(Op(order.verb), order)
+        if order.verb is Verb.SIGNAL:
+            signal_number(order.signal)
+        await self._call(user, "act", {"order": msgspec.to_builtins(order)}, type(None))
 
     async def estimate(self, user: str, launch: Launch) -> Estimate:
         """See Backend."""
-        raise NotSupported("not yet")
+        raise NotSupported(f"Cluster {self.cluster!r}: {self.lacks(Op.ESTIMATE, launch)}.")
 
     async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
         """See Backend."""
-        raise NotSupported("not yet")
-
-    async def act(self, user: str, order: Order) -> None:
-        """See Backend."""
-        slurm_job_id = int(order.target)
-        await self._call(user, "cancel", {"slurm_job_id": slurm_job_id}, type(None))
+        args = {"query": msgspec.to_builtins(query)}
+        return await self._call(self.observer, "history", args, tuple[Accounted, ...], HISTORY_TIMEOUT_S)
 
     async def accounts(self) -> tuple[Account, ...]:
         """See Backend. Runs as the service's user, which this process is and which Slurm lets see all accounts."""

@@ -1,7 +1,8 @@
 """A cluster in memory: first come, first served, jobs that do nothing for as long as they are told.
 
 For trying the service without Slurm, and for tests of what stands above a backend. It refuses with Slurm's own
-error numbers, so that everything above cannot tell the difference.
+error numbers, so that everything above cannot tell the difference. What can be done to its jobs is in
+``simulated_orders``.
 """
 
 from __future__ import annotations
@@ -10,32 +11,27 @@ from collections.abc import Iterable
 
 import msgspec
 
-from hpcjobs.errors import NotSupported
 from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import parse_gpus
-from hpcjobs.model.history import Accounted, HistoryQuery
-from hpcjobs.model.job import JobRecord, JobSpec
+from hpcjobs.model.history import Accounted, HistoryQuery, Step
+from hpcjobs.model.job import JobRecord
 from hpcjobs.model.order import Estimate, Order
+from hpcjobs.model.spec import JobSpec
 from hpcjobs.slurm.base import Launch, Op
 from hpcjobs.slurm.errnos import error_of
+from hpcjobs.slurm.simulated_orders import Entry, carry_out
 from hpcjobs.slurm.states import read_state
+from hpcjobs.slurm.targets import expand_tasks, fold_tasks
 
 DEFAULT_RUN_S = 60.0
-
-
-class _Entry(msgspec.Struct):
-    record: JobRecord
-    spec: JobSpec
-    ends_at: float = 0.0
-    placed: tuple[str, ...] = ()
 
 
 def gpus_per_node(spec: JobSpec, nodes: int) -> dict[str, int]:
     """GPUs that each node of a job must give, by type."""
     asked = spec.resources
-    if asked.gpus_per_node is not None:
-        return parse_gpus(str(asked.gpus_per_node))
+    if each := asked.gpus_each_node:
+        return each
     return {kind: -(-count // nodes) for kind, count in parse_gpus(str(asked.gpus or 0)).items() if count}
 
 
@@ -46,20 +42,31 @@ class SimulatedBackend:
         cluster: Its name.
         nodes: What it is made of.
         run_s: How long a job runs whose script does not say ``sleep N`` in its last line.
+        operators: Users who may act on everybody's jobs.
         accounts: What its accounting says.
     """
 
     kind = "simulated"
 
     def __init__(
-        self, cluster: str, nodes: Iterable[Node], run_s: float = DEFAULT_RUN_S, accounts: Iterable[Account] = ()
+        self,
+        cluster: str,
+        nodes: Iterable[Node],
+        run_s: float = DEFAULT_RUN_S,
+        operators: Iterable[str] = ("hpcjobs",),
+        accounts: Iterable[Account] = (),
     ) -> None:
         self.cluster = cluster
         self.run_s = run_s
-        self.now = 0.0
+        self.operators = frozenset(operators)
         self.known_accounts = tuple(accounts)
+        self.now = 0.0
         self._nodes = {node.name: node for node in nodes}
-        self._jobs: dict[int, _Entry] = {}
+        self._jobs: dict[int, Entry] = {}
+
+    def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
+        """See Backend: it can do everything."""
+        return ""
 
     def _fits(self, node: Node, wanted: dict[str, int], *, free: bool) -> bool:
         have = dict(node.gpus)
@@ -78,7 +85,12 @@ class SimulatedBackend:
             and self._fits(node, wanted, free=free)
         ]
 
-    def _judge(self, spec: JobSpec) -> None:
+    def judge(self, spec: JobSpec) -> None:
+        """Refuse what can never run here.
+
+        Raises:
+            Refused: As Slurm does.
+        """
         known = {name for node in self._nodes.values() for name in node.partitions}
         if spec.partition and not set(spec.partition.split(",")) <= known:
             raise error_of(2000, "Invalid partition name specified")
@@ -86,7 +98,7 @@ class SimulatedBackend:
         if len(self._candidates(spec, nodes, free=False)) < nodes:
             raise error_of(2014, "Requested node configuration is not available")
 
-    def _charge(self, entry: _Entry, sign: int) -> None:
+    def _charge(self, entry: Entry, sign: int) -> None:
         wanted = gpus_per_node(entry.spec, len(entry.placed) or 1)
         for name in entry.placed:
             node = self._nodes[name]
@@ -96,31 +108,62 @@ class SimulatedBackend:
                 alloc[real] = alloc.get(real, 0) + sign * count
             self._nodes[name] = msgspec.structs.replace(node, gpus_alloc=alloc)
 
-    def _set(self, entry: _Entry, raw_state: str, **facts: object) -> None:
+    def set_state(self, entry: Entry, raw_state: str, **facts: object) -> None:
+        """Write a state and what goes with it into a job's record."""
         reason = str(facts.get("reason", ""))
         state, fate = read_state(raw_state, reason)
         entry.record = msgspec.structs.replace(
             entry.record, raw_state=raw_state, state=state, fate=fate, **{"reason": reason, **facts}
         )
 
+    def let_go(self, entry: Entry) -> None:
+        """Give back what a job holds."""
+        self._charge(entry, -1)
+        entry.placed = ()
+
+    def split(self, entry: Entry, task: int) -> Entry:
+        """Make a job of its own of a task that waits together with others; the last one keeps the number."""
+        entry.waiting = [other for other in entry.waiting if other != task]
+        own = entry
+        if entry.waiting:
+            number = max(self._jobs) + 1
+            own = Entry(msgspec.structs.replace(entry.record, slurm_job_id=number), entry.spec)
+            self._jobs[number] = own
+            self.rename(entry)
+        own.record = msgspec.structs.replace(own.record, array_task=str(task))
+        return own
+
+    def rename(self, entry: Entry) -> None:
+        """Write the tasks that wait together into the record, as Slurm prints them."""
+        limit = f"%{entry.parallel}" if entry.parallel else ""
+        entry.record = msgspec.structs.replace(entry.record, array_task=f"{fold_tasks(entry.waiting)}{limit}")
+
+    def _may_start(self, entry: Entry) -> bool:
+        if entry.record.raw_state != "PENDING" or entry.held or entry.record.eligible_time > self.now:
+            return False
+        if not entry.parallel:
+            return True
+        array = [job for job in self._jobs.values() if job.record.array_job_id == entry.record.array_job_id]
+        return sum(job.record.raw_state in ("RUNNING", "SUSPENDED") for job in array) < entry.parallel
+
     def advance(self, now: float) -> None:
         """Let the time pass: end what is due, start what fits, in order of submission."""
         self.now = now
         for entry in self._jobs.values():
             if entry.record.raw_state == "RUNNING" and entry.ends_at <= now:
-                self._charge(entry, -1)
-                self._set(entry, "COMPLETED", end_time=int(entry.ends_at))
-        for entry in self._jobs.values():
-            if entry.record.raw_state != "PENDING" or entry.spec.hold:
-                continue
-            nodes = entry.spec.resources.nodes or 1
-            free = self._candidates(entry.spec, nodes, free=True)
-            if len(free) < nodes:
-                self._set(entry, "PENDING", reason="Resources")
-                return
-            entry.placed, entry.ends_at = tuple(free[:nodes]), now + self._run_s(entry.spec)
-            self._charge(entry, 1)
-            self._set(entry, "RUNNING", start_time=int(now), node_list=",".join(entry.placed))
+                self.let_go(entry)
+                self.set_state(entry, "COMPLETED", end_time=int(entry.ends_at))
+        for entry in list(self._jobs.values()):
+            while self._may_start(entry):
+                nodes = entry.spec.resources.nodes or 1
+                free = self._candidates(entry.spec, nodes, free=True)
+                if len(free) < nodes:
+                    self.set_state(entry, "PENDING", reason="Resources")
+                    return
+                starting = self.split(entry, entry.waiting[0]) if entry.waiting else entry
+                starting.placed, starting.ends_at = tuple(free[:nodes]), now + self._run_s(entry.spec)
+                self._charge(starting, 1)
+                self.set_state(starting, "RUNNING", start_time=int(now), node_list=",".join(starting.placed))
 
     def _run_s(self, spec: JobSpec) -> float:
         words = spec.script.rstrip().rsplit("\n", 1)[-1].split()
@@ -138,9 +181,10 @@ class SimulatedBackend:
 
     async def submit(self, user: str, launch: Launch) -> int:
         """See Backend."""
-        self._judge(launch.spec)
-        number = len(self._jobs) + 1
+        self.judge(launch.spec)
+        number = max(self._jobs, default=0) + 1
         spec = launch.spec
+        tasks = spec.array
         record = JobRecord(
             slurm_job_id=number,
             attempt=launch.attempt,
@@ -152,40 +196,58 @@ class SimulatedBackend:
             nodes=spec.resources.nodes or 1,
             ntasks=spec.resources.ntasks or 1,
             gpus=gpus_per_node(spec, 1),
+            wall_s=spec.resources.wall_s,
             submit_time=int(self.now),
             workdir=spec.workdir or "",
             stdout=spec.stdout or f"{spec.workdir}/slurm-{number}.out",
+            array_job_id=number if tasks else 0,
         )
-        self._jobs[number] = entry = _Entry(record, spec)
-        self._set(entry, "PENDING", reason="JobHeldUser" if spec.hold else "Priority")
+        self._jobs[number] = entry = Entry(record, spec, held=bool(spec.hold))
+        if tasks:
+            entry.waiting, entry.parallel = expand_tasks(tasks), int(tasks.partition("%")[2] or 0)
+            self.rename(entry)
+        self.set_state(entry, "PENDING", reason="JobHeldUser" if spec.hold else "Priority")
         return number
 
     async def find(self, user: str, attempt: str) -> int | None:
         """See Backend."""
-        return next((number for number, entry in self._jobs.items() if entry.record.attempt == attempt), None)
-
-    def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
-        """See Backend."""
-        return "" if op in (Op.VIEW, Op.FIND, Op.SUBMIT, Op.CANCEL) else "not yet"
-
-    async def estimate(self, user: str, launch: Launch) -> Estimate:
-        """See Backend."""
-        raise NotSupported("not yet")
-
-    async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
-        """See Backend."""
-        raise NotSupported("not yet")
+        mine = (number for number, entry in self._jobs.items() if entry.record.user == user)
+        return next((number for number in mine if self._jobs[number].record.attempt == attempt), None)
 
     async def act(self, user: str, order: Order) -> None:
         """See Backend."""
-        entry = self._jobs.get(int(order.target))
-        if entry is None:
-            raise error_of(2017, "Invalid job id specified")
-        if entry.record.fate is not None:
-            raise error_of(2021, "Job/step already completing or completed")
-        if entry.record.raw_state == "RUNNING":
-            self._charge(entry, -1)
-        self._set(entry, "CANCELLED", end_time=int(self.now))
+        carry_out(self, self._jobs, user, order)
+
+    async def estimate(self, user: str, launch: Launch) -> Estimate:
+        """See Backend: the first moment at which enough of what runs now has ended."""
+        spec = launch.spec
+        self.judge(spec)
+        running = [entry for entry in self._jobs.values() if entry.record.raw_state == "RUNNING"]
+        count, kept = spec.resources.nodes or 1, dict(self._nodes)
+        start = self.now
+        try:
+            for entry in [None, *sorted(running, key=lambda entry: entry.ends_at)]:
+                if entry is not None:
+                    self._charge(entry, -1)
+                    start = entry.ends_at
+                free = self._candidates(spec, count, free=True)
+                if len(free) >= count:
+                    nodes = ",".join(free[:count])
+                    return Estimate(int(start), nodes, spec.partition or "", spec.resources.ntasks or 1)
+        finally:
+            self._nodes = kept
+        raise error_of(2015, "Requested partition configuration not available now")
+
+    async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
+        """See Backend."""
+        found = []
+        for record in (entry.record for entry in self._jobs.values()):
+            of_these = not query.numbers or {record.slurm_job_id, record.array_job_id} & set(query.numbers)
+            began = record.start_time or record.eligible_time or record.submit_time
+            ended_before = record.end_time and record.end_time < query.since
+            if of_these and not ended_before and (not query.until or began < query.until):
+                found.append(Accounted(record, _steps(record) if query.steps else ()))
+        return tuple(found)
 
     async def accounts(self) -> tuple[Account, ...]:
         """See Backend."""
@@ -193,3 +255,23 @@ class SimulatedBackend:
 
     async def close(self) -> None:
         """See Backend."""
+
+
+def _steps(record: JobRecord) -> tuple[Step, ...]:
+    if not record.start_time:
+        return ()
+    return (
+        Step(
+            "batch",
+            "batch",
+            record.raw_state,
+            exit_code=record.exit_code,
+            exit_signal=record.exit_signal,
+            start_time=record.start_time,
+            end_time=record.end_time,
+            node_list=record.node_list,
+            ntasks=1,
+            cpus=1,
+            gpus=record.gpus,
+        ),
+    )

@@ -6,6 +6,7 @@ Reads: REST API of Slurm, openapi/slurmctld; token claims: Slurm's jwt page (``s
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -15,176 +16,27 @@ import msgspec
 
 from hpcjobs.errors import NotSupported, OutcomeUnknown, SlurmUnavailable
 from hpcjobs.model.account import Account
-from hpcjobs.model.cluster import ClusterView, Node
-from hpcjobs.model.gres import gpus_of_tres, parse_gpus, parse_node_gres, parse_tres
+from hpcjobs.model.cluster import ClusterView
+from hpcjobs.model.gres import parse_gpus
 from hpcjobs.model.history import Accounted, HistoryQuery
-from hpcjobs.model.job import JobRecord, State
-from hpcjobs.model.order import Estimate, Order
-from hpcjobs.sbatch.environment import tres_per_task
-from hpcjobs.slurm.accounting import AccountTold, accounts_of
+from hpcjobs.model.order import Changes, Estimate, Order, Verb
+from hpcjobs.sbatch.effective import tres_per_task
+from hpcjobs.slurm import slurmrestd_orders as orders
+from hpcjobs.slurm.accounting import accounts_of
 from hpcjobs.slurm.base import MIB, Launch, Op, ceil_div, split_comment
-from hpcjobs.slurm.errnos import error_of
-from hpcjobs.slurm.states import node_usable, read_state
+from hpcjobs.slurm.errnos import NO_LONGER, error_of
+from hpcjobs.slurm.openapi import ErrorWords, JobWords, Reply, decode, node_of, record_of
+from hpcjobs.slurm.openapi_accounting import AccountingReply, accounted_of
+from hpcjobs.slurm.outcomes import verdict
+from hpcjobs.slurm.targets import Target, expand_tasks, parse_target, signal_number
 
-T = TypeVar("T")
+T = TypeVar("T", Reply, AccountingReply)
+
 VERSIONS: Final = ("v0.0.45", "v0.0.44", "v0.0.43", "v0.0.42")
 TOKEN_LIFE_S: Final = 600
 TIMEOUT_S: Final = 30.0
-
-
-class _Number(msgspec.Struct, frozen=True):
-    """Slurm's number that may be unset or infinite."""
-
-    set: bool = False
-    infinite: bool = False
-    number: float = 0
-
-    @property
-    def value(self) -> int:
-        """The number, 0 where there is none."""
-        return int(self.number) if self.set and not self.infinite else 0
-
-
-_NONE: Final = _Number()
-
-
-class _Signal(msgspec.Struct, frozen=True):
-    id: _Number = _NONE
-
-
-class _ExitCode(msgspec.Struct, frozen=True):
-    return_code: _Number = _NONE
-    signal: _Signal = _Signal()
-
-
-class _Error(msgspec.Struct, frozen=True):
-    error_number: int = 0
-    error: str | None = None
-    description: str | None = None
-
-
-class _Job(msgspec.Struct, frozen=True):
-    job_id: int
-    user_name: str = ""
-    job_state: tuple[str, ...] = ()
-    state_reason: str = ""
-    name: str = ""
-    account: str = ""
-    partition: str = ""
-    qos: str = ""
-    comment: str = ""
-    node_count: _Number = _NONE
-    nodes: str = ""
-    tasks: _Number = _NONE
-    cpus: _Number = _NONE
-    tres_req_str: str = ""
-    tres_alloc_str: str = ""
-    time_limit: _Number = _NONE
-    submit_time: _Number = _NONE
-    eligible_time: _Number = _NONE
-    start_time: _Number = _NONE
-    end_time: _Number = _NONE
-    exit_code: _ExitCode = _ExitCode()
-    restart_cnt: int = 0
-    priority: _Number = _NONE
-    dependency: str = ""
-    current_working_directory: str = ""
-    standard_output: str = ""
-    standard_error: str = ""
-    stdout_expanded: str = ""
-    stderr_expanded: str = ""
-
-
-class _Node(msgspec.Struct, frozen=True):
-    name: str
-    state: tuple[str, ...] = ()
-    effective_cpus: int = 0
-    alloc_cpus: int = 0
-    real_memory: int = 0
-    alloc_memory: int = 0
-    gres: str = ""
-    gres_used: str = ""
-    partitions: tuple[str, ...] = ()
-    features: tuple[str, ...] = ()
-    reason: str = ""
-
-
-class _Status(msgspec.Struct, frozen=True):
-    error: dict[str, Any] = {}
-
-
-class _Reply(msgspec.Struct, frozen=True):
-    """The parts of any reply that we read."""
-
-    errors: tuple[_Error, ...] = ()
-    jobs: tuple[_Job, ...] = ()
-    nodes: tuple[_Node, ...] = ()
-    status: tuple[_Status, ...] = ()
-    accounts: tuple[AccountTold, ...] = ()
-    job_id: int = 0
-
-
-def record_of(job: _Job) -> JobRecord:
-    """Slurmrestd's job as ours."""
-    raw_state = ",".join(job.job_state)
-    reason = "" if job.state_reason == "None" else job.state_reason
-    state, fate = read_state(raw_state, reason)
-    comment, attempt = split_comment(job.comment)
-    started = state not in (State.PENDING, State.HELD)
-    tres = parse_tres((job.tres_alloc_str if started else "") or job.tres_req_str)
-    stdout = job.stdout_expanded or job.standard_output
-    return JobRecord(
-        slurm_job_id=job.job_id,
-        attempt=attempt,
-        user=job.user_name,
-        state=state,
-        fate=fate,
-        raw_state=raw_state,
-        name=job.name,
-        account=job.account,
-        partition=job.partition,
-        qos=job.qos,
-        reason=reason,
-        comment=comment,
-        nodes=job.node_count.value,
-        node_list=job.nodes,
-        ntasks=job.tasks.value,
-        cpus=job.cpus.value,
-        gpus=gpus_of_tres(tres),
-        mem_bytes=tres.get("mem", 0),
-        wall_s=job.time_limit.value * 60 if job.time_limit.set and not job.time_limit.infinite else None,
-        submit_time=job.submit_time.value,
-        eligible_time=job.eligible_time.value,
-        start_time=job.start_time.value,
-        end_time=job.end_time.value,
-        exit_code=job.exit_code.return_code.value,
-        exit_signal=job.exit_code.signal.id.value,
-        restarts=job.restart_cnt,
-        priority=job.priority.value,
-        dependency=job.dependency,
-        workdir=job.current_working_directory,
-        stdout=stdout,
-        stderr=job.stderr_expanded or job.standard_error or stdout,
-    )
-
-
-def node_of(node: _Node) -> Node:
-    """Slurmrestd's node as ours."""
-    raw_state = "+".join(node.state)
-    return Node(
-        name=node.name,
-        raw_state=raw_state,
-        usable=node_usable(raw_state),
-        cpus=node.effective_cpus,
-        cpus_alloc=node.alloc_cpus,
-        mem_bytes=node.real_memory * MIB,
-        mem_alloc_bytes=node.alloc_memory * MIB,
-        gpus=parse_node_gres(node.gres),
-        gpus_alloc=parse_node_gres(node.gres_used),
-        partitions=node.partitions,
-        features=node.features,
-        reason=node.reason,
-    )
+NUMBERS_PER_CALL: Final = 100
+"""They travel in the address, which must not grow without bound."""
 
 
 def _tres(request: int | str | None) -> str | None:
@@ -249,42 +101,61 @@ class SlurmrestdBackend:
         url: As ``http://slurmrestd:6820``.
         jwt_key_file: The key that slurmctld checks tokens with (AuthAltParameters=jwt_key).
         observer: The user that lists all jobs; an operator in Slurm's accounting.
+        versions: Of the API, the one to be tried first in front.
     """
 
     kind = "slurmrestd"
 
-    def __init__(self, cluster: str, url: str, jwt_key_file: Path, observer: str) -> None:
+    def __init__(
+        self, cluster: str, url: str, jwt_key_file: Path, observer: str, versions: Sequence[str] = VERSIONS
+    ) -> None:
         self.cluster = cluster
         self.observer = observer
+        self.versions = tuple(versions)
         self._key = jwt_key_file.read_bytes()
         self._client = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S)
         self._version = ""
+
+    def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
+        """See Backend."""
+        return orders.lacks(op, subject, self._version)
 
     def _headers(self, user: str) -> dict[str, str]:
         now = int(time.time())
         token = jwt.encode({"iat": now, "exp": now + TOKEN_LIFE_S, "sun": user}, self._key, algorithm="HS256")
         return {"X-SLURM-USER-NAME": user, "X-SLURM-USER-TOKEN": token}
 
-    async def _newest_version(self) -> str:
-        """``v0.0.NN``, the newest that both sides know."""
-        for version in VERSIONS:
-            response = await self._client.get(f"/slurm/{version}/ping/", headers=self._headers(self.observer))
+    async def _known_version(self) -> str:
+        """The newest version of the API that both sides know."""
+        for version in () if self._version else self.versions:
+            try:
+                response = await self._client.get(f"/slurm/{version}/ping/", headers=self._headers(self.observer))
+            except httpx.HTTPError as error:
+                raise SlurmUnavailable(f"slurmrestd of cluster {self.cluster!r} does not answer: {error!r}.") from error
             if response.status_code != httpx.codes.NOT_FOUND:
                 self._version = version
-                return version
-        raise SlurmUnavailable(f"slurmrestd of cluster {self.cluster!r} speaks none of {', '.join(VERSIONS)}.")
+                break
+        if not self._version:
+            raise SlurmUnavailable(f"slurmrestd of cluster {self.cluster!r} speaks none of {', '.join(self.versions)}.")
+        return self._version
 
-    async def _call(
-        self, user: str, method: str, path: str, body: dict[str, Any] | None = None, daemon: str = "slurm"
-    ) -> _Reply:
-        submitting = method == "POST"
-        try:
-            version = self._version or await self._newest_version()
-        except httpx.HTTPError as error:
-            raise SlurmUnavailable(f"slurmrestd of cluster {self.cluster!r} does not answer: {error}.") from error
+    async def _exchange(
+        self,
+        kind: type[T],
+        user: str,
+        method: str,
+        path: str,
+        *,
+        body: dict[str, Any] | None = None,
+        params: httpx.QueryParams | None = None,
+        submitting: bool = False,
+    ) -> tuple[int, T]:
+        """One call: HTTP status and what was answered."""
+        family = "slurmdb" if kind is AccountingReply else "slurm"
+        address = f"/{family}/{await self._known_version()}{path}"
         try:
             response = await self._client.request(
-                method, f"/{daemon}/{version}{path}", json=body, headers=self._headers(user)
+                method, address, json=body, params=params, headers=self._headers(user)
             )
         except httpx.HTTPError as error:
             if submitting and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
@@ -293,20 +164,26 @@ class SlurmrestdBackend:
         if response.status_code == httpx.codes.NOT_FOUND and not response.content:
             self._version = ""
         try:
-            # Job names are bytes to Slurm: one that is no UTF-8 must not hide all others.
-            reply = msgspec.json.decode(response.content.decode(errors="replace"), type=_Reply)
+            return response.status_code, decode(response.content, kind)
         except msgspec.MsgspecError as error:
             detail = f"slurmrestd answered {response.status_code} with what we cannot read: {error}."
             raise (OutcomeUnknown(detail) if submitting else SlurmUnavailable(detail)) from error
+
+    async def _call(
+        self,
+        user: str,
+        method: str,
+        path: str,
+        body: dict[str, Any] | None = None,
+        *,
+        submitting: bool = False,
+    ) -> Reply:
+        """One call to the controller; errors of the whole call are raised, those of parts are in the reply."""
+        code, reply = await self._exchange(Reply, user, method, path, body=body, submitting=submitting)
         if not reply.job_id:
-            for fault in reply.errors:
-                words = fault.error or fault.description or "an error without words"
-                raise error_of(fault.error_number, words, submitting=submitting)
-        for status in reply.status:
-            if status.error.get("code"):
-                raise error_of(int(status.error["code"]), str(status.error.get("message", "")))
-        if response.is_error and not reply.job_id:
-            raise SlurmUnavailable(f"slurmrestd answered {response.status_code} without a reason.")
+            _raise_first(reply.errors, submitting=submitting)
+            if code >= httpx.codes.BAD_REQUEST:
+                raise SlurmUnavailable(f"slurmrestd answered {code} without a reason.")
         return reply
 
     async def view(self, now: float) -> ClusterView:
@@ -322,7 +199,7 @@ class SlurmrestdBackend:
 
     async def submit(self, user: str, launch: Launch) -> int:
         """See Backend."""
-        reply = await self._call(user, "POST", "/job/submit", job_body(launch))
+        reply = await self._call(user, "POST", "/job/submit", job_body(launch), submitting=True)
         if not reply.job_id:
             raise OutcomeUnknown("slurmrestd answered the submission without a job number.")
         return reply.job_id
@@ -334,28 +211,92 @@ class SlurmrestdBackend:
                 return job.job_id
         return None
 
-    def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
+    async def act(self, user: str, order: Order) -> None:
         """See Backend."""
-        return "" if op in (Op.VIEW, Op.FIND, Op.SUBMIT, Op.CANCEL) else "not yet"
+        await self._known_version()
+        if why := self.lacks(Op(order.verb), order):
+            raise NotSupported(f"Cluster {self.cluster!r}: {why}.")
+        target = parse_target(order.target)
+        if order.verb is Verb.SIGNAL:
+            signal_number(order.signal)
+        if order.verb in (Verb.CANCEL, Verb.SIGNAL):
+            await self._kill(user, order, target)
+        elif order.verb is Verb.REQUEUE:
+            self._judge(await self._call(user, "POST", "/jobs/requeue", orders.requeue_body(order)))
+        else:
+            await self._update(user, order, target)
+
+    @staticmethod
+    def _judge(reply: Reply, *, others_done: bool = False) -> None:
+        error = verdict([status.part for status in reply.statuses()], others_done=others_done)
+        if error is not None:
+            raise error
+
+    async def _jobs_of(self, user: str, target: Target) -> list[JobWords]:
+        """The controller's jobs of this name."""
+        jobs = (await self._call(user, "GET", f"/job/{target.number}")).jobs
+        wanted = set(expand_tasks(target.tasks)) if target.tasks else None
+        return [job for job in jobs if wanted is None or job.array_task_id.value in wanted]
+
+    async def _kill(self, user: str, order: Order, target: Target) -> None:
+        """Cancel or signal: slurmrestd mentions the parts that it could not."""
+        reply = await self._call(user, "DELETE", "/jobs/", orders.kill_body(order))
+        faults = [status for status in reply.statuses() if status.part.errno]
+        others = False
+        if faults and target.offset is None and all(fault.part.errno in NO_LONGER for fault in faults):
+            known = {job.job_id for job in await self._jobs_of(user, target)}
+            others = bool(known - {fault.number for fault in faults})
+        self._judge(reply, others_done=others)
+
+    async def _update(self, user: str, order: Order, target: Target) -> None:
+        if any(job.het_job_id.value for job in await self._jobs_of(user, target)):
+            # It would change the first component and say nothing of the others.
+            raise NotSupported(f"Cluster {self.cluster!r}: slurmrestd cannot change a heterogeneous job.")
+        body: dict[str, Any] = {"hold": order.verb is Verb.HOLD}
+        if order.verb is Verb.UPDATE:
+            body = orders.change_body(order.changes or Changes(), time.time())
+        _, reply = await self._exchange(Reply, user, "POST", f"/job/{target.number}", body=body)
+        if not any(result.part.errno for result in reply.results or ()):
+            _raise_first(reply.errors)
+        self._judge(reply)
 
     async def estimate(self, user: str, launch: Launch) -> Estimate:
         """See Backend."""
-        raise NotSupported("not yet")
+        raise NotSupported(f"Cluster {self.cluster!r}: {self.lacks(Op.ESTIMATE, launch)}.")
 
     async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
         """See Backend."""
-        raise NotSupported("not yet")
-
-    async def act(self, user: str, order: Order) -> None:
-        """See Backend."""
-        slurm_job_id = int(order.target)
-        await self._call(user, "DELETE", f"/job/{slurm_job_id}")
+        common = [] if query.steps else [("skip_steps", "true")]
+        if query.until:
+            common.append(("end_time", str(query.until)))
+        # Without a time slurmdbd begins at midnight; with numbers it looks all the way back.
+        if query.since or not query.numbers:
+            common.append(("start_time", str(query.since or 1)))
+        found: list[Accounted] = []
+        for first in range(0, max(len(query.numbers), 1), NUMBERS_PER_CALL):
+            numbers = query.numbers[first : first + NUMBERS_PER_CALL]
+            params = httpx.QueryParams([*common, *(("step", str(number)) for number in numbers)])
+            found.extend(map(accounted_of, (await self._of_accounting("/jobs/", params)).jobs))
+        return tuple(found)
 
     async def accounts(self) -> tuple[Account, ...]:
         """See Backend."""
-        path = "/accounts/?WithAssociations=true&WithCoordinators=true"
-        return accounts_of((await self._call(self.observer, "GET", path, daemon="slurmdb")).accounts, self.cluster)
+        params = httpx.QueryParams({"WithAssociations": "true", "WithCoordinators": "true"})
+        return accounts_of((await self._of_accounting("/accounts/", params)).accounts, self.cluster)
+
+    async def _of_accounting(self, path: str, params: httpx.QueryParams) -> AccountingReply:
+        code, reply = await self._exchange(AccountingReply, self.observer, "GET", path, params=params)
+        _raise_first(reply.errors)
+        if code >= httpx.codes.BAD_REQUEST:
+            raise SlurmUnavailable(f"slurmrestd answered {code} without a reason.")
+        return reply
 
     async def close(self) -> None:
         """See Backend."""
         await self._client.aclose()
+
+
+def _raise_first(errors: Sequence[ErrorWords], *, submitting: bool = False) -> None:
+    for fault in errors:
+        words = fault.error or fault.description or "an error without words"
+        raise error_of(fault.error_number, words, submitting=submitting)

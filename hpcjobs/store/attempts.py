@@ -20,7 +20,8 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, selec
 
 from hpcjobs.errors import Refusal
 from hpcjobs.model.event import EventKind
-from hpcjobs.model.job import Fate, Job, JobFacts, JobSpec, State
+from hpcjobs.model.job import Fate, Job, JobFacts, State
+from hpcjobs.model.spec import JobSpec
 from hpcjobs.store import events
 from hpcjobs.store.rows import columns_of, job_of
 from hpcjobs.store.store import new_id
@@ -163,7 +164,7 @@ def _asked_facts(user: str, spec: JobSpec) -> dict[str, Any]:
         comment=spec.comment or "",
         nodes=asked.nodes or 0,
         ntasks=asked.ntasks or 0,
-        wall_s=asked.wall_s,
+        wall_s=asked.wall_s or None,
         dependency=spec.dependency or "",
         workdir=spec.workdir or "",
     )

@@ -180,6 +180,9 @@ class _Writer:
             **more,  # type: ignore[arg-type]
         )
         self.jobs[job.id] = job
+        if job.parent is None:
+            number = record.array_job_id or record.het_job_id or record.slurm_job_id
+            self.by_number.setdefault(number, []).insert(0, job)
         return job
 
     def _marked(self, record: JobRecord) -> Job | None:
@@ -216,7 +219,6 @@ class _Writer:
             job = self.jobs[candidates[0].id] if candidates and same_job(candidates[0], record) else None
         if job is None:
             job = self._new(record)
-            self.by_number.setdefault(number, []).insert(0, job)
         if job.slurm_job_id is None:
             # Nothing is known of the whole but what its tasks share.
             shared = msgspec.structs.replace(

@@ -11,7 +11,8 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
 from hpcjobs.identity.policy import Visibility
-from hpcjobs.model.job import Fate, Job, JobRecord, JobSpec, State
+from hpcjobs.model.job import Fate, Job, JobRecord, State
+from hpcjobs.model.spec import JobSpec
 from hpcjobs.store.rows import job_of, record_of
 from hpcjobs.store.tables import JOBS, SPECS
 

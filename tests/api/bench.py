@@ -49,7 +49,7 @@ class UnrulySlurm(SimulatedBackend):
     """
 
     def __init__(self, cluster: str = "big", run_s: float = 60.0) -> None:
-        super().__init__(cluster, [node("n1"), node("n2")], run_s)
+        super().__init__(cluster, [node("n1"), node("n2")], run_s, operators=("nobody",))
         self.down = False
         self.mishaps: list[Mishap] = []
         self.cannot_find = False
@@ -74,7 +74,7 @@ class UnrulySlurm(SimulatedBackend):
 
     def end(self, number: int, raw_state: str = "FAILED", **facts: object) -> None:
         """End a job in another way than by its time."""
-        self._set(self._jobs[number], raw_state, end_time=int(self.now), **facts)
+        self.set_state(self._jobs[number], raw_state, end_time=int(self.now), **facts)
 
     async def view(self, now: float) -> ClusterView:
         self._there()

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from hpcjobs.model.job import JobSpec, Resources
+from hpcjobs.model.spec import JobSpec, Resources
 from hpcjobs.service import Service
 from tests.api.bench import Bench, UnrulySlurm, caller, problem_of, settings_of, shared_app
 

@@ -143,6 +143,7 @@ NEEDED = {
     ("POST", "/v1/jobs/{job_id}/suspend"): "jobs:write",
     ("GET", "/v1/clusters"): "clusters:read",
     ("GET", "/v1/clusters/{name}/nodes"): "clusters:read",
+    ("GET", "/v1/clusters/{name}/capabilities"): "clusters:read",
     ("GET", "/v1/projects"): "clusters:read",
     ("GET", "/v1/audit"): "admin",
     ("GET", "/v1/me"): None,

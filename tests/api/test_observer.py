@@ -11,7 +11,7 @@ from sqlalchemy.exc import OperationalError
 
 from hpcjobs.errors import NotAllowed, ViewStale
 from hpcjobs.model.cluster import ClusterView
-from hpcjobs.model.job import JobSpec, Resources
+from hpcjobs.model.spec import JobSpec, Resources
 from hpcjobs.settings import ClusterSettings
 from hpcjobs.slurm.base import Launch
 from tests.api.bench import SCRIPT, UnrulySlurm, problem_of, running, settings_of

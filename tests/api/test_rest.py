@@ -11,6 +11,7 @@ from hpcjobs.api.app import MAX_BODY_BYTES
 from hpcjobs.api.problems import STATUS, status_of
 from hpcjobs.errors import HpcjobsError, Refused
 from hpcjobs.identity import Scope, make_token
+from hpcjobs.model.order import Order, Verb
 from hpcjobs.settings import SettingsError
 from tests.api.bench import SCRIPT, problem_of
 
@@ -29,6 +30,7 @@ PATHS = [
     ),
     ("GET", "/v1/jobs/{job_id}/output"),
     ("GET", "/v1/clusters"),
+    ("GET", "/v1/clusters/{name}/capabilities"),
     ("GET", "/v1/clusters/{name}/nodes"),
     ("GET", "/v1/me"),
     ("GET", "/v1/projects"),
@@ -439,14 +441,15 @@ async def test_who_sees_all_cancels_in_the_services_name_and_the_owner_in_their_
     names = []
 
     async def act(user, order):
-        names.append((user, order.target))
+        names.append((user, order))
 
     monkeypatch.setattr(bench.slurm, "act", act)
     await bench.submitted()
     await bench.submitted("boss")
     for user, number in (("boss", 1), ("ops", 1), ("alice", 1), ("boss", 2)):
         assert (await bench.call("DELETE", f"/v1/jobs/{number}", user)).status_code == 202
-    assert names == [("nobody", "1"), ("nobody", "1"), ("alice", "1"), ("boss", "2")]
+    cancels = [Order(Verb.CANCEL, str(number)) for number in (1, 2)]
+    assert names == [("nobody", cancels[0]), ("nobody", cancels[0]), ("alice", cancels[0]), ("boss", cancels[1])]
 
 
 async def test_a_job_that_ended_since_the_last_listing_is_a_conflict_in_slurms_words(bench):

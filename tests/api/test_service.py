@@ -11,6 +11,7 @@ from hpcjobs.agents.pool import AgentPool
 from hpcjobs.errors import ClusterUnknown, WorkerLost
 from hpcjobs.service import Service
 from hpcjobs.settings import ClusterSettings, SettingsError
+from hpcjobs.slurm.layered import ways_of
 from hpcjobs.slurm.pyslurm_client import PyslurmBackend
 from hpcjobs.slurm.slurmrestd import SlurmrestdBackend
 from hpcjobs.spawner import load_pyslurm
@@ -26,8 +27,8 @@ def jwt_key(tmp_path):
     return path
 
 
-def cluster(backend: str = "auto", **more) -> ClusterSettings:
-    return ClusterSettings("big", backend=backend, observe_s=3600, **more)
+def cluster(*ways: str, **more) -> ClusterSettings:
+    return ClusterSettings("big", ways=ways, observe_s=3600, **more)
 
 
 async def backend_of(settings):
@@ -46,18 +47,18 @@ async def test_auto_falls_back_to_slurmrestd_and_says_why(place, spawner, folder
     assert isinstance(await backend_of(settings), SlurmrestdBackend)
     messages = [record.getMessage() for record in caplog.records]
     assert any(
-        said.startswith("cluster big: no pyslurm here, falling back to slurmrestd: pyslurm cannot be imported")
+        said.startswith("cluster big: no pyslurm here, going by slurmrestd: pyslurm cannot be imported")
         for said in messages
     )
     assert "cluster big through slurmrestd" in messages
 
 
 @NO_PYSLURM
-@pytest.mark.parametrize(("backend", "url"), [("pyslurm", "http://127.0.0.1:1"), ("auto", None)])
+@pytest.mark.parametrize(("ways", "url"), [(("pyslurm",), "http://127.0.0.1:1"), ((), None)])
 async def test_without_pyslurm_and_a_way_round_it_the_service_does_not_start(
-    place, spawner, folder, jwt_key, backend, url
+    place, spawner, folder, jwt_key, ways, url
 ):
-    one = cluster(backend, slurmrestd_url=url, jwt_key_file=jwt_key)
+    one = cluster(*ways, slurmrestd_url=url, jwt_key_file=jwt_key)
     with pytest.raises(SettingsError, match="cluster big: no pyslurm here: pyslurm cannot be imported"):
         await backend_of(settings_of(place, clusters=(one,), spawner_socket=str(folder / "spawner.sock")))
 
@@ -83,14 +84,25 @@ async def test_where_the_spawner_makes_pyslurms_agents_auto_is_pyslurm_and_waits
         return
 
     monkeypatch.setattr(AgentPool, "ready", ready)
-    monkeypatch.setattr("hpcjobs.service.asyncio.sleep", no_pause)
+    monkeypatch.setattr("hpcjobs.ways.asyncio.sleep", no_pause)
     backend = await backend_of(settings_of(place, clusters=(cluster(slurm_conf="/etc/s.conf"),)))
     assert isinstance(backend, PyslurmBackend)
     assert tries == [("pyslurm", "nobody", "/etc/s.conf")] * 3
 
 
+async def test_where_both_can_be_had_pyslurm_comes_first_and_slurmrestd_does_what_it_lacks(place, monkeypatch, jwt_key):
+    async def ready(_pool, _key):
+        return
+
+    monkeypatch.setattr(AgentPool, "ready", ready)
+    one = cluster(slurmrestd_url="http://127.0.0.1:1", jwt_key_file=jwt_key)
+    backend = await backend_of(settings_of(place, clusters=(one,)))
+    assert [way.kind for way in ways_of(backend)] == ["pyslurm", "slurmrestd"]
+    assert backend.kind == "pyslurm"
+
+
 async def test_a_spawner_that_does_not_come_up_is_told_in_the_end(place, monkeypatch):
-    monkeypatch.setattr("hpcjobs.service.SPAWNER_TRIES", 1)
+    monkeypatch.setattr("hpcjobs.ways.SPAWNER_TRIES", 1)
     with pytest.raises(SettingsError, match="cluster big: the spawner does not come up"):
         await backend_of(settings_of(place, clusters=(cluster(),)))
 

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any
 
 from hpcjobs.model.cluster import ClusterView, Node
-from hpcjobs.model.job import Fate, Job, JobRecord, JobSpec, Resources, State
+from hpcjobs.model.job import Fate, Job, JobRecord, State
+from hpcjobs.model.spec import JobSpec, Resources
 
 SCRIPT = "#!/bin/sh\nsrun hostname\n"
 

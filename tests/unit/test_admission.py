@@ -3,9 +3,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from hpcjobs.admission import MAX_SCRIPT_BYTES, RULES, admit
+from hpcjobs.admission import RULES, admit
+from hpcjobs.admission.resources import AMOUNTS
+from hpcjobs.admission.texts import MAX_SCRIPT_BYTES
 from hpcjobs.errors import Refusal, Refused
-from hpcjobs.model.job import JobSpec, Resources
+from hpcjobs.model.spec import Component, JobSpec, Resources
 
 from .builders import SCRIPT, spec
 
@@ -76,17 +78,113 @@ def test_every_fault_is_told_in_one_answer():
     assert all(refusal.detail for refusal in refused.value.refusals)
 
 
-COUNTS = ["nodes", "nodes_max", "ntasks", "ntasks_per_node", "cpus_per_task", "mem_per_node_bytes",
-    "mem_per_cpu_bytes", "wall_s"]  # fmt: skip
+WITH = {"switches_wait_s": {"switches": 1}}
+NUMBERS = {
+    field.name
+    for field in msgspec.structs.fields(Resources)
+    if "int" in str(field.type) and "str" not in str(field.type)
+}
 
 
-@pytest.mark.parametrize("name", COUNTS)
+def test_every_number_of_a_spec_has_its_range():
+    assert set(AMOUNTS) == NUMBERS
+
+
+@pytest.mark.parametrize("name", sorted(AMOUNTS))
 @pytest.mark.parametrize("amount", [0, -1, 2**53, 10**30])
 def test_an_amount_that_slurm_cannot_hold_is_refused(name, amount):
-    if (name, amount) == ("mem_per_node_bytes", 0):  # --mem=0: all the memory of each node
-        admit(spec(resources=Resources(mem_per_node_bytes=0)))
+    asked = spec(resources=Resources(**{name: amount}, **WITH.get(name, {})))
+    if amount == 0 and AMOUNTS[name][0] == 0:  # as --mem=0: all the memory of each node
+        admit(asked)
         return
-    assert f"resources.{name}" in refusals_of(spec(resources=Resources(**{name: amount})))
+    assert f"resources.{name}" in refusals_of(asked)
+
+
+@pytest.mark.parametrize(("name", "amount"), [("nice", 2**31), ("nice", -(2**31)), ("priority", -1),
+    ("priority", 2**32 - 1), ("delay_boot_s", -1), ("delay_boot_s", 2**32)])  # fmt: skip
+def test_an_amount_of_the_job_that_slurm_cannot_hold_is_refused(name, amount):
+    assert set(refusals_of(spec(**{name: amount}))) == {name}
+
+
+EVERY_PAIR = [
+    (Resources(mem_per_node_bytes=1, mem_per_gpu_bytes=1), "mem_per_gpu_bytes"),
+    (Resources(mem_per_cpu_bytes=1, mem_per_gpu_bytes=1), "mem_per_gpu_bytes"),
+    (Resources(exclusive="user", oversubscribe=True), "oversubscribe"),
+    (Resources(core_spec=1, thread_spec=0), "thread_spec"),
+    (Resources(cpus_per_task=1, cpus_per_gpu=1), "cpus_per_gpu"),
+    (Resources(gpus_per_task=1, ntasks_per_gpu=1), "ntasks_per_gpu"),
+    (Resources(ntasks_per_node=1, ntasks_per_gpu=1), "ntasks_per_gpu"),
+    (Resources(nodes=1, node_counts="1,3"), "node_counts"),
+    (Resources(nodes_max=1, node_counts="1,3"), "node_counts"),
+    (Resources(wall_s=60, time_min_s=120), "time_min_s"),
+    (Resources(switches_wait_s=60), "switches_wait_s"),
+    (Resources(nodes=4, segment=3), "segment"),
+    (Resources(gpus_per_node=1, gres="shard:1,gpu:2"), "gres"),
+    (Resources(tres_per_task="cpu=2", cpus_per_task=2), "tres_per_task"),
+    (Resources(tres_per_task="cpu=2", cpus_per_gpu=2), "tres_per_task"),
+    (Resources(tres_per_task="gres/gpu:a100=1", gpus_per_task=2), "tres_per_task"),
+]
+
+
+@pytest.mark.parametrize(("asked", "field"), EVERY_PAIR)
+def test_what_contradicts_itself_is_refused_in_every_component(asked, field):
+    assert set(refusals_of(spec(resources=asked))) == {f"resources.{field}"}
+    assert set(refusals_of(spec(het=(Component(), Component(asked))))) == {f"het.1.resources.{field}"}
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        Resources(exclusive=False, oversubscribe=True),
+        Resources(wall_s=0, time_min_s=120),
+        Resources(nodes=4, segment=2),
+        Resources(gpus_per_node=1, gres="shard:1"),
+        Resources(tres_per_task="gres/gpu=1", cpus_per_task=2),
+        Resources(tres_per_task="cpu=1", gpus_per_task=2),
+        Resources(spread_segments=True, consolidate_segments=True),
+        Resources(hint="compute_bound", threads_per_core=1),
+    ],
+)
+def test_what_sbatch_takes_together_passes(asked):
+    assert admit(spec(resources=asked)).resources == asked
+
+
+def test_an_array_is_brought_into_its_usual_form_and_is_not_heterogeneous():
+    assert admit(spec(array="[01-3:1]%2")).array == "1-3%2"
+    assert set(refusals_of(spec(array="1-3", het=(Component(),)))) == {"array"}
+
+
+FAULTY_TEXTS = {
+    "array": "x",
+    "begin": "soon",
+    "deadline": "2026-13-01",
+    "export": "1A=2",
+    "mail_type": "LATER",
+    "mem_update": "5",
+    "profile": "some",
+    "propagate": "FOO",
+    "signal": "FOO",
+    "resources.cpu_freq": "fast",
+    "resources.distribution": "round",
+    "resources.extra_node_info": "0",
+    "resources.gres_flags": "x",
+    "resources.hint": "x",
+    "resources.mem_bind": "x",
+    "resources.node_counts": "0",
+    "resources.tres_per_task": "mem=1",
+}
+
+
+def test_every_faulty_text_is_told_in_one_answer():
+    top = {name: text for name, text in FAULTY_TEXTS.items() if "." not in name}
+    inner = {name.partition(".")[2]: text for name, text in FAULTY_TEXTS.items() if "." in name}
+    assert set(refusals_of(spec(resources=Resources(**inner), **top))) == set(FAULTY_TEXTS)
+
+
+def test_texts_of_components_are_judged_like_those_of_the_job():
+    asked = spec(het=(Component(Resources(constraint="a\0", hint="x"), partition="", mail_type="LATER"),))
+    assert set(refusals_of(asked)) == {"het.0.resources.constraint", "het.0.resources.hint", "het.0.partition",
+        "het.0.mail_type"}  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "most"), [("cpus_per_task", 0xFFFD), ("ntasks_per_node", 0xFFFD),

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from hpcjobs.errors import Conflict, JobUnknown, NotAllowed, OutcomeUnknown, Refused, SlurmUnavailable
-from hpcjobs.model.job import JobSpec, Resources
+from hpcjobs.model.spec import JobSpec, Resources
 from hpcjobs.slurm.errnos import ANSWER_LOST, BUSY, ENDED, NOT_THEIRS, REFUSALS, UNKNOWN_JOB, UNSENT, error_of
 
 CLASSES = [set(REFUSALS), UNSENT, ANSWER_LOST, BUSY, UNKNOWN_JOB, NOT_THEIRS, ENDED]

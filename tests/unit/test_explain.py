@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from hpcjobs.errors import Refusal
-from hpcjobs.model.job import Resources
+from hpcjobs.model.spec import Resources
 from hpcjobs.slurm.explain import explain
 
 from .builders import node, spec, view

@@ -32,7 +32,7 @@ def test_only_the_agent_imports_pyslurm():
         for path in (ROOT / "hpcjobs").rglob("*.py")
         if re.search(r"^\s*import pyslurm\b(?!_)", path.read_text(), re.M)
     ]
-    assert [path.name for path in users] == ["pyslurm_agent.py"]
+    assert [path.name for path in users] == ["pyslurm_session.py"]
 
 
 def test_only_the_store_speaks_sql():

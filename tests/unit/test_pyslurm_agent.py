@@ -6,9 +6,10 @@ import sys
 
 import pytest
 
-from hpcjobs.model.job import Resources
+from hpcjobs.model.spec import Resources
 from hpcjobs.slurm.base import MIB, Launch
-from hpcjobs.slurm.pyslurm_agent import NO_PROFILES, NO_VAL, _dependency, _description, exit_code_and_signal
+from hpcjobs.slurm.pyslurm_agent import NO_PROFILES, _dependency, _description
+from hpcjobs.slurm.pyslurm_session import NO_VAL, exit_code_and_signal
 
 from .builders import spec
 

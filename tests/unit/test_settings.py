@@ -19,14 +19,14 @@ def read(tmp_path: Path, text: str | bytes, **environment: str):
 def test_a_cluster_is_all_that_must_be_set(tmp_path):
     settings = read(tmp_path, LEAST)
     assert settings.clusters == (ClusterSettings("big"),)
-    assert (settings.clusters[0].backend, settings.listen_host) == ("auto", "127.0.0.1")
+    assert (settings.clusters[0].ways, settings.listen_host) == ((), "127.0.0.1")
 
 
 def test_everything_can_be_set(tmp_path):
     settings = read(
         tmp_path,
         'database_url = "sqlite:///a.db"\ntoken_key_file = "/k"\nadmins = ["root"]\nlisten_port = 80\nmax_age_s = 5\n'
-        '[[clusters]]\nname = "a"\nbackend = "slurmrestd"\nslurmrestd_url = "http://r:6820"\njwt_key_file = "/j"\n'
+        '[[clusters]]\nname = "a"\nways = ["slurmrestd"]\nslurmrestd_url = "http://r:6820"\njwt_key_file = "/j"\n'
         'home = "/h/{user}"\nobserve_s = 0.5\n[[clusters]]\nname = "b"\n',
     )
     assert (settings.token_key_file, settings.admins, settings.max_age_s) == (Path("/k"), ("root",), 5.0)
@@ -49,7 +49,8 @@ def test_the_environment_names_the_file_and_the_database(tmp_path):
         ("clusters = []", "at least one entry"),
         (LEAST + LEAST, "each with its own name"),
         ("[[clusters]]\n", "missing required field `name`"),
-        (LEAST + 'backend = "ssh"\n', r"Invalid enum value 'ssh' - at `\$.clusters\[0\].backend`"),
+        (LEAST + 'ways = ["telnet"]\n', r"Invalid enum value 'telnet' - at `\$.clusters\[0\].ways\[0\]`"),
+        (LEAST + 'ways = ["slurmrestd", "slurmrestd"]\n', "ways of cluster big: each at most once"),
         (LEAST + "nmae = 1\n", "unknown field `nmae`"),
         ("typo = 1\n" + LEAST, "unknown field `typo`"),
         ('listen_port = "80"\n' + LEAST, r"Expected `int`, got `str` - at `\$.listen_port`"),

@@ -3,9 +3,11 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from hpcjobs.model.job import Fate, Resources, State
+from hpcjobs.model.job import Fate, State
+from hpcjobs.model.spec import Resources
 from hpcjobs.slurm.base import MIB, Launch
-from hpcjobs.slurm.slurmrestd import _Job, _Node, _Reply, job_body, node_of, record_of
+from hpcjobs.slurm.openapi import JobWords, NodeWords, Reply, node_of, record_of
+from hpcjobs.slurm.slurmrestd import job_body
 
 from .builders import SCRIPT, spec
 
@@ -54,7 +56,7 @@ RUNNING = {
 
 
 def read(**changes: object):
-    return record_of(msgspec.convert(RUNNING | changes, _Job))
+    return record_of(msgspec.convert(RUNNING | changes, JobWords))
 
 
 def test_a_running_job_is_read_in_full():
@@ -100,13 +102,13 @@ def test_stderr_is_its_own_file_where_it_has_one():
 
 
 def test_a_job_of_which_only_the_number_is_told_is_unknown_and_not_final():
-    job = record_of(msgspec.json.decode(b'{"jobs": [{"job_id": 9}], "errors": []}', type=_Reply).jobs[0])
+    job = record_of(msgspec.json.decode(b'{"jobs": [{"job_id": 9}], "errors": []}', type=Reply).jobs[0])
     assert (job.slurm_job_id, job.state, job.fate, job.attempt) == (9, State.UNKNOWN, None, None)
 
 
 def test_a_node_is_read_in_full():
     node = node_of(
-        _Node(
+        NodeWords(
             name="n1",
             state=("MIXED", "DRAIN"),
             effective_cpus=64,

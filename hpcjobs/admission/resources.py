@@ -1,0 +1,147 @@
+"""What can be held against amounts: too little, too much, and requests that contradict each other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from hpcjobs.admission.texts import parts_of
+from hpcjobs.errors import Refusal
+from hpcjobs.model.gres import gpus_of_gres, parse_gpus
+from hpcjobs.model.spec import JobSpec, Resources
+from hpcjobs.sbatch.layout import parse_tres_per_task
+
+_U15: Final = 0x7FFF
+_U16: Final = 0xFFFD
+_U32: Final = 0xFFFF_FFFD
+_BYTES: Final = 2**53 - 1
+MOST_NICE: Final = 2_147_483_645
+
+AMOUNTS: Final[Mapping[str, tuple[int, int]]] = {
+    "nodes": (1, _U32),
+    "nodes_max": (1, _U32),
+    "ntasks": (1, _U32),
+    "ntasks_per_node": (1, _U16),
+    "ntasks_per_socket": (1, _U16),
+    "ntasks_per_core": (1, _U16),
+    "ntasks_per_gpu": (1, _U16),
+    "cpus_per_task": (1, _U16),
+    "cpus_per_gpu": (1, _U16),
+    "mincpus": (1, _U16),
+    "mem_per_node_bytes": (0, _BYTES),  # --mem=0 is all the memory of each node
+    "mem_per_cpu_bytes": (1, _BYTES),
+    "mem_per_gpu_bytes": (1, _BYTES),
+    "tmp_bytes": (1, _U32 * 2**20),
+    "wall_s": (0, _U32 * 60),  # --time=0 is no limit
+    "time_min_s": (1, _U32 * 60),
+    "segment": (1, _U16),
+    "switches": (1, _U32),
+    "switches_wait_s": (0, _U32),
+    "sockets_per_node": (1, _U16),
+    "cores_per_socket": (1, _U16),
+    "threads_per_core": (1, _U16),
+    "core_spec": (0, _U15),
+    "thread_spec": (0, _U15),
+    "resv_ports": (0, _U16),
+}
+"""The least and the largest amounts of resources that Slurm's fields hold (job_desc_msg_t of slurm.h; the two numbers
+above each mean "not set" and "infinite"). A backend cannot carry more, and would fail half-way."""
+
+JOB_AMOUNTS: Final[Mapping[str, tuple[int, int]]] = {
+    "delay_boot_s": (0, _U32),
+    "nice": (-MOST_NICE, MOST_NICE),
+    "priority": (0, _U32),
+}
+"""The same of the job."""
+
+GPU_REQUESTS: Final = ("gpus", "gpus_per_node", "gpus_per_socket", "gpus_per_task")
+
+
+def judge_amounts(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
+    """Refuse numbers that mean nothing or that Slurm cannot hold."""
+    held: list[tuple[str, str, object, tuple[int, int]]] = [
+        (f"{prefix}resources.", name, getattr(part.resources, name), range_)
+        for prefix, part in parts_of(spec)
+        for name, range_ in AMOUNTS.items()
+    ]
+    held += [("", name, getattr(spec, name), range_) for name, range_ in JOB_AMOUNTS.items()]
+    return spec, [
+        Refusal(prefix + name, f"{name} must be between {least} and {most}; {value} was asked for.")
+        for prefix, name, value, (least, most) in held
+        if isinstance(value, int) and not least <= value <= most
+    ]
+
+
+def judge_gpus(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
+    """Refuse a request for no GPU, or in another form."""
+    refusals = []
+    for prefix, part in parts_of(spec):
+        for name in GPU_REQUESTS:
+            value = getattr(part.resources, name)
+            try:
+                if value is not None and not all(parse_gpus(str(value)).values()):
+                    raise ValueError(f"{value!r} asks for no GPU")  # noqa: TRY301
+            except ValueError as error:
+                refusals.append(Refusal(f"{prefix}resources.{name}", f"{name}: {error}."))
+    return spec, refusals
+
+
+EXCLUDE_EACH_OTHER: Final[Sequence[tuple[str, str]]] = (
+    ("mem_per_node_bytes", "mem_per_cpu_bytes"),
+    ("mem_per_node_bytes", "mem_per_gpu_bytes"),
+    ("mem_per_cpu_bytes", "mem_per_gpu_bytes"),
+    ("exclusive", "oversubscribe"),
+    ("core_spec", "thread_spec"),
+    ("cpus_per_task", "cpus_per_gpu"),
+    ("gpus_per_task", "ntasks_per_gpu"),
+    ("ntasks_per_node", "ntasks_per_gpu"),
+    ("nodes", "node_counts"),
+    ("nodes_max", "node_counts"),
+)
+"""Pairs of which sbatch takes one."""
+
+
+def _tres_of_task(asked: Resources) -> Mapping[str, str]:
+    try:
+        return parse_tres_per_task(asked.tres_per_task) if asked.tres_per_task else {}
+    except ValueError:
+        return {}  # judge_forms says so
+
+
+CONTRADICTIONS: Final[Sequence[tuple[str, str, Callable[[Resources], bool]]]] = (
+    ("nodes_max", "nodes_max is below nodes.",
+     lambda asked: asked.nodes_max is not None and asked.nodes_max < (asked.nodes or 1)),
+    ("time_min_s", "time_min_s is above wall_s.",
+     lambda asked: bool(asked.wall_s) and (asked.time_min_s or 0) > (asked.wall_s or 0)),
+    ("switches_wait_s", "switches_wait_s means nothing without switches.",
+     lambda asked: asked.switches_wait_s is not None and asked.switches is None),
+    ("segment", "nodes must be a whole multiple of segment.",
+     lambda asked: bool(asked.segment and asked.segment > 0 and asked.nodes and asked.nodes % asked.segment)),
+    ("gres", "gpus_per_node and gpu in gres exclude each other.",
+     lambda asked: asked.gpus_per_node is not None and bool(gpus_of_gres(asked.gres or ""))),
+    ("tres_per_task", "tres_per_task with cpu excludes cpus_per_task and cpus_per_gpu.",
+     lambda asked: "cpu" in _tres_of_task(asked)
+     and (asked.cpus_per_task is not None or asked.cpus_per_gpu is not None)),
+    ("tres_per_task", "tres_per_task with gres/gpu excludes gpus_per_task and ntasks_per_gpu.",
+     lambda asked: any(name.split(":")[0] == "gres/gpu" for name in _tres_of_task(asked))
+     and (asked.gpus_per_task is not None or asked.ntasks_per_gpu is not None)),
+)  # fmt: skip
+"""What contradicts itself: the field, the words, and when."""
+
+
+def judge_contradictions(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
+    """Refuse requests that contradict each other."""
+    refusals = []
+    for prefix, part in parts_of(spec):
+        asked = part.resources
+        refusals += [
+            Refusal(f"{prefix}resources.{second}", f"{first} and {second} exclude each other.")
+            for first, second in EXCLUDE_EACH_OTHER
+            if all(getattr(asked, name) is not None and getattr(asked, name) is not False for name in (first, second))
+        ]
+        refusals += [
+            Refusal(f"{prefix}resources.{name}", words) for name, words, against in CONTRADICTIONS if against(asked)
+        ]
+    if spec.het and spec.array:
+        refusals.append(Refusal("array", "A heterogeneous job cannot be an array."))
+    return spec, refusals

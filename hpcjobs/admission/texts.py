@@ -1,0 +1,118 @@
+"""What can be held against texts: the script, names, paths, variables, and words that their option does not take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Final
+
+from hpcjobs.errors import Refusal
+from hpcjobs.model.spec import Component, JobSpec
+from hpcjobs.sbatch.options import OPTIONS
+from hpcjobs.sbatch.values import parse_node_counts
+
+MAX_SCRIPT_BYTES: Final = 4 * 1024 * 1024
+"""Slurm's default max_script_size (slurm.conf(5), SchedulerParameters)."""
+
+MAX_NAME: Final = 255
+
+MAX_COMMENT_BYTES: Final = 1023 - 41
+"""slurmctld takes comments of up to 1,023 bytes; 41 of them are our mark."""
+
+_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+def parts_of(spec: JobSpec) -> Iterator[tuple[str, JobSpec | Component]]:
+    """The job and the components after the first, each with what its fields' names begin with."""
+    yield "", spec
+    for index, component in enumerate(spec.het):
+        yield f"het.{index}.", component
+
+
+def judge_script(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
+    """Refuse what sbatch refuses, in its words where scripts and people know them."""
+    script = spec.script
+    if not script.strip():
+        return spec, [Refusal("script", "The batch script is empty.", "script-empty")]
+    refusals = []
+    if not script.startswith("#!"):
+        refusals.append(
+            Refusal(
+                "script",
+                "This does not look like a batch script. The first line must start with #! followed by the path to "
+                "an interpreter. For instance: #!/bin/sh",
+                "script-no-interpreter",
+            )
+        )
+    if "\r\n" in script:
+        refusals.append(
+            Refusal(
+                "script",
+                "The batch script contains DOS line breaks (\\r\\n) instead of expected UNIX line breaks (\\n). "
+                "dos2unix mends it.",
+                "script-dos-line-breaks",
+            )
+        )
+    if "\0" in script:
+        refusals.append(Refusal("script", "The batch script contains a NUL character.", "script-nul"))
+    if len(script.encode()) > MAX_SCRIPT_BYTES:
+        refusals.append(
+            Refusal("script", f"The batch script is larger than {MAX_SCRIPT_BYTES} bytes.", "script-too-large")
+        )
+    return spec, refusals
+
+
+def _forms() -> Iterator[tuple[str, Callable[[str], object]]]:
+    for option in OPTIONS:
+        if len(option.fields) == 1 and option.takes != "none":
+            yield option.fields[0], option.read
+    yield "resources.node_counts", parse_node_counts
+
+
+FORMS: Final[Mapping[str, Callable[[str], object]]] = {
+    name: read for name, read in _forms() if not name.startswith("resources.gpus")
+}
+"""How each text is read; requests for GPUs have a rule of their own."""
+
+
+def judge_forms(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
+    """Refuse a text that the option of its field would not take."""
+    refusals = []
+    for prefix, part in parts_of(spec):
+        for field, read in FORMS.items():
+            inner, _, name = field.rpartition(".")
+            value = getattr(part.resources if inner else part, name, None)
+            try:
+                if value and isinstance(value, str):
+                    read(value)
+            except ValueError as error:
+                refusals.append(Refusal(prefix + field, f"{name}: {error}."))
+    return spec, refusals
+
+
+def judge_texts(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
+    """Refuse texts that Slurm cannot carry: NUL anywhere, relative directories, bad variable names."""
+    refusals = []
+    for prefix, part in parts_of(spec):
+        for inner, holder in (("", part), ("resources.", part.resources)):
+            for name in holder.__struct_fields__:
+                value = getattr(holder, name)
+                if name != "script" and isinstance(value, str) and ("\0" in value or not value):
+                    refusals.append(Refusal(f"{prefix}{inner}{name}", f"{name} is empty or contains a NUL character."))
+    refusals += [
+        Refusal(name, f"{name} is longer than {MAX_NAME} characters.")
+        for name in ("account", "qos", "reservation")
+        if len(getattr(spec, name) or "") > MAX_NAME
+    ]
+    if len((spec.comment or "").encode()) > MAX_COMMENT_BYTES:
+        refusals.append(Refusal("comment", f"The comment is longer than {MAX_COMMENT_BYTES} bytes."))
+    if spec.workdir and not spec.workdir.startswith("/"):
+        refusals.append(Refusal("workdir", f"workdir must be an absolute path; {spec.workdir!r} was asked for."))
+    for name, value in spec.environment.items():
+        if not _VARIABLE.fullmatch(name):
+            refusals.append(Refusal("environment", f"{name!r} is not a name that a variable can have."))
+        elif "\0" in value:
+            refusals.append(Refusal(f"environment.{name}", f"The value of {name} contains a NUL character."))
+    if any("\0" in argument for argument in spec.args):
+        refusals.append(Refusal("args", "An argument contains a NUL character."))
+    return spec, refusals

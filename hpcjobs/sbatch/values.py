@@ -1,0 +1,232 @@
+"""Arguments that say several things at once: array, signal, distribution, bindings. Text in, parts out."""
+
+from __future__ import annotations
+
+import re
+import signal as signals
+from typing import Final, NamedTuple
+
+from hpcjobs.sbatch.units import parse_time
+
+MOST_ARRAY_INDEX: Final = 4_000_000
+"""Slurm's largest MaxArraySize is 4,000,001 (slurm.conf(5))."""
+
+_ITEM = re.compile(r"(\d{1,9})(?:-(\d{1,9})(?::(\d{1,9}))?)?")
+
+
+class Array(NamedTuple):
+    """The tasks of an array.
+
+    Attributes:
+        text: Normalised: no spaces, brackets, leading zeros or steps of one.
+        tasks: How many.
+        at_once: How many may run at a time; None: all.
+    """
+
+    text: str
+    tasks: int
+    at_once: int | None
+
+
+def parse_array(text: str) -> Array:
+    """Read the argument of --array.
+
+    Args:
+        text: ``0-15``, ``1,3,5-7``, ``0-100:10``, each with ``%4`` for four at a time.
+
+    Raises:
+        ValueError: The text is of no such form, or an index is above 4,000,000.
+    """
+    numbers, _, limit = text.strip().partition("%")
+    if limit and not re.fullmatch(r"\d{1,9}", limit):
+        raise ValueError(f"Invalid array specification {text!r}: after % stands how many tasks may run at once")
+    wanted = bytearray()
+    items = []
+    for item in re.sub(r"^\[(.*)\]$", r"\1", numbers).split(","):
+        match = _ITEM.fullmatch(item.strip())
+        if match is None:
+            raise ValueError(f"Invalid array specification {text!r}: write 0-15, 1,3,5-7 or 0-100:10")
+        first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
+        if last < first or step < 1:
+            raise ValueError(f"Invalid array specification {text!r}: {item!r} holds no index")
+        if last > MOST_ARRAY_INDEX:
+            raise ValueError(f"Invalid array specification {text!r}: the largest index is {MOST_ARRAY_INDEX}")
+        wanted.extend(bytes(max(0, last + 1 - len(wanted))))
+        wanted[first : last + 1 : step] = b"\1" * len(range(first, last + 1, step))
+        items.append(f"{first}" if first == last else f"{first}-{last}" + (f":{step}" if step > 1 else ""))
+    at_once = int(limit or 0) or None
+    return Array(",".join(items) + (f"%{at_once}" if at_once else ""), wanted.count(1), at_once)
+
+
+class Signal(NamedTuple):
+    """A signal before the time limit.
+
+    Attributes:
+        name: As ``USR1``, or a number.
+        number: Of the signal.
+        time_s: How long before, in seconds.
+        batch: To the batch script only.
+        reservation: The job may overlap a reservation that way.
+    """
+
+    name: str
+    number: int
+    time_s: int
+    batch: bool
+    reservation: bool
+
+
+_SIGNAL = re.compile(r"(?:(?P<flags>[RB]{1,2}):)?(?P<name>[A-Z0-9]+)(?:@(?P<time>\d{1,6}))?", re.IGNORECASE)
+_DEFAULT_WARN_S: Final = 60
+_MOST_WARN_S: Final = 65535
+
+
+def parse_signal(text: str) -> Signal:
+    """Read the argument of --signal, ``[[R][B]:]signal[@seconds]``.
+
+    Raises:
+        ValueError: The text is of no such form, or no such signal is known.
+    """
+    match = _SIGNAL.fullmatch(text.strip())
+    time_s = int(match["time"] or _DEFAULT_WARN_S) if match else 0
+    number = 0
+    if match and time_s <= _MOST_WARN_S:
+        name = match["name"].upper().removeprefix("SIG")
+        known = signals.Signals.__members__.get(f"SIG{name}")
+        number = int(name) if name.isdigit() else known.value if known else 0
+    if match is None or not 0 < number < 65:
+        raise ValueError(f"Invalid signal specification {text!r}: write [[R][B]:]signal[@seconds], as B:USR1@60")
+    flags = (match["flags"] or "").upper()
+    return Signal(name, number, time_s, "B" in flags, "R" in flags)
+
+
+MAIL_TYPES: Final = ("BEGIN", "END", "FAIL", "REQUEUE", "STAGE_OUT", "INVALID_DEPEND", "TIME_LIMIT", "TIME_LIMIT_90",
+    "TIME_LIMIT_80", "TIME_LIMIT_50", "ARRAY_TASKS")  # fmt: skip
+MAIL_ALL: Final = MAIL_TYPES[:6]
+"""What ALL stands for (sbatch(1), --mail-type)."""
+
+
+def parse_mail_type(text: str) -> tuple[str, ...]:
+    """Read the argument of --mail-type.
+
+    Returns:
+        The events, in Slurm's capitals; none where NONE is among them.
+
+    Raises:
+        ValueError: A word is not one of an event.
+    """
+    events: set[str] = set()
+    words = [word.strip().upper() for word in text.split(",")]
+    for word in words:
+        if word not in (*MAIL_TYPES, "ALL", "NONE"):
+            raise ValueError(f"Invalid mail type {word!r}: write {', '.join(MAIL_TYPES)}, ALL or NONE")
+        events.update(MAIL_ALL if word == "ALL" else () if word == "NONE" else (word,))
+    return () if "NONE" in words else tuple(event for event in MAIL_TYPES if event in events)
+
+
+PROFILES: Final = ("ENERGY", "LUSTRE", "NETWORK", "TASK")
+
+
+def parse_profile(text: str) -> tuple[str, ...]:
+    """Read the argument of --profile: ``all``, ``none`` or any of energy, lustre, network and task.
+
+    Returns:
+        The kinds, in capitals; ``("NONE",)`` for none.
+
+    Raises:
+        ValueError: A word is not one of these.
+    """
+    words = {word.strip().upper() for word in text.split(",")}
+    if words in ({"ALL"}, {"NONE"}):
+        return PROFILES if words == {"ALL"} else ("NONE",)
+    if not words <= set(PROFILES):
+        raise ValueError(f"Invalid profile {text!r}: write all, none or some of {', '.join(PROFILES).lower()}")
+    return tuple(word for word in PROFILES if word in words)
+
+
+def parse_switches(text: str) -> tuple[int, int | None]:
+    """Read the argument of --switches, ``count[@time]``: the count, and how long to wait in seconds.
+
+    Raises:
+        ValueError: The text is of no such form.
+    """
+    count, _, wait = text.strip().partition("@")
+    if not re.fullmatch(r"[1-9]\d{0,9}", count):
+        raise ValueError(f"Invalid switches {text!r}: write count[@time]")
+    return int(count), parse_time(wait) if wait else None
+
+
+def parse_extra_node_info(text: str) -> tuple[int | None, int | None, int | None]:
+    """Read the argument of --extra-node-info: sockets, cores per socket, threads per core; None where ``*`` stands.
+
+    Raises:
+        ValueError: The text is of no such form.
+    """
+    if not re.fullmatch(r"(?:[1-9]\d{0,4}|\*)(?::(?:[1-9]\d{0,4}|\*)){0,2}", text.strip()):
+        raise ValueError(f"Invalid extra node information {text!r}: write sockets[:cores[:threads]]")
+    parts = [None if part == "*" else int(part) for part in text.strip().split(":")]
+    sockets, cores, threads = (*parts, None, None)[:3]
+    return sockets, cores, threads
+
+
+def parse_mem_update(text: str) -> tuple[int, int]:
+    """Read the argument of --mem-update: margin in percent and delay in minutes.
+
+    Raises:
+        ValueError: The text is of no such form.
+    """
+    match = re.fullmatch(r"(\d{1,5})@(\d{1,5})", text.strip())
+    if match is None:
+        raise ValueError(f"Invalid memory update {text!r}: write margin in percent@delay in minutes")
+    return int(match[1]), int(match[2])
+
+
+_LIMITS: Final = ("ALL", "NONE", "AS", "CORE", "CPU", "DATA", "FSIZE", "MEMLOCK", "NOFILE", "NPROC", "RSS", "STACK")
+
+
+def parse_propagate(text: str) -> tuple[str, ...]:
+    """Read the argument of --propagate: ALL, NONE or names of limits.
+
+    Raises:
+        ValueError: A word is not one of them.
+    """
+    words = tuple(word.strip().upper().removeprefix("RLIMIT_") for word in text.split(","))
+    if unknown := [word for word in words if word not in _LIMITS]:
+        raise ValueError(f"{unknown[0]!r} is not a limit: write ALL, NONE or some of {', '.join(_LIMITS[2:])}")
+    return words
+
+
+def parse_node_counts(text: str) -> str:
+    """Read a list of numbers of nodes, as ``1,3`` or ``2-8:2``.
+
+    Raises:
+        ValueError: The text is of no such form.
+    """
+    item = r"[1-9]\d{0,6}(?:-[1-9]\d{0,6}(?::[1-9]\d{0,6})?)?"
+    if not re.fullmatch(rf"{item}(?:,{item})*", text.strip()):
+        raise ValueError(f"Invalid numbers of nodes {text!r}: write 1,3 or 2-8:2")
+    return text.strip()
+
+
+_VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:=(.*))?", re.DOTALL)
+
+
+def parse_export(text: str) -> dict[str, str | None]:
+    """Read the argument of --export: ``ALL``, ``NONE``, ``NIL``, and after ALL or alone ``NAME`` or ``NAME=value``.
+
+    Returns:
+        Values by name; None: the caller's own, which is the request's ``environment`` here.
+
+    Raises:
+        ValueError: A word is not a variable.
+    """
+    words = text.split(",")
+    if text.upper() in ("ALL", "NONE", "NIL"):
+        return {}
+    variables: dict[str, str | None] = {}
+    for word in words[1:] if words[0].upper() == "ALL" else words:
+        match = _VARIABLE.fullmatch(word)
+        if match is None:
+            raise ValueError(f"Invalid export {text!r}: write ALL, NONE, NIL or NAME=value,NAME=value")
+        variables[match[1]] = match[2]
+    return variables

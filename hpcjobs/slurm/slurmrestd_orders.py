@@ -1,0 +1,93 @@
+"""Orders in slurmrestd's words, and what it cannot do. Pure."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from hpcjobs.model.order import Changes, Order, SignalScope, Verb
+from hpcjobs.slurm.base import Launch, Op, ceil_div
+from hpcjobs.slurm.targets import expand_tasks, parse_target
+
+REQUEUES_SINCE: Final = 45
+MOST_REQUEUED: Final = 1000
+"""Tasks that one call may name: slurmrestd wants each by itself."""
+
+_FLAGS: Final = {SignalScope.STEPS: [], SignalScope.BATCH: ["BATCH_JOB"], SignalScope.FULL: ["FULL_JOB"]}
+_BY_UPDATE: Final = {Op.HOLD, Op.RELEASE, Op.UPDATE}
+
+
+def lacks(op: Op, subject: Launch | Order | None, version: str) -> str:
+    """Why slurmrestd cannot do that; see Backend.lacks.
+
+    Args:
+        op: What.
+        subject: With what.
+        version: Of slurmrestd's API, as ``v0.0.45``; ``""``: not known yet.
+    """
+    if op in (Op.SUSPEND, Op.RESUME):
+        return "slurmrestd has no call that suspends or resumes a job"
+    if op is Op.ESTIMATE:
+        return "slurmrestd has no call that tests a submission without making it"
+    if op is Op.REQUEUE and version and int(version.rpartition(".")[2]) < REQUEUES_SINCE:
+        return f"slurmrestd {version} has no call that requeues a job; v0.0.{REQUEUES_SINCE} is the first that has"
+    if not isinstance(subject, Order):
+        return ""
+    target = parse_target(subject.target)
+    if op in _BY_UPDATE and (target.tasks or target.offset is not None):
+        return "slurmrestd changes whole jobs and whole arrays only, no single tasks or components"
+    if op is Op.REQUEUE and target.several and len(expand_tasks(target.tasks)) > MOST_REQUEUED:
+        return f"slurmrestd wants every task named by itself; more than {MOST_REQUEUED} are too many"
+    return ""
+
+
+def kill_body(order: Order) -> dict[str, Any]:
+    """What DELETE /jobs/ wants: cancel or signal."""
+    body: dict[str, Any] = {"jobs": [parse_target(order.target).text]}
+    if order.verb is Verb.SIGNAL:
+        body |= {"signal": order.signal, "flags": _FLAGS[order.scope]}
+    return body
+
+
+def requeue_body(order: Order) -> dict[str, Any]:
+    """What POST /jobs/requeue wants; it knows no brackets."""
+    target = parse_target(order.target)
+    names = [f"{target.number}_{task}" for task in expand_tasks(target.tasks)] if target.several else [target.text]
+    return {"jobs": names, "flags": ["Hold"]} if order.hold else {"jobs": names}
+
+
+def change_body(changes: Changes, now: float) -> dict[str, Any]:
+    """What POST /job/N wants.
+
+    Args:
+        changes: What to change.
+        now: Unix seconds; a begin of 0 becomes this, because slurmrestd takes 0 for "leave it".
+    """
+    nodes = None
+    if changes.nodes is not None or changes.nodes_max is not None:
+        nodes = f"{changes.nodes or 1}-{changes.nodes_max or changes.nodes}"
+    words: dict[str, Any] = {
+        "name": changes.name,
+        "account": changes.account,
+        "partition": changes.partition,
+        "qos": changes.qos,
+        "reservation": changes.reservation,
+        "dependency": changes.dependency,
+        "comment": changes.comment,
+        "constraints": changes.constraint,
+        "required_nodes": changes.nodelist,
+        "excluded_nodes": changes.exclude,
+        "nodes": nodes,
+        "time_limit": None if changes.wall_s is None else _number(ceil_div(changes.wall_s, 60)),
+        "time_minimum": None if changes.time_min_s is None else _number(ceil_div(changes.time_min_s, 60)),
+        "begin_time": None if changes.begin is None else _number(changes.begin or int(now)),
+        "deadline": changes.deadline,
+        "nice": changes.nice,
+        "priority": None if changes.priority is None else _number(changes.priority),
+        "requeue": changes.requeue,
+        "array": None if changes.array_max_running is None else str(changes.array_max_running),
+    }
+    return {word: value for word, value in words.items() if value is not None}
+
+
+def _number(amount: int) -> dict[str, Any]:
+    return {"set": True, "number": amount}
