@@ -118,7 +118,5 @@ async def test_slurmrestd_is_asked_in_the_services_name_and_the_newest_version_t
 async def test_an_accounting_that_is_away_behind_slurmrestd_is_an_error_of_the_tree(backend, slurmrestd):
     fault = {"error_number": 1900, "error": "Unable to connect to database"}
     slurmrestd.answer = json.dumps({"errors": [fault]}).encode()
-        {"errors": [{"error_number": 1900, "error": "Unable to connect to database"}]}
-    ).encode()
     with pytest.raises(HpcjobsError, match="Unable to connect"):
         await backend.accounts()
