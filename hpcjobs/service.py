@@ -10,7 +10,9 @@ from hpcjobs import clock
 from hpcjobs.agents.pool import AgentPool
 from hpcjobs.audit import AuditLog
 from hpcjobs.details import Details
-from hpcjobs.errors import ClusterUnknown, HpcjobsError
+from hpcjobs.errors import ClusterUnknown, HpcjobsError, NotSupported
+from hpcjobs.files import AgentFiles, FileSystem
+from hpcjobs.identity import check_may_run
 from hpcjobs.identity.authenticator import Authenticator
 from hpcjobs.identity.directory import Directory
 from hpcjobs.identity.ratelimit import RateLimiter
@@ -88,6 +90,9 @@ class Service:
         self._clock = clock.Clock(entries)
         self._clock.start()
 
+    async def _open(self, cluster: ClusterSettings) -> Backend:
+        return await open_ways(cluster, self.pool, self.settings.service_user)
+
     async def learn_accounts(self, cluster: str, now: float) -> None:
         """Ask a cluster's accounting who belongs to which project; what was known stays good while it is away.
 
@@ -104,9 +109,6 @@ class Service:
         else:
             self._accounting_trouble.discard(cluster)
 
-    async def _open(self, cluster: ClusterSettings) -> Backend:
-        return await open_ways(cluster, self.pool, self.settings.service_user)
-
     async def _let_go(self, _now: float) -> None:
         self.pool.let_go_idle()
 
@@ -121,6 +123,21 @@ class Service:
         if target is None:
             raise ClusterUnknown(f"There is no cluster {name!r}; there are {', '.join(sorted(self.targets))}.")
         return target
+
+    def files(self, cluster: str, user: str) -> FileSystem:
+        """A cluster's files, as a user.
+
+        Raises:
+            ClusterUnknown: There is no such cluster.
+            NotSupported: Its files cannot be reached from here.
+            NotAllowed: Nobody acts as this user.
+        """
+        name = self.target(cluster).observer.cluster
+        (settings,) = (told for told in self.settings.clusters if told.name == name)
+        if not settings.file_roots:
+            raise NotSupported(f"The files of cluster {name} cannot be reached from here: it has no file_roots.")
+        check_may_run(user, frozenset(self.settings.never_run_as), self.settings.min_uid)
+        return AgentFiles(self.pool, user, tuple(root.format(user=user) for root in settings.file_roots))
 
     async def stop(self) -> None:
         """Stop the clock and let go of everything."""

@@ -25,21 +25,35 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     Attributes:
         name: Slurm's ClusterName.
         ways: How to reach it, the best first; what one cannot do goes to the next. Empty: pyslurm where it can be
-            had, slurmrestd where its address is set.
+            had, then slurmrestd and ssh where their addresses are set.
         slurm_conf: For pyslurm.
         slurmrestd_url: For slurmrestd.
         jwt_key_file: For slurmrestd: the key that slurmctld checks tokens with.
+        ssh_host: For ssh: the login node, as it stands in ssh_known_hosts.
+        ssh_port: For ssh.
+        ssh_known_hosts: For ssh: file with the login node's host key; another key, or none, is refused.
+        ssh_ca_key: For ssh: private key of the CA that the login node names in TrustedUserCAKeys; the service signs a
+            certificate of two minutes for each connection.
+        ssh_key: For ssh, in place of ssh_ca_key: pattern of users' own keys, as ``/home/{user}/.ssh/id_ed25519``.
         home: A user's home on the cluster: the working directory of a job that names none.
         observe_s: Seconds between two listings.
+        file_roots: The folders whose files can be reached, the first of them the user's own; none: no files. What
+            is outside cannot be reached, whatever links lead there. Others must not be able to make these folders.
     """
 
     name: str
-    ways: tuple[Literal["pyslurm", "slurmrestd"], ...] = ()
+    ways: tuple[Literal["pyslurm", "slurmrestd", "ssh"], ...] = ()
     slurm_conf: str = "/etc/slurm/slurm.conf"
     slurmrestd_url: str | None = None
     jwt_key_file: Path | None = None
+    ssh_host: str | None = None
+    ssh_port: int = 22
+    ssh_known_hosts: Path | None = None
+    ssh_ca_key: Path | None = None
+    ssh_key: str | None = None
     home: str = "/home/{user}"
     observe_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    file_roots: tuple[str, ...] = ("/home/{user}", "/scratch")
 
 
 class IssuerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -186,10 +200,18 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     for cluster in settings.clusters:
         if len(set(cluster.ways)) != len(cluster.ways):
             raise SettingsError(f"{path}: ways of cluster {cluster.name}: each at most once")
-        try:
-            cluster.home.format(user="alice")
-        except (KeyError, IndexError, ValueError) as error:
-            raise SettingsError(f"{path}: home of cluster {cluster.name}: only {{user}} is known: {error!r}") from error
+        for field, template in [
+            ("home", cluster.home),
+            ("ssh_key", cluster.ssh_key or "/"),
+            *(("file_roots", root) for root in cluster.file_roots),
+        ]:
+            where = f"{path}: {field} of cluster {cluster.name}"
+            try:
+                absolute = template.format(user="alice").startswith("/")
+            except (KeyError, IndexError, ValueError) as error:
+                raise SettingsError(f"{where}: only {{user}} is known: {error!r}") from error
+            if field == "file_roots" and not absolute:
+                raise SettingsError(f"{where}: {template!r} is not an absolute path")
     issuers = [issuer.issuer for issuer in settings.issuers]
     if len({OWN_ISSUER, *issuers}) != len(issuers) + 1:
         raise SettingsError(f"{path}: issuers need names of their own, and none is {OWN_ISSUER}, which is ours")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.resources import files
+from importlib import resources
 
 from litestar import Litestar, MediaType, get
 from litestar.datastructures import State
@@ -17,11 +17,12 @@ from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 
 from hpcjobs import __version__
-from hpcjobs.api import access, actions, audit, clusters, jobs, me, output, problems, trail
+from hpcjobs.api import access, actions, audit, clusters, files, jobs, me, output, problems, trail, uploads
 from hpcjobs.identity import Scope
 from hpcjobs.service import Service
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
+SWAGGER = resources.files("swagger_ui") / "static"
 
 
 def _provide(state: State) -> Service:
@@ -60,10 +61,12 @@ def create_app(service: Service) -> Litestar:
             me.whoami,
             me.projects,
             audit.trail_page,
+            files.FilesController,
+            uploads.UploadsController,
             clusters.healthz,
             clusters.readyz,
             # The page's scripts come from the service itself: clusters have no way out.
-            create_static_files_router("/assets/swagger", [str(files("swagger_ui") / "static")], name="swagger"),
+            create_static_files_router("/assets/swagger", [str(SWAGGER)], name="swagger"),
         ],
         state=State({"service": service}),
         logging_config=None,

@@ -16,9 +16,9 @@ from hpcjobs import lookup
 from hpcjobs.api.access import Asked, needs
 from hpcjobs.api.common import Cluster, own_job, problems
 from hpcjobs.errors import OutputMissing
+from hpcjobs.files import CHUNK
 from hpcjobs.identity import Scope, policy
 from hpcjobs.model.job import Job
-from hpcjobs.output import CHUNK
 from hpcjobs.service import Service
 
 MAX_OFFSET: Final = 2**62

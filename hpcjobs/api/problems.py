@@ -12,16 +12,22 @@ from litestar.types import ExceptionHandlersMap
 
 from hpcjobs.api.trail import CODE, request_id
 from hpcjobs.errors import (
+    BodyBroken,
+    ChecksumMismatch,
     Conflict,
     HpcjobsError,
+    NoSpace,
     NotAllowed,
     NotAuthenticated,
     NotFound,
     NotSupported,
+    PreconditionFailed,
+    RangeUnsatisfiable,
     RateLimited,
     Refusal,
     Refused,
     Unavailable,
+    UploadOffset,
 )
 
 log = logging.getLogger(__name__)
@@ -33,13 +39,18 @@ STATUS: Final[dict[type[HpcjobsError], int]] = {
     NotFound: 404,
     Conflict: 409,
     RateLimited: 429,
+    BodyBroken: 400,
+    PreconditionFailed: 412,
+    RangeUnsatisfiable: 416,
+    ChecksumMismatch: 422,
+    NoSpace: 507,
     NotSupported: 501,
     Unavailable: 503,
     HpcjobsError: 500,
 }
 
 
-NAMES: Final = {"job_state": "state", "idempotency_key": "Idempotency-Key"}
+NAMES: Final = {"job_state": "state", "idempotency_key": "Idempotency-Key", "upload_offset": "Upload-Offset"}
 """What the caller calls the parameters that have another name in our functions."""
 
 
@@ -115,6 +126,10 @@ def _ours(request: Request[Any, Any, Any], error: HpcjobsError) -> Response[Any]
     headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
     if isinstance(error, NotAuthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="hpcjobs"'
+    if isinstance(error, UploadOffset):
+        headers["Upload-Offset"] = str(error.offset)
+    if isinstance(error, RangeUnsatisfiable):
+        headers["Content-Range"] = f"bytes */{error.size_bytes}"
     return _respond(request, problem_of(error, request.url.path), headers)
 
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,42 +10,14 @@ import click
 
 from hpcjobs import __version__
 from hpcjobs.cli import operate
+from hpcjobs.cli.common import cluster_option, json_option
+from hpcjobs.cli.common import given as _given
+from hpcjobs.cli.common import print_json as _print_json
+from hpcjobs.cli.common import service as _service
+from hpcjobs.cli.files import files
 
 if TYPE_CHECKING:
-    from hpcjobs.client import ApiProblem, Client
-
-cluster_option = click.option("--cluster", "-M", help="Cluster; the service's default where left out.")
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON, one document.")
-
-
-def _say_waiting(problem: ApiProblem) -> None:
-    click.echo(f"hpcjobs: {problem.detail} Trying again in {problem.retry_after_s:g} s.", err=True)
-
-
-@contextmanager
-def _service() -> Iterator[Client]:
-    """A client; a problem ends the command with its words on stderr and exit code 1."""
-    from hpcjobs.cli.config import load
-    from hpcjobs.client import ApiProblem, Client
-
-    try:
-        config = load()
-        with closing(Client(config.url, config.token, _say_waiting)) as client:
-            yield client
-    except ApiProblem as problem:
-        lines = [fault.detail for fault in problem.errors] or [problem.detail]
-        for line in lines:
-            click.echo(f"hpcjobs: error: {line}", err=True)
-        if problem.kept:
-            click.echo(f"hpcjobs: {problem.kept}", err=True)
-        sys.exit(1)
-    except ValueError as error:
-        click.echo(f"hpcjobs: error: {error}", err=True)
-        sys.exit(1)
-
-
-def _given(**fields: Any) -> dict[str, Any]:  # noqa: ANN401
-    return {name: value for name, value in fields.items() if value is not None and value != ()}
+    from hpcjobs.client import Client
 
 
 def _text(script: Any) -> str:  # noqa: ANN401
@@ -60,12 +30,6 @@ def _text(script: Any) -> str:  # noqa: ANN401
         ) from error
 
 
-def _print_json(value: object) -> None:
-    import msgspec
-
-    click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="hpcjobs")
 def main() -> None:
@@ -73,6 +37,9 @@ def main() -> None:
 
     HPCJOBS_URL and HPCJOBS_TOKEN, or ~/.config/hpcjobs/config.toml, say where the service is and who you are.
     """
+
+
+main.add_command(files)
 
 
 @main.command()

@@ -10,6 +10,7 @@ import msgspec
 
 from hpcjobs.errors import Unavailable
 from hpcjobs.model.account import Account
+from hpcjobs.slurm.openapi import ErrorWords
 
 ACCOUNTING_TIMEOUT_S: Final = 30.0
 SACCTMGR: Final = ("sacctmgr", "--json", "show", "account", "withassoc", "withcoord")
@@ -44,6 +45,7 @@ class AccountsTold(msgspec.Struct, frozen=True):
     """The part of the answer that we read."""
 
     accounts: tuple[AccountTold, ...] = ()
+    errors: tuple[ErrorWords, ...] = ()
 
 
 def accounts_of(told: tuple[AccountTold, ...], cluster: str) -> tuple[Account, ...]:

@@ -7,7 +7,6 @@ import msgspec
 from hpcjobs.model.gres import gpus_of_tres
 from hpcjobs.model.history import Accounted, Step
 from hpcjobs.model.job import JobRecord
-from hpcjobs.slurm.accounting import AccountTold
 from hpcjobs.slurm.base import MIB, split_comment
 from hpcjobs.slurm.openapi import NONE, ErrorWords, ExitCode, Number, array_task, wall_s_of
 from hpcjobs.slurm.states import read_state
@@ -123,7 +122,6 @@ class AccountingReply(msgspec.Struct, frozen=True):
     """The parts of a reply of slurmdbd that we read."""
 
     jobs: tuple[AccountedWords, ...] = ()
-    accounts: tuple[AccountTold, ...] = ()
     errors: tuple[ErrorWords, ...] = ()
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from hpcjobs.files import CHUNK
 from hpcjobs.model.account import Account
-from hpcjobs.output import CHUNK
 from tests.api.bench import UnrulySlurm, on_bench, problem_of, settings_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
