@@ -80,6 +80,7 @@ class ClustersController(Controller):
 
     @get(
         "/{name:str}/capabilities",
+        security=needs(Scope.CLUSTERS_READ),
         responses=problems(),
         summary="What can be done on a cluster",
         description="Which way does what; what no way can do is answered with 501 and the reasons that stand here.",

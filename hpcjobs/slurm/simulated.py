@@ -59,8 +59,8 @@ class SimulatedBackend:
         self.cluster = cluster
         self.run_s = run_s
         self.operators = frozenset(operators)
-        self.now = 0.0
         self.known_accounts = tuple(accounts)
+        self.now = 0.0
         self._nodes = {node.name: node for node in nodes}
         self._jobs: dict[int, Entry] = {}
 
