@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, or_, select
+from sqlalchemy import ColumnElement, Connection, Table, and_, or_, select
 
 from hpcjobs.identity.policy import Visibility
 from hpcjobs.model.job import Fate, Job, JobRecord, State
@@ -46,14 +46,14 @@ class JobFilter(msgspec.Struct, frozen=True):
     visible: Visibility | None = None
 
 
-def _is_visible(visible: Visibility) -> ColumnElement[bool]:
-    """What Visibility.covers says, in SQL."""
+def is_visible(table: Table, visible: Visibility) -> ColumnElement[bool]:
+    """What Visibility.covers says, in SQL, of a table with the columns user, cluster and account."""
     accounts: dict[str, list[str]] = {}
     for cluster, account in sorted(visible.accounts):
         accounts.setdefault(cluster, []).append(account)
     return or_(
-        JOBS.c.user == visible.user,
-        *(and_(JOBS.c.cluster == cluster, JOBS.c.account.in_(names)) for cluster, names in accounts.items()),
+        table.c.user == visible.user,
+        *(and_(table.c.cluster == cluster, table.c.account.in_(names)) for cluster, names in accounts.items()),
     )
 
 
@@ -89,7 +89,7 @@ def _clauses(wanted: JobFilter) -> list[ColumnElement[bool]]:
         if getattr(wanted, name) is not None
     ]
     if wanted.visible is not None and not wanted.visible.everything:
-        clauses.append(_is_visible(wanted.visible))
+        clauses.append(is_visible(JOBS, wanted.visible))
     if wanted.states:
         clauses.append(JOBS.c.state.in_([state.value for state in wanted.states]))
     if wanted.fates:
