@@ -17,7 +17,7 @@ from hpcjobs.model.job import Fate, State
 from hpcjobs.push import hub as hubs
 from hpcjobs.push.hub import EventHub, Gap, Lost
 from hpcjobs.store import events
-from hpcjobs.store.events import EventFilter
+from hpcjobs.store.events import EventFilter, Stretch
 from hpcjobs.store.rows import columns_of
 from hpcjobs.store.store import Store
 from hpcjobs.store.tables import EVENTS, JOBS
@@ -194,6 +194,76 @@ async def test_what_one_may_see_can_change_while_one_listens(hub, store):
         assert await seqs(listener, 1) == [3]
 
 
+class Held:
+    """One reading of a hub that has been made and whose answer is still on its way."""
+
+    def __init__(self, hub: EventHub) -> None:
+        self.made, self._free = asyncio.Event(), asyncio.Event()
+        self._hub, self._read = hub, hub.read
+        hub.read = self.read  # type: ignore[method-assign]
+
+    async def read(self, wanted: EventFilter, after: int | None, limit: int) -> Stretch:
+        self._hub.read = self._read  # type: ignore[method-assign]
+        piece = await self._read(wanted, after, limit)
+        self.made.set()
+        await self._free.wait()
+        return piece
+
+    def let_go(self) -> None:
+        self._free.set()
+
+
+async def test_what_is_handed_out_while_a_listener_still_reads_is_not_skipped(hub, store):
+    with hub.subscribe(EVERYTHING, None) as witness, hub.subscribe(EVERYTHING, 0) as listener:
+        await witness.next(0)
+        await append(store, told())
+        assert await seqs(witness, 1) == [1]
+        held = Held(hub)
+        reading = asyncio.create_task(seqs(listener, 2))
+        await held.made.wait()
+        await append(store, told())
+        assert await seqs(witness, 1) == [2]
+        held.let_go()
+        assert await reading == [1, 2]
+
+
+async def test_what_a_listener_has_read_before_it_is_handed_out_does_not_come_twice(hub, store):
+    with hub.subscribe(EVERYTHING, None) as witness, hub.subscribe(EVERYTHING, 0) as listener:
+        await witness.next(0)
+        await append(store, told())
+        assert await seqs(witness, 1) == [1]
+        held = Held(hub)
+        await append(store, told())
+        await held.made.wait()
+        assert await seqs(listener, 2) == [1, 2]
+        assert listener.live
+        held.let_go()
+        await append(store, told())
+        assert await seqs(witness, 2) == [2, 3]
+        assert await seqs(listener, 1) == [3]
+
+
+async def test_a_listener_who_comes_as_the_last_one_leaves_misses_nothing(hub, store):
+    with hub.subscribe(EVERYTHING, None) as witness, hub.subscribe(EVERYTHING, 0) as listener:
+        await witness.next(0)
+        await append(store, told())
+        assert await seqs(witness, 1) == [1]
+        slow = Held(hub)
+        reading = asyncio.create_task(seqs(listener, 3))
+        await slow.made.wait()
+        await append(store, told())
+        assert await seqs(witness, 1) == [2]
+        held = Held(hub)
+        await append(store, told())
+        await held.made.wait()
+        witness.close()
+        slow.let_go()
+        while not listener.live:
+            await asyncio.sleep(0)
+        held.let_go()
+        assert await reading == [1, 2, 3]
+
+
 USERS, ACCOUNTS = ["alice", "bob", ""], ["vision", "climate", ""]
 EVENTS_ANY = st.builds(
     told,
@@ -239,48 +309,108 @@ def with_jobs(empty_database, tmp_path_factory):
     return path
 
 
-async def live_through(store: Store, wanted: EventFilter, steps: list, chunk: int) -> list[int]:
-    """One listener who takes some, drops the connection and comes back; every seq that was handed over."""
-    hub = EventHub(store)
-    hub.start()
-    listener, got = hub.subscribe(wanted, 0, chunk=chunk), []
+class Life:
+    """A hub whose readings are slow at times, and everything that happens meanwhile.
 
-    def take(items) -> None:
-        got.extend(item.seq for item in items if isinstance(item, Event))
-        assert not any(isinstance(item, Gap) for item in items)
+    Args:
+        store: An empty table of events.
+        pace: What befalls one reading after the other: nothing, time passes, an event is appended behind it.
+    """
 
-    for step in steps:
-        if step == "take":
-            take(await listener.next(0))
-        elif step == "drop":
-            place = listener.position
-            assert place >= (got[-1] if got else 0)
+    def __init__(self, store: Store, pace: list[str]) -> None:
+        self.store = store
+        self.hub = EventHub(store)
+        self.every: list[Event] = []
+        self._pace = pace
+        self._read, self.hub.read = self.hub.read, self.read  # type: ignore[method-assign]
+
+    async def read(self, wanted: EventFilter, after: int | None, limit: int) -> Stretch:
+        piece = await self._read(wanted, after, limit)
+        pace = self._pace.pop() if self._pace else ""
+        if pace == "append":
+            await self.append(told(user="alice"))
+        if pace:
+            await asyncio.sleep(0.004)
+        return piece
+
+    async def append(self, *what: Event) -> None:
+        self.every += what
+        await append(self.store, *what)
+
+    async def run(self, wanted: EventFilter, steps: list, chunk: int, witness: bool) -> tuple[list[int], list[int]]:
+        """A listener who takes some, drops the connection and comes back, and perhaps one who is always there."""
+        self.hub.start()
+        with self.hub.subscribe(EVERYTHING, None) as other:
+            if witness:
+                await other.next(0)
+            listener, got = self.hub.subscribe(wanted, 0, chunk=chunk), []
+            for step in steps:
+                if step == "take":
+                    got += numbers(await listener.next(0))
+                elif step == "drop":
+                    place = listener.position
+                    assert place >= (got[-1] if got else 0)
+                    listener.close()
+                    listener = self.hub.subscribe(wanted, place, chunk=chunk)
+                elif step == "yield":
+                    await asyncio.sleep(0.002)
+                else:
+                    await self.append(*step)
+            got += await self.rest(listener)
             listener.close()
-            listener = hub.subscribe(wanted, place, chunk=chunk)
-        elif step == "yield":
-            await asyncio.sleep(0.001)
-        else:
-            await append(store, *step)
-    newest = await store.read(events.last_seq)
-    while listener.position < newest:
-        take(await listener.next(1))
-    listener.close()
-    await hub.stop()
-    return got
+            seen = await self.rest(other) if witness else []
+        await self.hub.stop()
+        return got, seen
+
+    async def rest(self, listener) -> list[int]:
+        """What is still to come; 5 s without anything say that it never does."""
+        found: list[int] = []
+        while self._pace or listener.position < await self.store.read(events.last_seq):
+            self._pace.clear()
+            before = listener.position
+            found += numbers(await listener.next(0.01))
+            for _ in range(500):
+                if listener.position > before or listener.position == await self.store.read(events.last_seq):
+                    break
+                found += numbers(await listener.next(0.01))
+            else:
+                pytest.fail(f"nothing comes after {before}")
+        return found
 
 
-@given(wanted=FILTERS, steps=STEPS, chunk=st.integers(1, 4), queue=st.integers(1, 8))
-def test_nothing_is_skipped_and_nothing_comes_twice(with_jobs, tmp_path_factory, wanted, steps, chunk, queue):
+def numbers(items) -> list[int]:
+    assert not any(isinstance(item, Gap) for item in items)
+    return [item.seq for item in items if isinstance(item, Event)]
+
+
+@given(
+    wanted=FILTERS | st.just(EVERYTHING),
+    steps=STEPS,
+    pace=st.lists(st.sampled_from(["", "wait", "append"]), max_size=12),
+    chunk=st.integers(1, 4),
+    queue=st.integers(1, 8),
+    witness=st.booleans(),
+)
+def test_nothing_is_skipped_and_nothing_comes_twice(
+    with_jobs, tmp_path_factory, wanted, steps, pace, chunk, queue, witness
+):
     path = tmp_path_factory.mktemp("life") / "jobs.db"
     shutil.copy(with_jobs, path)
     store = Store(f"sqlite:///{path}")
+
+    async def live() -> tuple[Life, list[int], list[int]]:
+        life = Life(store, list(pace))
+        return life, *await life.run(wanted, steps, chunk, witness)
+
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(hubs, "QUEUE", queue)
         patch.setattr(hubs, "CHUNK", chunk)
-        got = asyncio.run(live_through(store, wanted, steps, chunk))
-    every = [one for step in steps if isinstance(step, list) for one in step]
+        patch.setattr(hubs, "LOOK_S", 3600.0)
+        life, got, seen = asyncio.run(live())
     store.close()
-    assert got == [number for number, one in enumerate(every, 1) if wanted.covers(one)]
+    assert got == [number for number, one in enumerate(life.every, 1) if wanted.covers(one)]
+    if witness:
+        assert seen == list(range(1, len(life.every) + 1))
 
 
 @given(wanted=FILTERS, some=st.lists(EVENTS_ANY, min_size=1, max_size=12), limit=st.integers(1, 5))
