@@ -194,19 +194,27 @@ async def test_what_one_may_see_can_change_while_one_listens(hub, store):
         assert await seqs(listener, 1) == [3]
 
 
-class Held:
-    """One reading of a hub that has been made and whose answer is still on its way."""
+LISTENER = 7
 
-    def __init__(self, hub: EventHub) -> None:
-        self.made, self._free = asyncio.Event(), asyncio.Event()
+
+class Held:
+    """One reading that found something and whose answer is still on its way.
+
+    Args:
+        hub: Of the hub itself, or of one of its listeners.
+        limit: Known by how much is read at once.
+    """
+
+    def __init__(self, hub: EventHub, limit: int) -> None:
+        self.made, self._free, self._limit = asyncio.Event(), asyncio.Event(), limit
         self._hub, self._read = hub, hub.read
         hub.read = self.read  # type: ignore[method-assign]
 
     async def read(self, wanted: EventFilter, after: int | None, limit: int) -> Stretch:
-        self._hub.read = self._read  # type: ignore[method-assign]
         piece = await self._read(wanted, after, limit)
-        self.made.set()
-        await self._free.wait()
+        if limit == self._limit and piece.events and not self.made.is_set():
+            self.made.set()
+            await self._free.wait()
         return piece
 
     def let_go(self) -> None:
@@ -214,11 +222,11 @@ class Held:
 
 
 async def test_what_is_handed_out_while_a_listener_still_reads_is_not_skipped(hub, store):
-    with hub.subscribe(EVERYTHING, None) as witness, hub.subscribe(EVERYTHING, 0) as listener:
+    with hub.subscribe(EVERYTHING, None) as witness, hub.subscribe(EVERYTHING, 0, chunk=LISTENER) as listener:
         await witness.next(0)
         await append(store, told())
         assert await seqs(witness, 1) == [1]
-        held = Held(hub)
+        held = Held(hub, LISTENER)
         reading = asyncio.create_task(seqs(listener, 2))
         await held.made.wait()
         await append(store, told())
@@ -228,11 +236,11 @@ async def test_what_is_handed_out_while_a_listener_still_reads_is_not_skipped(hu
 
 
 async def test_what_a_listener_has_read_before_it_is_handed_out_does_not_come_twice(hub, store):
-    with hub.subscribe(EVERYTHING, None) as witness, hub.subscribe(EVERYTHING, 0) as listener:
+    with hub.subscribe(EVERYTHING, None) as witness, hub.subscribe(EVERYTHING, 0, chunk=LISTENER) as listener:
         await witness.next(0)
         await append(store, told())
         assert await seqs(witness, 1) == [1]
-        held = Held(hub)
+        held = Held(hub, hubs.CHUNK)
         await append(store, told())
         await held.made.wait()
         assert await seqs(listener, 2) == [1, 2]
@@ -244,22 +252,22 @@ async def test_what_a_listener_has_read_before_it_is_handed_out_does_not_come_tw
 
 
 async def test_a_listener_who_comes_as_the_last_one_leaves_misses_nothing(hub, store):
-    with hub.subscribe(EVERYTHING, None) as witness, hub.subscribe(EVERYTHING, 0) as listener:
+    with hub.subscribe(EVERYTHING, None) as witness, hub.subscribe(EVERYTHING, 0, chunk=LISTENER) as listener:
         await witness.next(0)
         await append(store, told())
         assert await seqs(witness, 1) == [1]
-        slow = Held(hub)
+        slow = Held(hub, LISTENER)
         reading = asyncio.create_task(seqs(listener, 3))
         await slow.made.wait()
         await append(store, told())
         assert await seqs(witness, 1) == [2]
-        held = Held(hub)
+        held = Held(hub, hubs.CHUNK)
         await append(store, told())
         await held.made.wait()
         witness.close()
         slow.let_go()
-        while not listener.live:
-            await asyncio.sleep(0)
+        assert not reading.done()
+        await asyncio.sleep(0.02)  # the listener goes live before the hub has its answer
         held.let_go()
         assert await reading == [1, 2, 3]
 
