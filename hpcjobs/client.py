@@ -13,10 +13,14 @@ import msgspec
 
 from hpcjobs.errors import Refusal
 from hpcjobs.model.cluster import Node
+from hpcjobs.model.event import Event
 from hpcjobs.model.job import Job
+from hpcjobs.sse import MEDIA_TYPE, Message, Parser
 
 T = TypeVar("T")
 RETRY_FOR_S: Final = 60.0
+SILENCE_S: Final = 50.0
+"""A stream of events that has not even beaten for so long is broken."""
 
 
 class ApiProblem(Exception):
@@ -60,6 +64,26 @@ class _Document(msgspec.Struct, frozen=True):
 class _Page(msgspec.Struct, frozen=True):
     items: list[Job]
     next_cursor: str | None
+
+
+class _Gap(msgspec.Struct, frozen=True):
+    after: int
+    oldest: int
+
+    def problem(self) -> ApiProblem:
+        return ApiProblem(410, "events-gone", f"Events after {self.after} are not kept any more; those from "
+                          f"{self.oldest} on are.", kept=f"Go on with after={self.oldest - 1}.")  # fmt: skip
+
+
+class _EventPage(msgspec.Struct, frozen=True):
+    items: list[Event]
+    next_after: int
+    more: bool
+    gap: _Gap | None = None
+
+
+class _Bye(msgspec.Struct, frozen=True):
+    reason: str
 
 
 class _Nodes(msgspec.Struct, frozen=True):
@@ -160,7 +184,8 @@ class Client:
             ApiProblem: The service refuses, or the connection breaks before or in the middle.
         """
         try:
-            with self._http.stream(method, path, timeout=httpx.Timeout(None, connect=10.0), **more) as response:
+            more = {"timeout": httpx.Timeout(None, connect=10.0)} | more
+            with self._http.stream(method, path, **more) as response:
                 if not response.is_success:
                     response.read()
                     raise _problem(response)
@@ -227,3 +252,66 @@ class Client:
                     return
             except ApiProblem as problem:
                 self.pause(problem, give_up)
+
+    def events(self, after: int | None = None, **query: Any) -> Iterator[Event]:  # noqa: ANN401
+        """What happens, as it happens, for ever; each event once, whatever breaks in between.
+
+        Args:
+            after: Begin after the event with this ``seq``; None: with what happens from now on.
+            query: Filters of GET /v1/events: kind, cluster, job_id, user, account, state, fate.
+
+        Raises:
+            ApiProblem: ``events-gone``: what would follow is not kept any more. Else the service refuses, as when the
+                token has expired, or has not answered for RETRY_FOR_S.
+        """
+        give_up = time.monotonic() + RETRY_FOR_S
+        while True:
+            try:
+                for message in self._messages(after, query):
+                    give_up = time.monotonic() + RETRY_FOR_S
+                    if message.id is not None:
+                        after = int(message.id)
+                        if message.data:
+                            yield msgspec.json.decode(message.data, type=Event)
+            except ApiProblem as problem:
+                self.pause(problem, give_up)
+
+    def _messages(self, after: int | None, query: dict[str, Any]) -> Iterator[Message]:
+        """One stream of events, until it breaks or ends; a message with nothing in it is a sign of life.
+
+        Raises:
+            ApiProblem: Always: for a gap, one that no retry helps against.
+        """
+        headers = {"Accept": MEDIA_TYPE} | ({} if after is None else {"Last-Event-ID": str(after)})
+        silence = httpx.Timeout(10.0, read=SILENCE_S)
+        with self.stream("GET", "/v1/events", params=query, headers=headers, timeout=silence) as response:
+            parser = Parser()
+            for data in response.iter_raw():
+                for message in parser.feed(data) or [Message()]:  # a heartbeat says that the stream lives
+                    if message.event == "gap":
+                        raise msgspec.json.decode(message.data, type=_Gap).problem()
+                    if message.event == "bye":
+                        reason = msgspec.json.decode(message.data, type=_Bye).reason
+                        raise ApiProblem(0, "stream-ended", f"The stream ends: {reason}.", retry_after_s=1)
+                    yield message
+        raise ApiProblem(0, "stream-ended", "The stream has ended.", retry_after_s=1)
+
+    def past_events(self, after: int | None = None, **query: Any) -> Iterator[Event]:  # noqa: ANN401
+        """What has happened, page by page, up to now.
+
+        Args:
+            after: Begin after the event with this ``seq``; None: with the first that is kept.
+            query: As for events().
+
+        Raises:
+            ApiProblem: As for events().
+        """
+        place, more = after or 0, True
+        while more:
+            response = self.call("GET", "/v1/events", params={**query, "after": place, "limit": 1000},
+                                 headers={"Accept": "application/json"})  # fmt: skip
+            page = msgspec.json.decode(response.content, type=_EventPage)
+            if page.gap and after is not None:
+                raise page.gap.problem()
+            yield from page.items
+            place, more, after = page.next_after, page.more, page.next_after

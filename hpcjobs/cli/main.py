@@ -14,6 +14,7 @@ from hpcjobs.cli.common import cluster_option, json_option
 from hpcjobs.cli.common import given as _given
 from hpcjobs.cli.common import print_json as _print_json
 from hpcjobs.cli.common import service as _service
+from hpcjobs.cli.events import events
 from hpcjobs.cli.files import files
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def main() -> None:
     """
 
 
+main.add_command(events)
 main.add_command(files)
 
 

@@ -10,6 +10,7 @@ from rich.table import Table
 from rich.text import Text
 
 from hpcjobs.model.cluster import Node
+from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.file import FileEntry
 from hpcjobs.model.job import Job
 
@@ -158,3 +159,26 @@ def files(found: Sequence[FileEntry]) -> None:
         for file in found
     ]
     _columns(("MODE", "OWNER", "GROUP", "BYTES", "CHANGED", "TYPE", "NAME"), rows, 5)
+
+
+def event_line(event: Event) -> str:
+    """One event, for one line."""
+    data = event.data
+    match event.kind:
+        case EventKind.JOB_STATE:
+            words = [f"{data.get('before') or 'new'} -> {data.get('fate') or data.get('state')}"]
+            words += [f"({why})" for why in [data.get("detail") or data.get("reason")] if why]
+        case EventKind.JOB_ORDER:
+            words = [f"{data.get('verb')} {data.get('tasks') or ''}".strip(), f"by {data.get('by')}"]
+        case EventKind.NODE_STATE:
+            words = [str(data.get("node")), "in use again" if data.get("usable") else "out of use"]
+            words += [f"{data.get('raw_state')}", *([f"({data.get('reason')})"] if data.get("reason") else [])]
+        case EventKind.CLUSTER_STATE:
+            words = ["answers" if data.get("up") else "does not answer", str(data.get("detail") or "")]
+        case _:
+            words = [f"{name}={value}" for name, value in data.items() if value not in (None, "")]
+    whose = [f"job {data.get('slurm_name') or data.get('slurm_job_id') or event.job_id} of {event.user}:"] * (
+        event.job_id is not None
+    )
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.at))
+    return _clean(" ".join(filter(None, [str(event.seq), at, event.kind, event.cluster, *whose, *words])))

@@ -10,6 +10,7 @@ import shutil
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -18,6 +19,7 @@ from click.testing import CliRunner, Result
 
 from hpcjobs.api.app import create_app
 from hpcjobs.cli.main import main
+from hpcjobs.client import Client
 from hpcjobs.errors import SlurmUnavailable
 from hpcjobs.identity import make_token
 from hpcjobs.service import Service
@@ -234,3 +236,25 @@ def test_following_what_may_not_be_read_is_told_at_once(run, folder):
     result = run("logs", "-f", str(number))
     assert (result.exit_code, f"nobody may not read {path}" in result.stderr) == (1, True)
     assert time.monotonic() - begun < 2
+
+
+def test_events_are_printed_a_line_each_and_followed(run, served):
+    number = submitted(run, seconds=0.01)
+    until(lambda: json.loads(run("show", "--json", str(number)).stdout)["fate"])
+    result = run("events", "--job", str(number))
+    assert result.exit_code == 0, result.output
+    lines = result.stdout.splitlines()
+    assert "job.submitted" in lines[0]
+    assert lines[-1].endswith("-> COMPLETED")
+    found = [
+        json.loads(line)
+        for line in run("events", "--job", str(number), "--json", "--kind", "job.state").stdout.splitlines()
+    ]
+    assert {event["kind"] for event in found} == {"job.state"}
+    service, url = served
+    with closing(Client(url, make_token(service.token_key, "nobody", time.time(), 600))) as client:
+        followed = client.events(found[0]["seq"] - 1, job_id=str(number), kind="job.state")
+        assert [next(followed).seq for _ in found] == [event["seq"] for event in found]
+        followed.close()
+    result = run("events", "--job", "99999")
+    assert (result.exit_code, "There is no job '99999'" in result.stderr) == (1, True)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from types import SimpleNamespace
 from typing import NamedTuple
 from urllib.parse import parse_qs, urlsplit
 
@@ -13,6 +15,8 @@ import pytest
 
 from hpcjobs.client import ApiProblem, Client
 from hpcjobs.errors import Refusal
+from hpcjobs.model.event import Event, EventKind
+from hpcjobs.sse import Message, frame
 
 from .builders import job, node
 
@@ -155,3 +159,57 @@ def test_a_stream_that_may_not_be_read_ends_at_once(server, client_of):
     server.answers = [(403, {"code": "not-allowed", "detail": "It belongs to another user."})]
     with pytest.raises(ApiProblem, match="belongs to another user"):
         list(client_of().follow("7"))
+
+
+def told(seq: int) -> bytes:
+    event = Event(seq, 1.0, EventKind.JOB_STATE, "big", "0" * 32, "alice", data={"name": "a\u2028b"})
+    return frame(Message("job.state", msgspec.json.encode(event).decode(), str(seq)))
+
+
+def test_events_go_on_after_the_last_that_came_whatever_breaks(server, client_of, monkeypatch):
+    monkeypatch.setattr("hpcjobs.client.time.sleep", lambda _seconds: None)
+    start = frame(Message(id="4"), retry_ms=2000)
+    bye = frame(Message("bye", '{"reason":"the token has expired"}'))
+    server.answers = [
+        (206, start),  # broken before anything happened
+        (206, told(5) + told(6)[:20]),
+        AWAY,
+        (200, told(6) + frame(Message("lost", '{"after":6}')) + told(7) + frame(Message(id="9"), comment="") + bye),
+        (401, {"code": "not-authenticated", "detail": "The token has expired."}),
+    ]
+    following = client_of().events(kind=["job.state"])
+    seen = list(itertools.islice(following, 3))
+    with pytest.raises(ApiProblem, match="has expired"):
+        next(following)
+    assert [asked.headers.get("last-event-id") for asked in server.asked] == [None, "4", "5", "5", "9"]
+    assert {asked.headers["accept"] for asked in server.asked} == {"text/event-stream"}
+    assert all(asked.query == {"kind": ["job.state"]} for asked in server.asked)
+    assert [event.seq for event in seen] == [5, 6, 7]
+    assert seen[0].data == {"name": "a\u2028b"}
+
+
+def test_events_that_are_gone_are_an_error_that_says_where_to_go_on(server, client_of):
+    gap = frame(Message("gap", '{"after":3,"oldest":9}', "8"))
+    page = {"items": [], "next_after": 9, "more": False, "gap": {"after": 3, "oldest": 9}}
+    server.answers = [(200, gap + told(9)), (200, page), (200, page)]
+    for iterator in (client_of().events(3), client_of().past_events(3)):
+        with pytest.raises(ApiProblem, match="Events after 3 are not kept any more") as problem:
+            next(iterator)
+        assert (problem.value.code, problem.value.kept) == ("events-gone", "Go on with after=8.")
+    assert list(client_of().past_events()) == []
+
+
+def test_past_events_come_page_by_page(server, client_of):
+    one = msgspec.to_builtins(Event(5, 1.0, EventKind.NODE_STATE, "big"))
+    pages = [{"items": [one], "next_after": 5, "more": True}, {"items": [one], "next_after": 8, "more": False}]
+    server.answers = [(200, page) for page in pages]
+    assert [event.seq for event in client_of().past_events(2, job_id="7")] == [5, 5]
+    assert [asked.query["after"] for asked in server.asked] == [["2"], ["5"]]
+    assert {asked.headers["accept"] for asked in server.asked} == {"application/json"}
+
+
+def test_a_stream_that_only_beat_for_long_is_taken_up_again(server, client_of, monkeypatch):
+    hours = SimpleNamespace(monotonic=lambda: 3600.0 * len(server.asked), sleep=lambda _seconds: None)
+    monkeypatch.setattr("hpcjobs.client.time", hours)
+    server.answers = [(206, frame(Message(), comment="")), (200, told(5))]
+    assert next(client_of().events()).seq == 5

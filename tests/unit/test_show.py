@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcjobs.cli import show
+from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.job import Fate, State
 
 from .builders import job, node
@@ -87,3 +88,26 @@ def test_a_duration_names_every_second_once(seconds):
 
 def test_a_clock_that_went_back_shows_no_negative_time():
     assert show.duration(-5) == "00:00:00"
+
+
+@pytest.mark.parametrize(
+    ("kind", "job_id", "data", "told"),
+    [
+        (EventKind.JOB_STATE, "0" * 32, {"before": "RUNNING", "state": "FINISHED", "fate": "FAILED", "slurm_job_id": 7,
+         "slurm_name": "7", "detail": "", "reason": "NonZero\nExit"},
+         "job 7 of alice: RUNNING -> FAILED (NonZero\N{REPLACEMENT CHARACTER}Exit)"),
+        (EventKind.JOB_STATE, "0" * 32, {"before": None, "state": "PENDING", "slurm_job_id": 7},
+         "job 7 of alice: new -> PENDING"),
+        (EventKind.JOB_ORDER, "0" * 32, {"verb": "hold", "by": "ops", "tasks": "1-5"},
+         f"job {'0' * 32} of alice: hold 1-5 by ops"),
+        (EventKind.NODE_STATE, None, {"node": "n1", "usable": False, "raw_state": "DOWN", "reason": "fan"},
+         "n1 out of use DOWN (fan)"),
+        (EventKind.CLUSTER_STATE, None, {"up": False, "detail": "away"}, "does not answer away"),
+        (EventKind.JOB_SUBMITTED, "0" * 32, {"name": "train", "detail": ""}, f"job {'0' * 32} of alice: name=train"),
+    ],
+)  # fmt: skip
+def test_an_event_is_one_line(kind, job_id, data, told):
+    user = "alice" if job_id else ""
+    line = show.event_line(Event(12, 0.0, kind, "big", job_id, user, "", data))
+    at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(0))
+    assert line == f"12 {at} {kind} big {told}"
