@@ -74,8 +74,8 @@ def _least_cpus(asked: Resources) -> int | None:
     """The least CPUs of the job, which sbatch works out; pyslurm keeps it in 16 bits."""
     if asked.overcommit:
         cpus = asked.nodes or 1
-    elif implied_tasks(asked) is not None:
-        return None
+    elif implied_tasks(asked) is not None or (asked.nodelist and asked.nodes is None and asked.cpus_per_task is None):
+        return None  # pyslurm works it out from the tasks, slurmctld from the nodes named
     else:
         cpus = (asked.nodes or 1) * (asked.ntasks_per_node or 1) * (asked.cpus_per_task or 1)
     return min(cpus, NO_VAL16 - 1)

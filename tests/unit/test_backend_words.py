@@ -145,8 +145,8 @@ def test_the_parts_of_a_composite_option_arrive_as_slurmrestd_names_them():
         oom_kill_step=True,
         resources=Resources(
             cpus_per_gpu=2, gpus="2", gres="shard:1", gpu_freq="high", mem_per_gpu_bytes=2**30, switches=1,
-            mem_bind="v,map_mem:0,1",switches_wait_s=60, segment=2, distribution="plane=4", wall_s=0, gpus_per_node="a100:1",
-            gres_flags="disable-binding", spread_job=True, tmp_bytes=1,
+            switches_wait_s=60, mem_bind="v,map_mem:0,1", segment=2, distribution="plane=4", wall_s=0,
+            gpus_per_node="a100:1", gres_flags="disable-binding", spread_job=True, tmp_bytes=1,
         ),
     )  # fmt: skip
     assert (
@@ -201,7 +201,8 @@ def test_the_parts_of_a_composite_option_arrive_as_pyslurm_names_them():
         begin="uts1800000000", delay_boot_s=90, signal="B:10@120", mail_type="END", no_kill=True, nice=5,
         resources=Resources(
             cpus_per_gpu=2, gpus="2", gres="shard:1,gres/gpu:h100", mem_per_gpu_bytes=2**30, wall_s=0,
-            gpu_bind="closest", gres_flags="enforce-binding,one-task-per-sharing", distribution="plane=4", cpu_freq="low-high:ondemand",
+            gpu_bind="closest", gres_flags="enforce-binding,one-task-per-sharing",
+            distribution="plane=4", cpu_freq="low-high:ondemand",
             overcommit=True, exclusive="mcs", tmp_bytes=1,
         ),
     )  # fmt: skip
@@ -237,3 +238,9 @@ def test_a_binding_passes_through_what_pyslurm_does_to_other_texts():
     binding = Verbatim("gres/gpu:verbose,single:1")
     assert binding.replace("verbose,", "").replace("gpu:", "") == "gres/gpu:verbose,single:1"
     assert "verbose" not in binding
+
+
+def test_nodes_that_are_named_are_counted_by_slurm():
+    words = description(launch(spec(resources=Resources(nodelist="n[1-2]"))))
+    assert "min_cpus_per_node" not in words
+    assert words["nodes"] == f"{NO_VAL}-{NO_VAL}"
