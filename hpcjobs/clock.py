@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -19,11 +20,13 @@ class Entry(NamedTuple):
         name: Shown in logs.
         period_s: Seconds between the starts of two ticks; a tick that is late is not made up for.
         tick: Called with Unix seconds; never two at a time.
+        at_once: Whether the first tick comes at the start and not a period later.
     """
 
     name: str
     period_s: float
     tick: Tick
+    at_once: bool = False
 
 
 class Clock:
@@ -44,6 +47,7 @@ class Clock:
                 args=(entry.tick,),
                 seconds=entry.period_s,
                 id=entry.name,
+                **({"next_run_time": datetime.now(UTC)} if entry.at_once else {}),
                 max_instances=1,
                 coalesce=True,
                 misfire_grace_time=60,

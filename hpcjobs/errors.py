@@ -7,6 +7,7 @@ Each says what was wrong (``detail``), what was kept (``kept``) and whether tryi
     +-- Refused              the request can never succeed as it stands; carries one Refusal per fault
     +-- NotAuthenticated     no identity, or one that does not hold
     +-- NotAllowed           a known identity that may not do this
+    |   +-- ScopeMissing     its user might, but this token is not for that
     |   +-- PathOutside      the path leads out of the folders that can be reached
     +-- NotFound
     |   +-- JobUnknown
@@ -24,6 +25,7 @@ Each says what was wrong (``detail``), what was kept (``kept``) and whether tryi
     +-- BodyBroken           the request ended before its body did
     +-- NoSpace              no room on the file system, or none left of a quota
     +-- NotSupported         this backend cannot do it; says why
+    +-- RateLimited          transient: a user asks more often than is fair
     +-- SettingsError        the settings cannot be used; the service does not start
     +-- Unavailable          transient: try again
         +-- SlurmUnavailable the controller does not answer; nothing was sent
@@ -97,6 +99,13 @@ class NotAllowed(HpcjobsError):
 
     code = "not-allowed"
     title = "Not allowed"
+
+
+class ScopeMissing(NotAllowed):
+    """The user might do this, but the token was made for less."""
+
+    code = "scope-missing"
+    title = "The token is not for this"
 
 
 class PathOutside(NotAllowed):
@@ -234,6 +243,17 @@ class NotSupported(HpcjobsError):
 
     code = "not-supported"
     title = "Not supported here"
+
+
+class RateLimited(HpcjobsError):
+    """A user asks more often than the settings allow; nothing was done."""
+
+    code = "rate-limited"
+    title = "Too many requests"
+    transient = True
+
+    def __init__(self, detail: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
 
 
 class SettingsError(HpcjobsError):

@@ -8,6 +8,7 @@ from typing import Final
 import msgspec
 
 from hpcjobs.errors import JobUnknown
+from hpcjobs.identity.policy import Visibility
 from hpcjobs.model.job import Job, State
 from hpcjobs.model.tasks import among
 from hpcjobs.store import repository
@@ -27,16 +28,17 @@ class Found(msgspec.Struct, frozen=True):
     tasks: str = ""
 
 
-async def find(store: Store, cluster: str, name: str) -> Found:
+async def find(store: Store, cluster: str, name: str, visible: Visibility | None = None) -> Found:
     """A job by any of its names.
 
     Args:
         store: Where to look.
         cluster: On which cluster Slurm's numbers count.
         name: The name. A task that Slurm has not split off from its array is found as what it will be.
+        visible: What the caller may see; None: everything.
 
     Raises:
-        JobUnknown: There is none of this name.
+        JobUnknown: There is none of this name, or none that the caller may see.
     """
     match = NAME.fullmatch(name)
     job: Job | None = None
@@ -44,6 +46,8 @@ async def find(store: Store, cluster: str, name: str) -> Found:
         job = await store.read(repository.job_by_id, match["ours"])
     elif match:
         job = await store.read(repository.job_by_slurm_id, cluster, int(match["number"]))
+    if job is not None and visible is not None and not visible.covers(job.user, job.cluster, job.account):
+        job = None
     if match is None or job is None:
         raise JobUnknown(f"There is no job {name!r}.")
     if match["tasks"]:

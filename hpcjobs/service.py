@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import functools
 import logging
+from typing import Final
 
-from hpcjobs import clock, identity
+from hpcjobs import clock
 from hpcjobs.agents.pool import AgentPool
+from hpcjobs.audit import AuditLog
 from hpcjobs.details import Details
-from hpcjobs.errors import ClusterUnknown, NotSupported
+from hpcjobs.errors import ClusterUnknown, HpcjobsError, NotSupported
 from hpcjobs.files import AgentFiles, FileSystem
+from hpcjobs.identity import check_may_run
+from hpcjobs.identity.authenticator import Authenticator
+from hpcjobs.identity.directory import Directory
+from hpcjobs.identity.ratelimit import RateLimiter
+from hpcjobs.identity.tokens import load_key
 from hpcjobs.observe.observer import Observer
 from hpcjobs.orders import Orders
 from hpcjobs.output import OutputReader
@@ -22,6 +29,9 @@ from hpcjobs.ways import open_ways
 
 log = logging.getLogger(__name__)
 
+LEARN_S: Final = 60.0
+"""Seconds between two questions to Slurm's accounting: how long a new coordinator waits."""
+
 
 class Service:
     """Everything that a request needs.
@@ -33,21 +43,26 @@ class Service:
 
     def __init__(self, settings: Settings, backends: dict[str, Backend] | None = None) -> None:
         self.settings = settings
-        self.admins = frozenset(settings.admins)
         self.store = Store(settings.database_url)
         self.pool = AgentPool(settings.spawner_socket)
         self.output = OutputReader(self.pool)
         self.submission = Submission(self.store, settings.never_run_as, settings.min_uid)
         self.orders = Orders(self.store)
         self.details = Details(self.store)
+        self.directory = Directory()
+        self.audit = AuditLog(self.store)
+        self.limiter = RateLimiter()
         self.token_key = b""
+        self.authenticator = Authenticator(settings, self.token_key, self.directory)
+        self._accounting_trouble: set[str] = set()
         self.targets: dict[str, Target] = {}
         self._backends = backends
         self._clock: clock.Clock | None = None
 
     async def start(self) -> None:
         """Open the database, choose the backends, start the clock."""
-        self.token_key = identity.load_key(self.settings.token_key_file)
+        self.token_key = load_key(self.settings.token_key_file)
+        self.authenticator = Authenticator(self.settings, self.token_key, self.directory)
         self.store.upgrade()
         entries = [clock.Entry("let-go-idle-agents", 30.0, self._let_go)]
         for cluster in self.settings.clusters:
@@ -63,13 +78,36 @@ class Service:
                 clock.Entry(
                     f"send-{cluster.name}", cluster.observe_s, functools.partial(self.submission.send_waiting, target)
                 ),
+                clock.Entry(
+                    f"accounts-{cluster.name}",
+                    LEARN_S,
+                    functools.partial(self.learn_accounts, cluster.name),
+                    at_once=True,
+                ),
             ]
         await self.submission.start(list(self.targets))
+        self.audit.start()
         self._clock = clock.Clock(entries)
         self._clock.start()
 
     async def _open(self, cluster: ClusterSettings) -> Backend:
         return await open_ways(cluster, self.pool, self.settings.service_user)
+
+    async def learn_accounts(self, cluster: str, now: float) -> None:
+        """Ask a cluster's accounting who belongs to which project; what was known stays good while it is away.
+
+        Args:
+            cluster: Which.
+            now: Unix seconds.
+        """
+        try:
+            self.directory.learn(cluster, await self.targets[cluster].observer.backend.accounts(), now)
+        except HpcjobsError as error:
+            if cluster not in self._accounting_trouble:
+                log.warning("cluster %s: whose projects are whose cannot be asked: %s", cluster, error.detail)
+            self._accounting_trouble.add(cluster)
+        else:
+            self._accounting_trouble.discard(cluster)
 
     async def _let_go(self, _now: float) -> None:
         self.pool.let_go_idle()
@@ -98,13 +136,15 @@ class Service:
         (settings,) = (told for told in self.settings.clusters if told.name == name)
         if not settings.file_roots:
             raise NotSupported(f"The files of cluster {name} cannot be reached from here: it has no file_roots.")
-        identity.check_may_run(user, frozenset(self.settings.never_run_as), self.settings.min_uid)
+        check_may_run(user, frozenset(self.settings.never_run_as), self.settings.min_uid)
         return AgentFiles(self.pool, user, tuple(root.format(user=user) for root in settings.file_roots))
 
     async def stop(self) -> None:
         """Stop the clock and let go of everything."""
         if self._clock is not None:
             await self._clock.stop()
+        await self.audit.stop()
+        await self.authenticator.close()
         for target in self.targets.values():
             await target.observer.backend.close()
         self.pool.close()

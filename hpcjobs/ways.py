@@ -13,6 +13,9 @@ from hpcjobs.slurm.base import Backend
 from hpcjobs.slurm.layered import Layered
 from hpcjobs.slurm.pyslurm_client import PyslurmBackend
 from hpcjobs.slurm.slurmrestd import SlurmrestdBackend
+from hpcjobs.slurm.ssh import SshBackend
+from hpcjobs.slurm.ssh_keys import CertificateKeys, FileKeys, Keys
+from hpcjobs.slurm.ssh_transport import SshPool
 
 log = logging.getLogger(__name__)
 
@@ -32,7 +35,7 @@ async def open_ways(cluster: ClusterSettings, pool: AgentPool, service_user: str
     """
     no_pyslurm = ""
     ways: list[Backend] = []
-    for name in cluster.ways or ("pyslurm", "slurmrestd"):
+    for name in cluster.ways or ("pyslurm", "slurmrestd", "ssh"):
         if name == "pyslurm":
             no_pyslurm = await _no_pyslurm(cluster, pool, service_user)
             if not no_pyslurm:
@@ -43,11 +46,22 @@ async def open_ways(cluster: ClusterSettings, pool: AgentPool, service_user: str
             if not cluster.slurmrestd_url or not cluster.jwt_key_file:
                 raise SettingsError(f"cluster {cluster.name}: slurmrestd needs slurmrestd_url and jwt_key_file")
             ways.append(SlurmrestdBackend(cluster.name, cluster.slurmrestd_url, cluster.jwt_key_file, service_user))
+        elif name == "ssh" and (cluster.ways or cluster.ssh_host):
+            ways.append(SshBackend(cluster.name, _ssh_pool(cluster), service_user))
     if not ways:
         raise SettingsError(f"cluster {cluster.name}: no pyslurm here: {no_pyslurm}")
     if no_pyslurm:
         log.warning("cluster %s: no pyslurm here, going by %s: %s", cluster.name, ways[0].kind, no_pyslurm)
     return ways[0] if len(ways) == 1 else Layered(cluster.name, ways)
+
+
+def _ssh_pool(cluster: ClusterSettings) -> SshPool:
+    if not cluster.ssh_host or not cluster.ssh_known_hosts or bool(cluster.ssh_ca_key) == bool(cluster.ssh_key):
+        raise SettingsError(
+            f"cluster {cluster.name}: ssh needs ssh_host, ssh_known_hosts and either ssh_ca_key or ssh_key"
+        )
+    keys: Keys = CertificateKeys(cluster.ssh_ca_key) if cluster.ssh_ca_key else FileKeys(cluster.ssh_key or "")
+    return SshPool(cluster.ssh_host, cluster.ssh_port, cluster.ssh_known_hosts, keys)
 
 
 async def _no_pyslurm(cluster: ClusterSettings, pool: AgentPool, service_user: str) -> str:

@@ -9,11 +9,13 @@ from litestar import Controller, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
-from hpcjobs.api.access import Asked
+from hpcjobs.api.access import Asked, needs
 from hpcjobs.api.common import JOB_ID_IS, Cluster, actor_of, find_job, problems
 from hpcjobs.api.jobs import wanted_of
 from hpcjobs.api.problems import Problem, problem_of
+from hpcjobs.api.trail import ABOUT
 from hpcjobs.errors import HpcjobsError, Refusal, Refused
+from hpcjobs.identity import Scope
 from hpcjobs.lookup import Found
 from hpcjobs.model.job import Fate, Job, State
 from hpcjobs.model.order import Changes, SignalScope, Verb
@@ -40,7 +42,10 @@ class SignalRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class JobSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which jobs: every field that is given must hold. At least one is needed."""
+    """Which jobs: every field that is given must hold. At least one is needed.
+
+    One's own, where neither user, account nor parent says otherwise.
+    """
 
     user: str | None = None
     cluster: str | None = None
@@ -106,6 +111,7 @@ class ActionsController(Controller):
 
     @post(
         "/actions",
+        security=needs(Scope.JOBS_WRITE),
         status_code=200,
         responses=problems(413, 422),
         summary="Do something with many jobs",
@@ -133,6 +139,7 @@ class ActionsController(Controller):
             else:
                 results.append(ActionResult(name, True))
         done = sum(result.done for result in results)
+        request.scope["state"][ABOUT] = f"{data.verb}: {done} done, {len(results) - done} failed"
         return ActionReport(results, done, len(results) - done)
 
     @staticmethod
@@ -141,38 +148,65 @@ class ActionsController(Controller):
         if not any(value is not None for value in given.values()):
             raise Refused([Refusal("filter", "An empty filter would mean every job; say which.")])
         states, fates = given.pop("state"), given.pop("fate")
-        wanted = wanted_of(request, given.pop("user"), given.pop("cluster"), states, fates, **given)
+        user = given.pop("user")
+        if user is None and which.account is None and which.parent is None:
+            user = request.user.user  # who may act on others' jobs must say so: a short filter hits one's own
+        wanted = wanted_of(request, user, given.pop("cluster"), states, fates, **given)
         documents = await service.store.read(repository.page, wanted, None, MAX_JOBS + 1)
         if len(documents) > MAX_JOBS:
             raise Refused([Refusal("filter", f"More than {MAX_JOBS} jobs are so; narrow the filter.")])
         return [job_of(document) for document in documents]
 
-    @post("/{job_id:str}/hold", status_code=202, responses=problems(409, 422, 501), summary="Hold a waiting job",
-          description=TAKEN + JOB_ID_IS)  # fmt: skip
+    @post(
+        "/{job_id:str}/hold",
+        security=needs(Scope.JOBS_WRITE),
+        status_code=202,
+        responses=problems(409, 422, 501),
+        summary="Hold a waiting job",
+        description=TAKEN + JOB_ID_IS,
+    )
     async def hold(
         self, request: Asked, service: NamedDependency[Service], job_id: FromPath[str], cluster: Cluster = None
     ) -> Job:
         """Hold."""
         return await one(request, service, job_id, cluster, Wish(Verb.HOLD))
 
-    @post("/{job_id:str}/release", status_code=202, responses=problems(409, 422, 501), summary="Release a held job",
-          description=TAKEN + JOB_ID_IS)  # fmt: skip
+    @post(
+        "/{job_id:str}/release",
+        security=needs(Scope.JOBS_WRITE),
+        status_code=202,
+        responses=problems(409, 422, 501),
+        summary="Release a held job",
+        description=TAKEN + JOB_ID_IS,
+    )
     async def release(
         self, request: Asked, service: NamedDependency[Service], job_id: FromPath[str], cluster: Cluster = None
     ) -> Job:
         """Release."""
         return await one(request, service, job_id, cluster, Wish(Verb.RELEASE))
 
-    @post("/{job_id:str}/suspend", status_code=202, responses=problems(409, 422, 501), summary="Suspend a running job",
-          description="Operators only, as in Slurm. A suspended job keeps its GPUs. " + TAKEN + JOB_ID_IS)  # fmt: skip
+    @post(
+        "/{job_id:str}/suspend",
+        security=needs(Scope.JOBS_WRITE),
+        status_code=202,
+        responses=problems(409, 422, 501),
+        summary="Suspend a running job",
+        description="Operators only, as in Slurm. A suspended job keeps its GPUs. " + TAKEN + JOB_ID_IS,
+    )
     async def suspend(
         self, request: Asked, service: NamedDependency[Service], job_id: FromPath[str], cluster: Cluster = None
     ) -> Job:
         """Suspend."""
         return await one(request, service, job_id, cluster, Wish(Verb.SUSPEND))
 
-    @post("/{job_id:str}/resume", status_code=202, responses=problems(409, 422, 501), summary="Resume a suspended job",
-          description=TAKEN + JOB_ID_IS)  # fmt: skip
+    @post(
+        "/{job_id:str}/resume",
+        security=needs(Scope.JOBS_WRITE),
+        status_code=202,
+        responses=problems(409, 422, 501),
+        summary="Resume a suspended job",
+        description=TAKEN + JOB_ID_IS,
+    )
     async def resume(
         self, request: Asked, service: NamedDependency[Service], job_id: FromPath[str], cluster: Cluster = None
     ) -> Job:
@@ -181,6 +215,7 @@ class ActionsController(Controller):
 
     @post(
         "/{job_id:str}/requeue",
+        security=needs(Scope.JOBS_WRITE),
         status_code=202,
         responses=problems(409, 422, 501),
         summary="Requeue a job",
@@ -198,8 +233,14 @@ class ActionsController(Controller):
         hold = data.hold if data else False
         return await one(request, service, job_id, cluster, Wish(Verb.REQUEUE, hold=hold))
 
-    @post("/{job_id:str}/signal", status_code=202, responses=problems(409, 422, 501), summary="Send a signal to a job",
-          description=TAKEN + JOB_ID_IS)  # fmt: skip
+    @post(
+        "/{job_id:str}/signal",
+        security=needs(Scope.JOBS_WRITE),
+        status_code=202,
+        responses=problems(409, 422, 501),
+        summary="Send a signal to a job",
+        description=TAKEN + JOB_ID_IS,
+    )
     async def signal(
         self,
         request: Asked,

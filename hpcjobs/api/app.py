@@ -17,7 +17,8 @@ from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 
 from hpcjobs import __version__
-from hpcjobs.api import access, actions, clusters, files, jobs, output, problems, uploads
+from hpcjobs.api import access, actions, audit, clusters, files, jobs, me, output, problems, trail, uploads
+from hpcjobs.identity import Scope
 from hpcjobs.service import Service
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
@@ -57,6 +58,9 @@ def create_app(service: Service) -> Litestar:
             actions.ActionsController,
             output.OutputController,
             clusters.ClustersController,
+            me.whoami,
+            me.projects,
+            audit.trail_page,
             files.FilesController,
             uploads.UploadsController,
             clusters.healthz,
@@ -68,6 +72,8 @@ def create_app(service: Service) -> Litestar:
         logging_config=None,
         dependencies={"service": Provide(_provide, sync_to_thread=False)},
         lifespan=[lifespan],
+        guards=[access.check_scopes],
+        before_send=[trail.leave],
         middleware=[DefineMiddleware(access.TokenMiddleware, exclude=access.OPEN_PATHS)],
         exception_handlers=problems.HANDLERS,
         request_max_body_size=MAX_BODY_BYTES,
@@ -85,8 +91,17 @@ def create_app(service: Service) -> Litestar:
                 )
             ],
             components=Components(
-                security_schemes={"token": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
+                security_schemes={
+                    access.TOKEN: SecurityScheme(
+                        type="http",
+                        scheme="bearer",
+                        bearer_format="JWT",
+                        description="Beside each route stand the scopes that its token must have: "
+                        + ", ".join(f"`{scope}`" for scope in Scope)
+                        + ". A token of ours without a `scope` claim has all that its user's role has.",
+                    )
+                }
             ),
-            security=[{"token": []}],
+            security=access.needs(),
         ),
     )

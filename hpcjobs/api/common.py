@@ -12,6 +12,8 @@ from litestar.params import QueryParameter
 from hpcjobs import lookup
 from hpcjobs.api.access import Asked
 from hpcjobs.api.problems import Problem
+from hpcjobs.errors import JobUnknown
+from hpcjobs.identity import check_may_run, policy
 from hpcjobs.lookup import Found
 from hpcjobs.model.job import Job
 from hpcjobs.service import Service
@@ -26,11 +28,12 @@ ALL_PROBLEMS: Final = {
     for status, description in {
         400: "The request does not fit the API.",
         401: "No token, or one that does not hold.",
-        403: "Another user's job.",
-        404: "No such job, cluster or output.",
+        403: "The token's scopes or the user's role are not enough.",
+        404: "No such job, cluster or output, or none that the caller may see.",
         409: "The request contradicts what is already so: a key used for another request, a job that has ended.",
         413: "The body is larger than the limit.",
         422: "Admission or Slurm refuses it; `errors` has one entry per fault.",
+        429: "The user asks more often than the settings allow; try again after Retry-After.",
         501: "No way to this cluster can do it; the detail says why.",
         503: "Slurm, a worker or the database does not answer; try again after Retry-After.",
     }.items()
@@ -39,7 +42,7 @@ ALL_PROBLEMS: Final = {
 
 def problems(*more: int) -> dict[int, ResponseSpec]:
     """The problem documents of a route: those that any may give, and its own."""
-    return {status: ALL_PROBLEMS[status] for status in (400, 401, 403, 404, 503, *more)}
+    return {status: ALL_PROBLEMS[status] for status in (400, 401, 403, 404, 429, 503, *more)}
 
 
 MaxAge = Annotated[
@@ -74,12 +77,10 @@ async def find_job(service: Service, request: Asked, job_id: str, cluster: str |
     """A job that the caller may see, by any of its names.
 
     Raises:
-        JobUnknown: There is none.
-        NotAllowed: It is another user's.
+        JobUnknown: There is none, or none that they may know of: the two look alike.
     """
-    found = await lookup.find(service.store, service.target(cluster).observer.cluster, job_id)
-    request.user.require_owner(found.job.user, f"Job {job_id}")
-    return found
+    visible = policy.visibility(request.user)
+    return await lookup.find(service.store, service.target(cluster).observer.cluster, job_id, visible)
 
 
 async def own_job(service: Service, request: Asked, job_id: str, cluster: str | None) -> Job:
@@ -95,5 +96,16 @@ def check_fresh(service: Service, job: Job, max_age_s: float | None) -> None:
 
 
 def actor_of(service: Service, request: Asked, job: Job) -> str:
-    """As whom Slurm is asked to act on a job: its owner, or the service's user for an admin."""
-    return request.user.user if job.user == request.user.user else service.settings.service_user
+    """As whom Slurm is asked to act on a job: the caller wherever Slurm lets them, the service's user for operators.
+
+    Raises:
+        JobUnknown: As nobody.
+        NotAllowed: As a system account.
+    """
+    settings = service.settings
+    name = policy.actor(request.user, job.user, job.cluster, job.account, settings.service_user)
+    if name is None:
+        raise JobUnknown(f"There is no job {job.id!r}.")
+    if name == request.user.user:
+        check_may_run(name, frozenset(settings.never_run_as), settings.min_uid)
+    return name

@@ -15,11 +15,12 @@ from litestar.response import Stream
 
 from hpcjobs import files, uploads
 from hpcjobs.api import conditional
-from hpcjobs.api.access import Asked
+from hpcjobs.api.access import Asked, needs
 from hpcjobs.api.common import problems as common_problems
 from hpcjobs.api.problems import Problem
 from hpcjobs.errors import BodyBroken, FileMissing, PreconditionFailed
 from hpcjobs.files import FileInfo, FileSystem, shown
+from hpcjobs.identity import Scope
 from hpcjobs.model.file import FileChecksum, FileEntry, FilePage
 from hpcjobs.service import Service
 
@@ -142,6 +143,7 @@ class FilesController(Controller):
     tags = ("files",)
 
     @get(
+        security=needs(Scope.FILES_READ),
         responses=problems(),
         summary="List a folder, or look at a file",
         description="Links of the path are followed as far as the reachable folders go; those of a listing are told.",
@@ -169,6 +171,7 @@ class FilesController(Controller):
         return FilePage(entry(info, exact_path), items, quote(listing.last, safe="") if listing.last else None)
 
     @delete(
+        security=needs(Scope.FILES_WRITE),
         responses=problems(),
         summary="Remove a file, a link or an empty folder",
         description="A link is removed, never what it leads to. A folder with files in it is a 409.",
@@ -177,7 +180,7 @@ class FilesController(Controller):
         """Remove."""
         await service.files(name, request.user.user).remove(exact(request))
 
-    @post("/mkdir", responses=problems(507), summary="Make a folder")
+    @post("/mkdir", security=needs(Scope.FILES_WRITE), responses=problems(507), summary="Make a folder")
     async def mkdir(
         self,
         request: Asked,
@@ -193,7 +196,13 @@ class FilesController(Controller):
         await fs.make_folder(exact_path, parents)
         return entry(await fs.status(exact_path), exact_path)
 
-    @post("/rename", status_code=200, responses=problems(507), summary="Give a file, link or folder another path")
+    @post(
+        "/rename",
+        security=needs(Scope.FILES_WRITE),
+        status_code=200,
+        responses=problems(507),
+        summary="Give a file, link or folder another path",
+    )
     async def rename(
         self,
         request: Asked,
@@ -210,6 +219,7 @@ class FilesController(Controller):
 
     @get(
         "/checksum",
+        security=needs(Scope.FILES_READ),
         responses=problems(),
         summary="SHA-256 of a file",
         description="Read on the cluster, which takes seconds a gigabyte. A file that does not hold still is a 503.",
@@ -223,6 +233,7 @@ class FilesController(Controller):
 
     @route(
         "/content",
+        security=needs(Scope.FILES_READ),
         http_method=HEAD_TOO,
         responses=problems(412, 416) | PARTS,
         media_type=OCTETS,
@@ -274,6 +285,7 @@ class FilesController(Controller):
 
     @put(
         "/content",
+        security=needs(Scope.FILES_WRITE),
         request_max_body_size=None,
         responses=problems(412, 507) | {201: ResponseSpec(FileEntry, description="The file is new.")},
         summary="Write a file in one call",

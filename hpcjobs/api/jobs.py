@@ -14,10 +14,11 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
 
-from hpcjobs.api.access import Asked
+from hpcjobs.api.access import SUBMITS, Asked, needs
 from hpcjobs.api.common import JOB_ID_IS, Cluster, JobPage, MaxAge, actor_of, check_fresh, find_job, own_job, problems
 from hpcjobs.details import JobDetail
-from hpcjobs.errors import NotAllowed, Refusal, Refused, ViewStale
+from hpcjobs.errors import Refusal, Refused, ViewStale
+from hpcjobs.identity import Scope, policy
 from hpcjobs.model.job import Fate, Job, State
 from hpcjobs.model.order import Changes, Verb
 from hpcjobs.model.spec import JobSpec
@@ -61,16 +62,15 @@ def wanted_of(
     fates: list[Fate] | None,
     **more: object,
 ) -> JobFilter:
-    """The filter of a list, narrowed to what the caller may see.
-
-    Raises:
-        NotAllowed: It asks for the jobs of others.
-    """
-    if not request.user.admin:
-        if user not in (None, request.user.user):
-            raise NotAllowed("Only admins see the jobs of others.")
-        user = request.user.user
-    return JobFilter(user=user, cluster=cluster, states=tuple(states or ()), fates=tuple(fates or ()), **more)  # type: ignore[arg-type]
+    """The filter of a list, narrowed to what the caller may see."""
+    return JobFilter(
+        user=user,
+        cluster=cluster,
+        states=tuple(states or ()),
+        fates=tuple(fates or ()),
+        visible=policy.visibility(request.user),
+        **more,  # type: ignore[arg-type]
+    )
 
 
 def ages(service: Service, cluster: str | None, max_age_s: float | None) -> tuple[dict[str, float], dict[str, str]]:
@@ -101,6 +101,8 @@ class JobsController(Controller):
     tags = ("jobs",)
 
     @post(
+        security=needs(Scope.JOBS_WRITE),
+        opt=SUBMITS,
         responses=problems(409, 413, 422, 501) | {202: ACCEPTED},
         summary="Submit a job",
         description="201: Slurm has the job. 202: the job is kept and goes to Slurm, once and in order, as soon as "
@@ -127,6 +129,7 @@ class JobsController(Controller):
 
     @post(
         "/validate",
+        security=needs(Scope.JOBS_WRITE),
         status_code=200,
         responses=problems(413),
         summary="What would come of a submission",
@@ -139,11 +142,12 @@ class JobsController(Controller):
         return await service.submission.validate(request.user.user, service.target(data.cluster), data.spec())
 
     @get(
+        security=needs(Scope.JOBS_READ),
         responses=problems(422),
         summary="List jobs",
-        description="Newest first; users see their own, admins all. An array is one job; `tasks=true` lists the tasks "
-        "that Slurm has split off beside it. With `Accept: application/x-ndjson` the whole list comes as one stream, "
-        "a job a line, without `limit`.",
+        description="Newest first: one's own, those of accounts that one coordinates, for operators all. An array "
+        "is one job; `tasks=true` lists the tasks that Slurm has split off beside it. With `Accept: "
+        "application/x-ndjson` the whole list comes as one stream, a job a line, without `limit`.",
     )
     async def page(
         self,
@@ -179,7 +183,13 @@ class JobsController(Controller):
         body = f'{{"items":[{",".join(documents[:limit])}],{msgspec.json.encode(rest).decode()[1:]}'
         return Response(body.encode(), media_type="application/json")  # type: ignore[arg-type]
 
-    @get("/{job_id:str}", responses=problems(), summary="One job", description=JOB_ID_IS)
+    @get(
+        "/{job_id:str}",
+        security=needs(Scope.JOBS_READ),
+        responses=problems(),
+        summary="One job",
+        description=JOB_ID_IS,
+    )
     async def show(
         self,
         request: Asked,
@@ -195,6 +205,7 @@ class JobsController(Controller):
 
     @get(
         "/{job_id:str}/detail",
+        security=needs(Scope.JOBS_READ),
         responses=problems(),
         summary="Everything about one job",
         description="What was asked for, why it waits, its steps, attempts and events. " + JOB_ID_IS,
@@ -214,6 +225,7 @@ class JobsController(Controller):
 
     @patch(
         "/{job_id:str}",
+        security=needs(Scope.JOBS_WRITE),
         status_code=202,
         responses=problems(409, 422, 501),
         summary="Change a job",
@@ -237,6 +249,7 @@ class JobsController(Controller):
 
     @delete(
         "/{job_id:str}",
+        security=needs(Scope.JOBS_WRITE),
         status_code=202,
         responses=problems(409, 501),
         summary="Cancel a job",

@@ -13,10 +13,11 @@ from litestar.params import FromPath, FromQuery, QueryParameter
 from litestar.response import Stream
 
 from hpcjobs import lookup
-from hpcjobs.api.access import Asked
+from hpcjobs.api.access import Asked, needs
 from hpcjobs.api.common import Cluster, own_job, problems
 from hpcjobs.errors import OutputMissing
 from hpcjobs.files import CHUNK
+from hpcjobs.identity import Scope, policy
 from hpcjobs.model.job import Job
 from hpcjobs.service import Service
 
@@ -32,11 +33,12 @@ class OutputController(Controller):
 
     @get(
         "/{job_id:str}/output",
+        security=needs(Scope.JOBS_READ),
         responses=problems(),
         media_type=TEXT,
         summary="Output of a job",
-        description="The file as it is, read in the owner's name. With `follow` the answer stays open until the job "
-        "has ended and everything it wrote is out; a broken stream goes on with `offset`.",
+        description="The file as it is, read in the owner's name and for the owner only. With `follow` the answer "
+        "stays open until the job has ended and everything it wrote is out; a broken stream goes on with `offset`.",
     )
     async def output(
         self,
@@ -52,6 +54,7 @@ class OutputController(Controller):
     ) -> Stream:
         """Read or follow."""
         job = await own_job(service, request, job_id, cluster)
+        policy.require_owner(request.user, job.user, f"The output of job {job_id}")
 
         def path_of(job: Job) -> str:
             return job.stdout if stream == "stdout" else job.stderr

@@ -10,6 +10,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
+from hpcjobs.api.trail import CODE, request_id
 from hpcjobs.errors import (
     BodyBroken,
     ChecksumMismatch,
@@ -22,6 +23,7 @@ from hpcjobs.errors import (
     NotSupported,
     PreconditionFailed,
     RangeUnsatisfiable,
+    RateLimited,
     Refusal,
     Refused,
     Unavailable,
@@ -36,6 +38,7 @@ STATUS: Final[dict[type[HpcjobsError], int]] = {
     NotAllowed: 403,
     NotFound: 404,
     Conflict: 409,
+    RateLimited: 429,
     BodyBroken: 400,
     PreconditionFailed: 412,
     RangeUnsatisfiable: 416,
@@ -79,7 +82,8 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: tuple[Refusal, ...] = ()
 
 
-def _respond(problem: Problem, headers: dict[str, str] | None = None) -> Response[Any]:
+def _respond(request: Request[Any, Any, Any], problem: Problem, headers: dict[str, str] | None = None) -> Response[Any]:
+    request.scope["state"][CODE] = problem.code
     return Response(
         msgspec.json.encode(problem),
         status_code=problem.status,
@@ -126,7 +130,7 @@ def _ours(request: Request[Any, Any, Any], error: HpcjobsError) -> Response[Any]
         headers["Upload-Offset"] = str(error.offset)
     if isinstance(error, RangeUnsatisfiable):
         headers["Content-Range"] = f"bytes */{error.size_bytes}"
-    return _respond(problem_of(error, request.url.path), headers)
+    return _respond(request, problem_of(error, request.url.path), headers)
 
 
 def _litestars(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
@@ -143,6 +147,7 @@ def _litestars(request: Request[Any, Any, Any], error: HTTPException) -> Respons
     )
     detail = "; ".join(f"{fault.field}: {fault.detail}" if fault.field else fault.detail for fault in refusals)
     return _respond(
+        request,
         Problem(
             type=_urn(code),
             title="The request does not fit the API",
@@ -165,8 +170,9 @@ def _no_text(request: Request[Any, Any, Any], error: Exception) -> Response[Any]
 
 
 def _unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error("%s %s (%s) failed", request.method, request.url.path, request_id(request.scope), exc_info=error)
     return _respond(
+        request,
         Problem(
             type=_urn("internal"),
             title="A fault of the service",
@@ -174,7 +180,7 @@ def _unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[A
             detail=f"{type(error).__name__}; the service's log holds the rest.",
             instance=request.url.path,
             code="internal",
-        )
+        ),
     )
 
 

@@ -9,9 +9,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, HeaderParameter, QueryParameter
 
 from hpcjobs import uploads
-from hpcjobs.api.access import Asked
+from hpcjobs.api.access import Asked, needs
 from hpcjobs.api.files import HEAD_TOO, Path, Sha256, body_of, entry, exact, problems
 from hpcjobs.errors import Refusal, Refused
+from hpcjobs.identity import Scope
 from hpcjobs.model.file import UploadStatus
 from hpcjobs.service import Service
 
@@ -41,6 +42,7 @@ class UploadsController(Controller):
     tags = ("files",)
 
     @post(
+        security=needs(Scope.FILES_WRITE),
         responses=problems(507),
         summary="Begin an upload, or find it again",
         description="With `sha256` the same request finds the same upload, however it was broken off: go on at "
@@ -62,7 +64,13 @@ class UploadsController(Controller):
         progress = await uploads.begin(service.files(name, user), upload)
         return upload_reply(progress, 201, request.url.path)
 
-    @route("/{upload_id:str}", http_method=HEAD_TOO, responses=problems(), summary="How far an upload is")
+    @route(
+        "/{upload_id:str}",
+        security=needs(Scope.FILES_WRITE),
+        http_method=HEAD_TOO,
+        responses=problems(),
+        summary="How far an upload is",
+    )
     async def state(
         self, request: Asked, service: NamedDependency[Service], name: FromPath[str], upload_id: FromPath[str]
     ) -> Response[UploadStatus]:
@@ -72,6 +80,7 @@ class UploadsController(Controller):
 
     @patch(
         "/{upload_id:str}",
+        security=needs(Scope.FILES_WRITE),
         request_max_body_size=None,
         responses=problems(507),
         summary="Send the next bytes of an upload",
@@ -92,7 +101,7 @@ class UploadsController(Controller):
             raise Refused([Refusal("", f"The upload has {upload.size_bytes} bytes; this body goes on after that.")])
         return upload_reply(await uploads.append(fs, upload, upload_offset, body_of(request)), 200)
 
-    @delete("/{upload_id:str}", responses=problems(), summary="Give an upload up")
+    @delete("/{upload_id:str}", security=needs(Scope.FILES_WRITE), responses=problems(), summary="Give an upload up")
     async def abort(
         self, request: Asked, service: NamedDependency[Service], name: FromPath[str], upload_id: FromPath[str]
     ) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpcjobs import __version__
+from hpcjobs.cli import operate
 from hpcjobs.cli.common import cluster_option, json_option
 from hpcjobs.cli.common import given as _given
 from hpcjobs.cli.common import print_json as _print_json
@@ -109,13 +110,13 @@ def submit(script: Any, args: tuple[str, ...], follow: bool, as_json: bool, **op
 @main.command()
 @cluster_option
 @click.option("--state", "-t", multiple=True, help="Only these states or ends; may be given several times.")
-@click.option("--user", "-u", help="Only this user's jobs (admins).")
+@click.option("--user", "-u", help="Only this user's jobs, as far as you may see them.")
 @click.option("--name", "-n", help="Only jobs of this name.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most jobs.")
 @click.option("--max-age", "max_age_s", type=float, help="Accept a listing that many seconds old.")
 @json_option
 def jobs(limit: int, as_json: bool, state: tuple[str, ...], **query: Any) -> None:  # noqa: ANN401
-    """List your jobs, newest first."""
+    """List the jobs that you may see, newest first."""
     from hpcjobs.cli import show as view
     from hpcjobs.model.job import Fate, State
 
@@ -211,24 +212,8 @@ def serve(config: Path | None) -> None:
     run(config)
 
 
-@main.command()
-@click.argument("user")
-@click.option("--hours", default=24.0, show_default=True, help="How long it holds.")
-@click.option("--config", type=click.Path(path_type=Path), help="Settings file of the service.")
-def token(user: str, hours: float, config: Path | None) -> None:
-    """Make a token that speaks for USER. Needs the service's key: run it where the service runs."""
-    import time
-
-    from hpcjobs.errors import HpcjobsError
-    from hpcjobs.identity import load_key, make_token
-    from hpcjobs.settings import load
-
-    try:
-        key = load_key(load(config).token_key_file)
-    except (HpcjobsError, OSError) as error:
-        click.echo(f"hpcjobs: error: {error}", err=True)
-        sys.exit(1)
-    click.echo(make_token(key, user, time.time(), hours * 3600))
+main.add_command(operate.token)
+main.add_command(operate.audit)
 
 
 if __name__ == "__main__":

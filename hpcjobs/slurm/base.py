@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.order import Estimate, Order
@@ -130,6 +131,13 @@ class Backend(Protocol):
 
     async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
         """What accounting knows; a requeued job is its last run only."""
+        ...
+
+    async def accounts(self) -> tuple[Account, ...]:
+        """Every account of this cluster, with its members and coordinators, as Slurm's accounting has them.
+
+        Asked of slurmdbd and never of the controller; it may be away while the cluster works.
+        """
         ...
 
     async def close(self) -> None:

@@ -62,9 +62,9 @@ credentials (6000 on), which is for an operator to mend: nothing was done."""
 ANSWER_LOST: Final = frozenset({1003, 1004, 1023, 1802, 1803, 5003, 5004, 5005})
 """It was sent and the answer did not come: it may have been done."""
 
-BUSY: Final = frozenset({1804, 1805, 2007, 2020, 2105})
+BUSY: Final = frozenset({1804, 1805, 2007, 2020, 2105, 7000, 7015})
 """The controller says "not now": rate limit, MaxJobCount reached, a job on its way from one state to the next,
-submissions disabled."""
+submissions disabled; or slurmdbd cannot be reached."""
 
 UNKNOWN_JOB: Final = frozenset({2017, 2136, 2137, 2138, 2139, 2140})
 

@@ -149,4 +149,4 @@ def nodes_text(nodes: Sequence[Node], most: int) -> str:
 
 def one_line(text: str) -> str:
     """A text on one line, without what a terminal would obey, of at most 500 signs."""
-    return "".join(sign for sign in " ".join(text[:_LONGEST_TEXT].split()) if sign.isprintable())
+    return " ".join("".join(sign if sign.isprintable() else " " for sign in text[:_LONGEST_TEXT]).split())

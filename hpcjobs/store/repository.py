@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, and_, select
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
+from hpcjobs.identity.policy import Visibility
 from hpcjobs.model.job import Fate, Job, JobRecord, State
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.store.rows import job_of, record_of
@@ -27,6 +28,7 @@ class JobFilter(msgspec.Struct, frozen=True):
         parent: Only the tasks or components of the job with this id.
         since: Only jobs that hpcjobs has known since this Unix second or later.
         until: Only jobs that hpcjobs knew before this Unix second.
+        visible: Which of them the caller may see; None: all.
     """
 
     user: str | None = None
@@ -41,6 +43,18 @@ class JobFilter(msgspec.Struct, frozen=True):
     parent: str | None = None
     since: float | None = None
     until: float | None = None
+    visible: Visibility | None = None
+
+
+def _is_visible(visible: Visibility) -> ColumnElement[bool]:
+    """What Visibility.covers says, in SQL."""
+    accounts: dict[str, list[str]] = {}
+    for cluster, account in sorted(visible.accounts):
+        accounts.setdefault(cluster, []).append(account)
+    return or_(
+        JOBS.c.user == visible.user,
+        *(and_(JOBS.c.cluster == cluster, JOBS.c.account.in_(names)) for cluster, names in accounts.items()),
+    )
 
 
 def job_by_id(connection: Connection, job_id: str) -> Job | None:
@@ -74,6 +88,8 @@ def _clauses(wanted: JobFilter) -> list[ColumnElement[bool]]:
         for name in ("user", "cluster", "account", "partition", "name", "slurm_job_id", "parent")
         if getattr(wanted, name) is not None
     ]
+    if wanted.visible is not None and not wanted.visible.everything:
+        clauses.append(_is_visible(wanted.visible))
     if wanted.states:
         clauses.append(JOBS.c.state.in_([state.value for state in wanted.states]))
     if wanted.fates:

@@ -152,7 +152,7 @@ def test_nodes_are_listed(run):
 def test_a_job_of_another_user_or_of_nobody_is_told(run, command):
     number = submitted(run)
     other = run(command, str(number), user="alice")
-    assert (other.exit_code, other.stderr) == (1, f"hpcjobs: error: Job {number} belongs to another user.\n")
+    assert (other.exit_code, other.stderr) == (1, f"hpcjobs: error: There is no job '{number}'.\n")
     none = run(command, "999999")
     assert (none.exit_code, none.stderr) == (1, "hpcjobs: error: There is no job '999999'.\n")
 

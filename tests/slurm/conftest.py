@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import shlex
 import subprocess
@@ -25,7 +26,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.slurm)
             # What stops a part of one cluster must not run beside what uses it: one worker for each cluster.
             parameters = item.callspec.params if hasattr(item, "callspec") else {}
-            item.add_marker(pytest.mark.xdist_group(parameters.get("stack") or cluster_of(item)))
+            of_way = str(parameters.get("way", "")).rpartition("@")[2]
+            item.add_marker(pytest.mark.xdist_group(parameters.get("stack") or of_way or cluster_of(item)))
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -80,10 +82,18 @@ class Stack:
         """A command on the login node, with the user's login environment."""
         return self.run("login", f"su - {user} -c {shlex.quote(command)}", check=check)
 
+    def port(self, service: str, inside: int) -> int:
+        """Where a port of a container is published on this machine."""
+        ports = self.container(service).attrs["NetworkSettings"]["Ports"][f"{inside}/tcp"]
+        return int(ports[0]["HostPort"])
+
+    def secret(self, service: str, path: str) -> bytes:
+        """The content of a file that only a container holds."""
+        return base64.b64decode(self.run(service, f"base64 -w0 {shlex.quote(path)}"))
+
     @property
     def url(self) -> str:
-        ports = self.container("hpcjobs").attrs["NetworkSettings"]["Ports"]["8080/tcp"]
-        return f"http://127.0.0.1:{ports[0]['HostPort']}"
+        return f"http://127.0.0.1:{self.port('hpcjobs', 8080)}"
 
     def token(self, user: str) -> str:
         if user not in self._tokens:
@@ -164,7 +174,7 @@ def used(stack: Stack) -> Iterator[Stack]:
     """A stack that is ready before, and without jobs of ours after."""
     stack.wait_ready()
     yield stack
-    stack.run("slurmctld", "scancel --user=alice,bob,carol; true")
+    stack.run("slurmctld", "scancel --user=alice,bob,carol,dave; true")
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,215 @@
+"""The backend that goes through ssh: Slurm's own commands on a login node, each user's as that user."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from typing import Final, TypeVar
+
+import msgspec
+
+from hpcjobs.errors import HpcjobsError, NotSupported, OutcomeUnknown, SlurmUnavailable
+from hpcjobs.model.account import Account
+from hpcjobs.model.cluster import ClusterView
+from hpcjobs.model.history import Accounted, HistoryQuery
+from hpcjobs.model.order import Estimate, Order, Verb
+from hpcjobs.slurm import slurm_commands as commands
+from hpcjobs.slurm.accounting import SACCTMGR, AccountsTold, accounts_of
+from hpcjobs.slurm.base import Launch, Op
+from hpcjobs.slurm.errnos import NO_LONGER, error_of
+from hpcjobs.slurm.openapi import Reply, decode, node_of, record_of
+from hpcjobs.slurm.openapi_accounting import AccountingReply, accounted_of
+from hpcjobs.slurm.outcomes import verdict
+from hpcjobs.slurm.ssh_transport import AnswerLost, NotSent, Ran, SshPool
+from hpcjobs.slurm.targets import Target, expand_tasks, parse_target, signal_number
+
+T = TypeVar("T", Reply, AccountingReply, AccountsTold)
+
+COMMAND_S: Final = 25
+"""After so many seconds a command is killed where it runs."""
+
+LISTING_S: Final = 60
+ANSWER_S: Final = 5.0
+"""How much longer we wait for the answer than the command may run, in seconds."""
+
+LISTING_BYTES: Final = 512 * 1024 * 1024
+KILLED: Final = frozenset({124, 137})
+"""Exit statuses of timeout(1) for a command that took too long."""
+
+UNEXPECTED_MESSAGE: Final = "Unexpected message received"
+"""What scontrol says of a job that is not there when it is to suspend or resume it."""
+
+
+class SshBackend:
+    """One cluster through a login node.
+
+    Args:
+        cluster: Its name.
+        pool: Connections to the login node.
+        observer: The user that lists all jobs; an operator in Slurm's accounting.
+    """
+
+    kind = "ssh"
+
+    def __init__(self, cluster: str, pool: SshPool, observer: str) -> None:
+        self.cluster = cluster
+        self.pool = pool
+        self.observer = observer
+
+    def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
+        """See Backend."""
+        if op is Op.SUBMIT and isinstance(subject, Launch):
+            names = commands.reserved_variables(subject.spec.environment)
+            if names:
+                return f"sbatch would take {', '.join(sorted(names))} of the job's environment for its own options"
+        return ""
+
+    async def _run(
+        self, user: str, script: str, limit_s: int = COMMAND_S, most_bytes: int = 1 << 20, *, again: bool = True
+    ) -> Ran:
+        """Run what may be run twice.
+
+        Raises:
+            SlurmUnavailable: The login node does not answer, or the command took too long.
+        """
+        for last in (not again, True):
+            try:
+                ran = await self.pool.run(user, script, limit_s + ANSWER_S, most_bytes)
+            except NotSent as error:
+                raise SlurmUnavailable(
+                    f"The login node of cluster {self.cluster!r} does not answer: {error}."
+                ) from error
+            except AnswerLost as error:
+                if last:
+                    raise SlurmUnavailable(
+                        f"The login node of cluster {self.cluster!r} did not answer: {error}."
+                    ) from error
+                continue
+            if ran.status in KILLED:
+                raise SlurmUnavailable(f"A command on cluster {self.cluster!r} did not end within {limit_s} s.")
+            return ran
+        raise AssertionError
+
+    def _away(self, error: Exception) -> SlurmUnavailable:
+        return SlurmUnavailable(f"The login node of cluster {self.cluster!r} does not answer: {error}.")
+
+    async def _words(self, user: str, words: list[str], limit_s: int = COMMAND_S, most_bytes: int = 1 << 20) -> Ran:
+        return await self._run(user, commands.plain_script(words, limit_s), limit_s, most_bytes)
+
+    async def view(self, now: float) -> ClusterView:
+        """See Backend."""
+        replies = []
+        for what in ("jobs", "nodes"):
+            ran = await self._words(self.observer, ["scontrol", "show", what, "--json"], LISTING_S, LISTING_BYTES)
+            replies.append(self._document(ran, Reply))
+        jobs, nodes = replies[0].jobs, replies[1].nodes
+        return ClusterView(
+            self.cluster,
+            now,
+            {job.job_id: record_of(job) for job in jobs},
+            {node.name: node_of(node) for node in nodes},
+        )
+
+    def _document(self, ran: Ran, kind: type[T]) -> T:
+        """A document that a command printed.
+
+        Raises:
+            HpcjobsError: The command failed, or it printed something else.
+        """
+        if ran.status:
+            raise commands.fault_of(ran.err)
+        try:
+            reply = decode(ran.out, kind)
+        except msgspec.MsgspecError as error:
+            raise SlurmUnavailable(f"Slurm on cluster {self.cluster!r} prints what we cannot read: {error}.") from error
+        for fault in reply.errors:
+            raise error_of(fault.error_number, fault.error or fault.description or "an error without words")
+        return reply
+
+    async def submit(self, user: str, launch: Launch) -> int:
+        """See Backend."""
+        self._check(Op.SUBMIT, launch)
+        try:
+            ran = await self.pool.run(user, commands.submit_script(launch, COMMAND_S), COMMAND_S + ANSWER_S)
+        except NotSent as error:
+            raise self._away(error) from error
+        except AnswerLost as error:
+            raise OutcomeUnknown(f"The login node did not answer the submission: {error}.") from error
+        if ran.status in KILLED:
+            raise OutcomeUnknown(f"sbatch did not end within {COMMAND_S} s.")
+        if ran.status:
+            raise commands.fault_of(ran.err, submitting=True)
+        return commands.read_submitted(ran.out.decode(errors="replace"))
+
+    def _check(self, op: Op, launch: Launch) -> None:
+        if why := self.lacks(op, launch):
+            raise NotSupported(f"Cluster {self.cluster!r}: {why}.")
+
+    async def find(self, user: str, attempt: str) -> int | None:
+        """See Backend."""
+        nonce = secrets.token_hex(8)
+        ran = await self._words(user, commands.find_words(user, nonce), most_bytes=LISTING_BYTES)
+        if ran.status:
+            raise commands.fault_of(ran.err)
+        return commands.find_in(ran.out.decode(errors="replace"), nonce, attempt)
+
+    async def act(self, user: str, order: Order) -> None:
+        """See Backend."""
+        target = parse_target(order.target)
+        if order.verb is Verb.SIGNAL:
+            signal_number(order.signal)
+        # Requeueing twice could end a run that had begun meanwhile.
+        again = order.verb is not Verb.REQUEUE
+        words = commands.order_words(order, time.time())
+        ran = await self._run(user, commands.plain_script(words, COMMAND_S), again=again)
+        parts = commands.read_parts(ran.err)
+        if not parts:
+            if ran.status:
+                raise await self._fault(user, target, ran)
+            return
+        faults = [part for part in parts if part.errno]
+        others = False
+        if faults and all(part.errno in NO_LONGER for part in faults) and words[0] == "scancel":
+            others = bool(await self._parts_of(user, target) - {part.name for part in faults})
+        error = verdict(parts, others_done=others)
+        if error is not None:
+            unheard = all(part.errno == commands.UNKNOWN_WORDS for part in faults)
+            raise await self._fault(user, target, ran) if unheard else error
+
+    async def _fault(self, user: str, target: Target, ran: Ran) -> HpcjobsError:
+        if UNEXPECTED_MESSAGE in ran.err and not await self._parts_of(user, target):
+            return error_of(2017, "Invalid job id specified")
+        return commands.fault_of(ran.err)
+
+    async def _parts_of(self, user: str, target: Target) -> set[str]:
+        """Names of a job's parts that the controller knows."""
+        ran = await self._words(user, commands.parts_words(target.number), most_bytes=LISTING_BYTES)
+        names = set(ran.out.decode(errors="replace").split()) if not ran.status else set()
+        if target.offset is not None:
+            return names & {target.text}
+        if not target.tasks:
+            return names
+        wanted = set(expand_tasks(target.tasks))
+        return {name for name in names if wanted & set(expand_tasks(parse_target(name).tasks or "0"))}
+
+    async def estimate(self, user: str, launch: Launch) -> Estimate:
+        """See Backend."""
+        ran = await self._run(user, commands.estimate_script(launch, COMMAND_S))
+        estimate = commands.read_estimate(ran.err)
+        if estimate is None:
+            raise commands.fault_of(ran.err)
+        return estimate
+
+    async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
+        """See Backend."""
+        ran = await self._words(self.observer, commands.history_words(query), LISTING_S, LISTING_BYTES)
+        return tuple(map(accounted_of, self._document(ran, AccountingReply).jobs))
+
+    async def accounts(self) -> tuple[Account, ...]:
+        """See Backend."""
+        ran = await self._words(self.observer, list(SACCTMGR), LISTING_S, LISTING_BYTES)
+        return accounts_of(self._document(ran, AccountsTold).accounts, self.cluster)
+
+    async def close(self) -> None:
+        """See Backend."""
+        await self.pool.close()

@@ -1,0 +1,1 @@
+"""One contract for every backend: suite.py is run over each of them."""

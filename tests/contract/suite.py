@@ -1,0 +1,333 @@
+"""What every backend keeps to. The modules that import this give the fixture ``subject``."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import pytest
+
+from hpcjobs.errors import Conflict, JobUnknown, NotAllowed, NotSupported, Refused
+from hpcjobs.model.history import HistoryQuery
+from hpcjobs.model.job import Fate, State
+from hpcjobs.model.order import Changes, SignalScope, Verb
+from hpcjobs.model.spec import Resources
+from hpcjobs.slurm.base import Op
+
+from .subject import GONE, Subject
+
+EVERY_VERB: list[tuple[Verb, dict[str, Any]]] = [
+    (Verb.CANCEL, {}),
+    (Verb.HOLD, {}),
+    (Verb.RELEASE, {}),
+    (Verb.REQUEUE, {}),
+    (Verb.SUSPEND, {}),
+    (Verb.RESUME, {}),
+    (Verb.SIGNAL, {"signal": "USR1"}),
+    (Verb.UPDATE, {"changes": Changes(name="other")}),
+]
+
+ODD_TEXTS = [
+    "two\nlines",
+    "tab\tand  spaces ",
+    'it\'s "quoted" `twice`',
+    "größer ☃ 漢字",
+    "a|b;c&d>e<f*g?h[i]j{k}l~m",
+    "$(touch /tmp/hpcjobs-was-here) ${HOME} $HOME !!",
+    "-x --hold",
+    "back\\slash \\n %j %%",
+    "#SBATCH --hold",
+    "a=b,c:d",
+]
+
+BAD_TARGETS = ["", "abc", "-1", "0", "1 2", "1;id", "$(id)", "1_", "1_[", "1_[2-]", "1_[1]x", "1+", "1\n", "1_2_3", "٣"]
+
+
+async def test_a_submitted_job_is_listed_and_found_by_its_mark_in_its_owners_jobs_only(subject: Subject) -> None:
+    launch = subject.launch(hold=True, comment="mine", name="some name")
+    number = await subject.backend.submit("alice", launch)
+    subject.numbers.append(number)
+    job = await subject.record(number)
+    assert (job.user, job.name, job.comment, job.attempt) == ("alice", "some name", "mine", launch.attempt)
+    assert (job.state, job.raw_state, job.reason) == (State.HELD, "PENDING", "JobHeldUser")
+    assert (job.fate, job.workdir, job.array_job_id, job.array_task) == (None, "/tmp", 0, "")
+    assert await subject.backend.find("alice", launch.attempt) == number
+    assert await subject.backend.find("bob", launch.attempt) is None
+    assert await subject.backend.find("alice", uuid.uuid4().hex) is None
+
+
+async def test_odd_names_and_comments_come_back_as_they_are(subject: Subject) -> None:
+    numbers = [await subject.submit(hold=True, name=text, comment=text) for text in ODD_TEXTS]
+    jobs = await subject.jobs()
+    assert [jobs[number].name for number in numbers] == ODD_TEXTS
+    assert [jobs[number].comment for number in numbers] == ODD_TEXTS
+
+
+async def test_a_changed_name_comes_back_as_it_is_however_odd(subject: Subject) -> None:
+    number = await subject.submit(hold=True)
+    for text in ODD_TEXTS:
+        assert await subject.order(Verb.UPDATE, number, changes=Changes(name=text, comment=text))
+        job = await subject.record(number)
+        assert (job.name, job.comment) == (text, text)
+
+
+async def test_what_slurm_would_never_run_is_refused_with_slurms_name_for_it(subject: Subject) -> None:
+    with pytest.raises(Refused) as refused:
+        await subject.submit(partition="no-such-partition")
+    assert refused.value.refusals[0].code == "ESLURM_INVALID_PARTITION_NAME"
+    with pytest.raises(Refused):
+        await subject.submit(resources=Resources(nodes=999, wall_s=60))
+
+
+async def test_a_held_job_is_released_and_a_waiting_one_is_held(subject: Subject) -> None:
+    number = await subject.submit(hold=True)
+    assert await subject.order(Verb.RELEASE, number)
+    await subject.running(number)
+    waits = await subject.submit(hold=True)
+    assert await subject.order(Verb.UPDATE, waits, changes=Changes(begin=2_000_000_000))
+    assert await subject.order(Verb.RELEASE, waits)
+    assert (await subject.record(waits)).state is State.PENDING
+    assert await subject.order(Verb.HOLD, waits)
+    job = await subject.record(waits)
+    assert (job.state, job.reason) == (State.HELD, "JobHeldUser")
+
+
+async def test_a_cancelled_job_has_ended_and_takes_no_orders_any_more(subject: Subject) -> None:
+    number = await subject.submit()
+    await subject.running(number)
+    assert await subject.order(Verb.CANCEL, number)
+    job = await subject.ended(number)
+    assert (job.fate, job.state) == (Fate.CANCELLED, State.FINISHED)
+    assert job.end_time >= job.start_time > 0
+    for verb, more in EVERY_VERB:
+        if verb is Verb.REQUEUE:  # Slurm takes back what has ended
+            continue
+        if verb in (Verb.SUSPEND, Verb.RESUME) and not subject.users_suspend:
+            continue
+        try:
+            await subject.order(verb, number, **more)
+        except Conflict:
+            continue
+        assert subject.backend.lacks(Op(verb)), verb
+
+
+async def test_a_waiting_job_is_cancelled_too(subject: Subject) -> None:
+    number = await subject.submit(hold=True)
+    assert await subject.order(Verb.CANCEL, number)
+    assert (await subject.ended(number)).fate is Fate.CANCELLED
+
+
+async def test_a_job_that_slurm_does_not_know_is_unknown_to_every_verb(subject: Subject) -> None:
+    for verb, more in EVERY_VERB:
+        try:
+            await subject.order(verb, GONE, **more)
+        except JobUnknown:
+            continue
+        assert subject.backend.lacks(Op(verb)), verb
+
+
+async def test_nobody_acts_on_another_users_job(subject: Subject) -> None:
+    number = await subject.submit()
+    await subject.running(number)
+    before = await subject.record(number)
+    for verb, more in EVERY_VERB:
+        try:
+            await subject.order(verb, number, "bob", **more)
+        except NotAllowed:
+            continue
+        assert subject.backend.lacks(Op(verb)), verb
+    assert await subject.record(number) == before
+
+
+@pytest.mark.parametrize("target", BAD_TARGETS)
+async def test_a_target_that_is_no_job_is_refused_before_slurm_hears_of_it(subject: Subject, target: str) -> None:
+    for verb, more in EVERY_VERB:
+        with pytest.raises((Refused, NotSupported)):
+            await subject.order(verb, target, **more)
+
+
+async def test_a_signal_that_there_is_not_is_refused(subject: Subject) -> None:
+    number = await subject.submit(hold=True)
+    for name in ("", "NOPE", "0", "999", "USR1; id", "$(id)"):
+        with pytest.raises(Refused):
+            await subject.order(Verb.SIGNAL, number, signal=name)
+
+
+@pytest.mark.parametrize("scope", list(SignalScope))
+async def test_a_signal_reaches_a_running_job(subject: Subject, scope: SignalScope) -> None:
+    number = await subject.submit()
+    await subject.running(number)
+    assert await subject.order(Verb.SIGNAL, number, signal="CONT", scope=scope)
+    assert await subject.order(Verb.SIGNAL, number, signal="KILL", scope=SignalScope.FULL)
+    assert (await subject.ended(number)).fate in (Fate.CANCELLED, Fate.FAILED)
+
+
+async def test_a_requeued_job_waits_again_and_has_been_restarted_once(subject: Subject) -> None:
+    number = await subject.submit()
+    await subject.running(number)
+    if await subject.order(Verb.REQUEUE, number, hold=True):
+        job = await subject.until(number, lambda job: job.state is State.HELD)
+        assert job.restarts == 1
+        assert await subject.order(Verb.RELEASE, number)
+        assert (await subject.record(number)).state in (State.PENDING, State.RUNNING)
+    else:
+        assert (await subject.record(number)).restarts == 0
+
+
+async def test_a_suspended_job_is_resumed(subject: Subject) -> None:
+    number = await subject.submit()
+    await subject.running(number)
+    if not subject.users_suspend and not subject.backend.lacks(Op.SUSPEND):
+        with pytest.raises(NotAllowed):
+            await subject.order(Verb.SUSPEND, number)
+    elif await subject.order(Verb.SUSPEND, number):
+        await subject.until(number, lambda job: job.state is State.SUSPENDED)
+        assert await subject.order(Verb.RESUME, number)
+        await subject.running(number)
+    assert (await subject.record(number)).raw_state == "RUNNING"
+
+
+async def test_a_job_is_changed_in_what_is_named_and_in_nothing_else(subject: Subject) -> None:
+    launch = subject.launch(hold=True, comment="mine")
+    number = await subject.backend.submit("alice", launch)
+    subject.numbers.append(number)
+    before = await subject.record(number)
+    comment = f"yours hpcjobs:{launch.attempt}"
+    changes = Changes(comment=comment, wall_s=301, begin=2_000_000_000, nice=7, requeue=False)
+    assert await subject.order(Verb.UPDATE, number, changes=changes)
+    after = await subject.record(number)
+    if subject.real:
+        assert (after.comment, after.attempt, after.wall_s) == ("yours", launch.attempt, 360)
+    assert after.eligible_time == 2_000_000_000
+    assert (after.name, after.account, after.state, after.nodes) == (
+        before.name,
+        before.account,
+        before.state,
+        before.nodes,
+    )
+
+
+async def test_a_dependency_a_node_list_and_a_number_of_nodes_are_set_and_taken_away(subject: Subject) -> None:
+    other = await subject.submit(hold=True)
+    number = await subject.submit(hold=True)
+    assert await subject.order(Verb.UPDATE, number, changes=Changes(dependency=f"afterany:{other}"))
+    assert str(other) in (await subject.record(number)).dependency
+    if await subject.order(Verb.UPDATE, number, changes=Changes(dependency="")):
+        assert (await subject.record(number)).dependency == ""
+    if await subject.order(Verb.UPDATE, number, changes=Changes(nodes=2)):
+        assert (await subject.record(number)).nodes == 2
+
+
+async def test_a_change_that_slurm_refuses_is_a_refusal_with_its_name(subject: Subject) -> None:
+    number = await subject.submit(hold=True)
+    with pytest.raises(Refused) as refused:
+        await subject.order(Verb.UPDATE, number, changes=Changes(partition="no-such-partition"))
+    assert refused.value.refusals[0].code == "ESLURM_INVALID_PARTITION_NAME"
+
+
+async def test_an_array_waits_as_one_and_its_tasks_are_named_singly_or_together(subject: Subject) -> None:
+    number = await subject.submit(array="1-6%2", hold=True)
+    assert set(await subject.tasks(number)) == {"1-6%2"}
+    can = await subject.order(Verb.CANCEL, f"{number}_2")
+    can_several = await subject.order(Verb.CANCEL, f"{number}_[4-5]")
+    left = [task for task in range(1, 7) if not (can and task == 2) and not (can_several and task in (4, 5))]
+    waiting = [name for name, job in (await subject.tasks(number)).items() if job.fate is None and not name.isdigit()]
+    assert waiting == [f"{_folded(left)}%2"]
+    if await subject.order(Verb.HOLD, f"{number}_3"):
+        assert (await subject.tasks(number))["3"].state is State.HELD
+        assert await subject.order(Verb.RELEASE, f"{number}_3")
+    if await subject.order(Verb.UPDATE, number, changes=Changes(array_max_running=1)):
+        assert any(name.endswith("%1") for name in await subject.tasks(number))
+
+
+def _folded(tasks: list[int]) -> str:
+    text = ",".join(map(str, tasks))
+    return {"1,2,3,4,5,6": "1-6", "1,3,6": "1,3,6"}.get(text, text)
+
+
+async def test_tasks_of_a_running_array_have_numbers_of_their_own_and_end_one_by_one(subject: Subject) -> None:
+    number = await subject.submit(array="0-2")
+    await subject.until(number, lambda job: job.raw_state == "RUNNING")
+    tasks = await subject.tasks(number)
+    assert set(tasks) == {"0", "1", "2"}
+    assert len({job.slurm_job_id for job in tasks.values()}) == 3
+    if await subject.order(Verb.CANCEL, f"{number}_1"):
+        await subject.until(tasks["1"].slurm_job_id, lambda job: job.fate is Fate.CANCELLED)
+        assert (await subject.record(tasks["0"].slurm_job_id)).raw_state == "RUNNING"
+        with pytest.raises(Conflict):
+            await subject.order(Verb.CANCEL, f"{number}_1")
+        # What has ended already does not spoil the rest.
+        assert await subject.order(Verb.CANCEL, number)
+        for job in tasks.values():
+            assert (await subject.ended(job.slurm_job_id)).fate is Fate.CANCELLED
+        with pytest.raises(Conflict):
+            await subject.order(Verb.CANCEL, number)
+
+
+async def test_an_estimate_says_when_and_where_and_submits_nothing(subject: Subject) -> None:
+    launch = subject.launch()
+    why = subject.backend.lacks(Op.ESTIMATE, launch)
+    before = set(await subject.jobs())
+    if why:
+        with pytest.raises(NotSupported) as refused:
+            await subject.backend.estimate("alice", launch)
+        assert why in refused.value.detail
+        return
+    estimate = await subject.backend.estimate("alice", launch)
+    assert estimate.start_time >= subject.now - 120
+    assert estimate.node_list
+    assert set(await subject.jobs()) == before
+    with pytest.raises(Refused) as refusal:
+        await subject.backend.estimate("alice", subject.launch(partition="no-such-partition"))
+    assert refusal.value.refusals[0].code == "ESLURM_INVALID_PARTITION_NAME"
+
+
+async def test_accounting_knows_a_job_that_has_ended_and_its_steps_where_they_are_asked_for(subject: Subject) -> None:
+    number = await subject.submit("#!/bin/bash\nsleep 1\n", name="accounted for")
+    await subject.ended(number)
+    for _ in range(100):
+        found = await subject.backend.history(HistoryQuery(numbers=(number,), steps=True))
+        if found and found[0].record.fate is not None and found[0].steps:
+            break
+        await subject.pause()
+    (job,) = found
+    assert (job.record.slurm_job_id, job.record.user, job.record.name) == (number, "alice", "accounted for")
+    assert (job.record.fate, job.record.exit_code, job.record.exit_signal) == (Fate.COMPLETED, 0, 0)
+    assert job.record.end_time >= job.record.start_time > 0
+    (batch,) = (step for step in job.steps if step.id == "batch")
+    assert (batch.node_list, batch.raw_state) == (job.record.node_list, "COMPLETED")
+    assert batch.end_time >= batch.start_time > 0
+    plain = await subject.backend.history(HistoryQuery(numbers=(number,)))
+    assert [(one.record, one.steps) for one in plain] == [(job.record, ())]
+
+
+async def test_accounting_is_asked_for_a_span_of_time(subject: Subject) -> None:
+    number = await subject.submit("#!/bin/bash\nsleep 1\n")
+    job = await subject.ended(number)
+
+    async def there(**query: int) -> bool:
+        found = await subject.backend.history(HistoryQuery(**query))
+        return number in {one.record.slurm_job_id for one in found}
+
+    for _ in range(100):
+        if await there(since=job.submit_time - 60):
+            break
+        await subject.pause()
+    assert await there(since=job.submit_time - 60)
+    assert await there()
+    assert not await there(until=job.submit_time - 60)
+    assert not await there(since=job.end_time + 3600)
+
+
+async def test_an_array_of_accounting_is_all_its_tasks(subject: Subject) -> None:
+    number = await subject.submit("#!/bin/bash\nsleep 1\n", array="3-4")
+    for job in (await subject.tasks(number)).values():
+        await subject.ended(job.slurm_job_id)
+    wanted = {("3", Fate.COMPLETED), ("4", Fate.COMPLETED)}
+    for _ in range(100):
+        found = await subject.backend.history(HistoryQuery(numbers=(number,)))
+        if {(one.record.array_task, one.record.fate) for one in found} == wanted:
+            break
+        await subject.pause()
+    assert {(one.record.array_task, one.record.fate) for one in found} == wanted
+    assert {one.record.array_job_id for one in found} == {number}
