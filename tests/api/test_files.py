@@ -89,7 +89,8 @@ async def test_a_folder_is_listed_page_by_page(bench, home):
     assert [item["name"] for item in first["items"]] == ["a", "b", "c"]
     assert first["items"][0] == {
         "name": "a", "quoted_path": f"{home}/a", "type": "file", "size_bytes": 5, "mode": "0644", "owner": "nobody",
-        "group": "nogroup", "mtime": (home / "a").stat().st_mtime_ns / 1e9, "target": None, "etag": first["items"][0]["etag"],
+        "group": "nogroup", "mtime": (home / "a").stat().st_mtime_ns / 1e9, "target": None,
+        "etag": first["items"][0]["etag"],
     }  # fmt: skip
     assert (first["file"]["type"], first["file"]["quoted_path"]) == ("dir", str(home))
     rest = (await ask(bench, "GET", FILES, home, q={"limit": 3, "cursor": quote(first["next_cursor"])})).json()
