@@ -89,7 +89,8 @@ async def test_a_folder_is_listed_page_by_page(bench, home):
     assert [item["name"] for item in first["items"]] == ["a", "b", "c"]
     assert first["items"][0] == {
         "name": "a", "quoted_path": f"{home}/a", "type": "file", "size_bytes": 5, "mode": "0644", "owner": "nobody",
-        "group": "nogroup", "mtime": (home / "a").stat().st_mtime, "target": None, "etag": first["items"][0]["etag"],
+        "group": "nogroup", "mtime": (home / "a").stat().st_mtime_ns / 1e9, "target": None,
+        "etag": first["items"][0]["etag"],
     }  # fmt: skip
     assert (first["file"]["type"], first["file"]["quoted_path"]) == ("dir", str(home))
     rest = (await ask(bench, "GET", FILES, home, q={"limit": 3, "cursor": quote(first["next_cursor"])})).json()
@@ -518,7 +519,7 @@ async def test_what_is_not_a_file_and_what_is_not_there_is_said(bench, home):
         assert code_of(await ask(bench, "GET", url, "relative")) == (422, "refused")
         assert code_of(await ask(bench, "GET", url, f"{home}/\0")) == (422, "refused")
         assert code_of(await ask(bench, "GET", url, home / ("x" * 256))) == (422, "refused")
-        assert (await ask(bench, "GET", url)).status_code == 400
+        assert (await ask(bench, "GET", url)).status_code == (200 if url == FILES else 400), "a listing is of home"
     assert code_of(await put(bench, home / "none/file", b"x")) == (404, "file-missing")
 
 
