@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, Final, TypeVar
 
 import httpx
@@ -118,8 +119,12 @@ class Client:
         """Let go of the connection."""
         self._http.close()
 
-    def _call(self, method: str, path: str, **more: Any) -> httpx.Response:  # noqa: ANN401  httpx's own
-        """One call; a 503 and a refused connection are tried again for RETRY_FOR_S."""
+    def call(self, method: str, path: str, **more: Any) -> httpx.Response:  # noqa: ANN401  httpx's own
+        """One call; a 503 and a refused connection are tried again for RETRY_FOR_S.
+
+        Raises:
+            ApiProblem: The service refuses, or has not answered in that time.
+        """
         give_up = time.monotonic() + RETRY_FOR_S
         while True:
             try:
@@ -130,10 +135,38 @@ class Client:
                 if response.is_success:
                     return response
                 problem = _problem(response)
-            if problem.retry_after_s is None or time.monotonic() + problem.retry_after_s > give_up:
-                raise problem
-            self._waiting(problem)
-            time.sleep(problem.retry_after_s)
+            self.pause(problem, give_up)
+
+    def pause(self, problem: ApiProblem, give_up: float) -> None:
+        """Wait as long as a problem says before the next try.
+
+        Args:
+            problem: Why the last one failed.
+            give_up: When it is too late for another, by time.monotonic().
+
+        Raises:
+            ApiProblem: No other try can help, or it is too late.
+        """
+        if problem.retry_after_s is None or time.monotonic() + problem.retry_after_s > give_up:
+            raise problem
+        self._waiting(problem)
+        time.sleep(problem.retry_after_s)
+
+    @contextmanager
+    def stream(self, method: str, path: str, **more: Any) -> Iterator[httpx.Response]:  # noqa: ANN401  httpx's own
+        """One call whose answer, or body, is long and comes as it comes.
+
+        Raises:
+            ApiProblem: The service refuses, or the connection breaks before or in the middle.
+        """
+        try:
+            with self._http.stream(method, path, timeout=httpx.Timeout(None, connect=10.0), **more) as response:
+                if not response.is_success:
+                    response.read()
+                    raise _problem(response)
+                yield response
+        except httpx.HTTPError as error:
+            raise ApiProblem(0, "service-unreachable", f"the stream broke: {error}", retry_after_s=1) from error
 
     def submit(self, request: dict[str, Any], key: str) -> Job:
         """Submit a job; tried again with the same key until the service has an answer.
@@ -142,19 +175,19 @@ class Client:
             request: Body of POST /v1/jobs.
             key: Idempotency key: one per job that is wanted.
         """
-        response = self._call("POST", "/v1/jobs", json=request, headers={"Idempotency-Key": key})
+        response = self.call("POST", "/v1/jobs", json=request, headers={"Idempotency-Key": key})
         return msgspec.json.decode(response.content, type=Job)
 
     def job(self, job_id: str, **query: Any) -> Job:  # noqa: ANN401
         """One job."""
-        return msgspec.json.decode(self._call("GET", f"/v1/jobs/{_quoted(job_id)}", params=query).content, type=Job)
+        return msgspec.json.decode(self.call("GET", f"/v1/jobs/{_quoted(job_id)}", params=query).content, type=Job)
 
     def jobs(self, limit: int, **query: Any) -> Iterator[Job]:  # noqa: ANN401
         """Jobs, newest first, page by page, up to ``limit``."""
         cursor: str | None = None
         while limit > 0:
             more = {"cursor": cursor} if cursor else {}
-            response = self._call("GET", "/v1/jobs", params={**query, **more, "limit": min(limit, 1000)})
+            response = self.call("GET", "/v1/jobs", params={**query, **more, "limit": min(limit, 1000)})
             found = msgspec.json.decode(response.content, type=_Page)
             yield from found.items
             limit -= len(found.items)
@@ -164,20 +197,20 @@ class Client:
 
     def cancel(self, job_id: str, **query: Any) -> Job:  # noqa: ANN401
         """Cancel a job."""
-        return msgspec.json.decode(self._call("DELETE", f"/v1/jobs/{_quoted(job_id)}", params=query).content, type=Job)
+        return msgspec.json.decode(self.call("DELETE", f"/v1/jobs/{_quoted(job_id)}", params=query).content, type=Job)
 
     def nodes(self, cluster: str, **query: Any) -> list[Node]:  # noqa: ANN401
         """The nodes of a cluster."""
-        response = self._call("GET", f"/v1/clusters/{_quoted(cluster)}/nodes", params=query)
+        response = self.call("GET", f"/v1/clusters/{_quoted(cluster)}/nodes", params=query)
         return msgspec.json.decode(response.content, type=_Nodes).items
 
     def clusters(self) -> list[dict[str, Any]]:
         """The clusters."""
-        return msgspec.json.decode(self._call("GET", "/v1/clusters").content, type=list[dict[str, Any]])
+        return msgspec.json.decode(self.call("GET", "/v1/clusters").content, type=list[dict[str, Any]])
 
     def output(self, job_id: str, **query: Any) -> bytes:  # noqa: ANN401
         """What a job has written so far."""
-        return self._call("GET", f"/v1/jobs/{_quoted(job_id)}/output", params=query).content
+        return self.call("GET", f"/v1/jobs/{_quoted(job_id)}/output", params=query).content
 
     def follow(self, job_id: str, **query: Any) -> Iterator[bytes]:  # noqa: ANN401
         """What a job writes, as it writes it, until it has ended. A broken stream goes on where it broke."""
@@ -185,25 +218,12 @@ class Client:
         give_up = time.monotonic() + RETRY_FOR_S
         while True:
             try:
-                with self._http.stream(
-                    "GET",
-                    f"/v1/jobs/{_quoted(job_id)}/output",
-                    params={**query, "follow": True, "offset": offset},
-                    timeout=httpx.Timeout(None, connect=10.0),
-                ) as response:
-                    if not response.is_success:
-                        response.read()
-                        raise _problem(response)
+                query = {**query, "follow": True, "offset": offset}
+                with self.stream("GET", f"/v1/jobs/{_quoted(job_id)}/output", params=query) as response:
                     for data in response.iter_raw():
                         give_up = time.monotonic() + RETRY_FOR_S
                         offset += len(data)
                         yield data
                     return
-            except httpx.HTTPError as error:
-                problem = ApiProblem(0, "service-unreachable", f"the stream broke: {error}", retry_after_s=1)
-            except ApiProblem as error:
-                problem = error
-            if problem.retry_after_s is None or time.monotonic() + problem.retry_after_s > give_up:
-                raise problem
-            self._waiting(problem)
-            time.sleep(problem.retry_after_s)
+            except ApiProblem as problem:
+                self.pause(problem, give_up)

@@ -7,12 +7,25 @@ Each says what was wrong (``detail``), what was kept (``kept``) and whether tryi
     +-- Refused              the request can never succeed as it stands; carries one Refusal per fault
     +-- NotAuthenticated     no identity, or one that does not hold
     +-- NotAllowed           a known identity that may not do this
+    |   +-- ScopeMissing     its user might, but this token is not for that
+    |   +-- PathOutside      the path leads out of the folders that can be reached
     +-- NotFound
     |   +-- JobUnknown
     |   +-- ClusterUnknown
     |   +-- OutputMissing    the job is known, its output is not there (yet)
+    |   +-- FileMissing      nothing has this path
+    |   +-- UploadUnknown    no such upload is under way
     +-- Conflict             the request contradicts what is already so
+    |   +-- FileExists       the path is taken
+    |   +-- WrongKind        a folder where a file was meant, a device, the reverse
+    |   +-- UploadOffset     the upload is not as long as the caller believes
+    +-- PreconditionFailed   If-Match or If-None-Match does not hold
+    +-- RangeUnsatisfiable   the file has none of these bytes
+    +-- ChecksumMismatch     what came is not what was announced
+    +-- BodyBroken           the request ended before its body did
+    +-- NoSpace              no room on the file system, or none left of a quota
     +-- NotSupported         this backend cannot do it; says why
+    +-- RateLimited          transient: a user asks more often than is fair
     +-- SettingsError        the settings cannot be used; the service does not start
     +-- Unavailable          transient: try again
         +-- SlurmUnavailable the controller does not answer; nothing was sent
@@ -88,6 +101,20 @@ class NotAllowed(HpcjobsError):
     title = "Not allowed"
 
 
+class ScopeMissing(NotAllowed):
+    """The user might do this, but the token was made for less."""
+
+    code = "scope-missing"
+    title = "The token is not for this"
+
+
+class PathOutside(NotAllowed):
+    """The path leads out of the folders that can be reached."""
+
+    code = "path-outside"
+    title = "Outside of the reachable folders"
+
+
 class NotFound(HpcjobsError):
     """What was asked for is not there."""
 
@@ -116,6 +143,20 @@ class OutputMissing(NotFound):
     title = "No output"
 
 
+class FileMissing(NotFound):
+    """Nothing has this path."""
+
+    code = "file-missing"
+    title = "No such file"
+
+
+class UploadUnknown(NotFound):
+    """No such upload is under way."""
+
+    code = "upload-unknown"
+    title = "Unknown upload"
+
+
 class Conflict(HpcjobsError):
     """The request contradicts what is already so."""
 
@@ -123,11 +164,96 @@ class Conflict(HpcjobsError):
     title = "Conflict"
 
 
+class FileExists(Conflict):
+    """The path is taken."""
+
+    code = "file-exists"
+    title = "The path is taken"
+
+
+class WrongKind(Conflict):
+    """Another kind of thing is at the path: a folder where a file was meant, a device, the reverse."""
+
+    code = "wrong-kind"
+    title = "Another kind of file"
+
+
+class UploadOffset(Conflict):
+    """The upload is not as long as the caller believes.
+
+    Args:
+        detail: What was wrong.
+        offset: How many bytes are there: go on with this one.
+    """
+
+    code = "upload-offset"
+    title = "The upload is elsewhere"
+
+    def __init__(self, detail: str, *, offset: int = 0) -> None:
+        super().__init__(detail)
+        self.offset = offset
+
+
+class PreconditionFailed(HpcjobsError):
+    """If-Match or If-None-Match does not hold; nothing was changed."""
+
+    code = "precondition-failed"
+    title = "The precondition does not hold"
+
+
+class RangeUnsatisfiable(HpcjobsError):
+    """The file has none of these bytes.
+
+    Args:
+        detail: What was wrong.
+        size_bytes: How many it has.
+    """
+
+    code = "range-unsatisfiable"
+    title = "No such range"
+
+    def __init__(self, detail: str, *, size_bytes: int = 0) -> None:
+        super().__init__(detail)
+        self.size_bytes = size_bytes
+
+
+class ChecksumMismatch(HpcjobsError):
+    """What came is not what was announced; it was thrown away."""
+
+    code = "checksum-mismatch"
+    title = "Other bytes than announced"
+
+
+class BodyBroken(HpcjobsError):
+    """The request ended before its body did."""
+
+    code = "body-broken"
+    title = "The body broke off"
+
+
+class NoSpace(HpcjobsError):
+    """No room on the file system, or none left of a quota."""
+
+    code = "no-space"
+    title = "No space"
+
+
 class NotSupported(HpcjobsError):
     """The backend cannot do this; the detail says why."""
 
     code = "not-supported"
     title = "Not supported here"
+
+
+class RateLimited(HpcjobsError):
+    """A user asks more often than the settings allow; nothing was done."""
+
+    code = "rate-limited"
+    title = "Too many requests"
+    transient = True
+
+    def __init__(self, detail: str, *, retry_after_s: int = 1) -> None:
+        super().__init__(detail, retry_after_s=retry_after_s)
 
 
 class SettingsError(HpcjobsError):

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import errno
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
-import msgspec
-
-from hpcjobs.agents.pool import AgentFailure, AgentPool, Key, SpawnRefused
-from hpcjobs.errors import NotAllowed, OutputMissing, Unavailable
+from hpcjobs.agents.pool import AgentPool
+from hpcjobs.errors import FileMissing, OutputMissing, WrongKind
+from hpcjobs.files import CHUNK, Chunk, ask_agent
 from hpcjobs.model.job import Job, State
 
-CHUNK: Final = 1024 * 1024
 POLL_S: Final = 0.3
-READ_TIMEOUT_S: Final = 30.0
 LOST_POLLS: Final = 100
 """A job that Slurm no longer lists and whose end nobody knows is followed for so many quiet reads, about 30 s."""
 QUIET_POLLS: Final = 4
 """After a job's end its output is complete when so many reads found nothing new: what a node wrote last may take a
 moment to be seen here."""
-
-
-class Chunk(msgspec.Struct, frozen=True):
-    """A piece of a file: bytes, where they start, and the file's size then."""
-
-    data: bytes
-    offset: int
-    size: int
 
 
 class OutputReader:
@@ -54,22 +42,11 @@ class OutputReader:
             NotAllowed: The user may not read it.
         """
         try:
-            return await self.pool.call(
-                Key("files", user),
-                "read",
-                {"path": path, "offset": offset, "limit": limit},
-                Chunk,
-                READ_TIMEOUT_S,
+            return await ask_agent(
+                self.pool, user, "read", {"path": path, "offset": offset, "limit": limit}, path, Chunk
             )
-        except SpawnRefused as error:
-            raise NotAllowed(f"{error}.") from error
-        except AgentFailure as error:
-            number, said = error.failure.errno, error.failure.message
-            if number in (errno.ENOENT, errno.ENOTDIR, errno.EINVAL, errno.EISDIR, errno.ENXIO):
-                raise OutputMissing(f"{path}: {said}.") from error
-            if number in (errno.EACCES, errno.EPERM, errno.ELOOP):
-                raise NotAllowed(f"{user} may not read {path}: {said}.") from error
-            raise Unavailable(f"{path} could not be read: {said}.") from error
+        except (FileMissing, WrongKind) as error:
+            raise OutputMissing(error.detail) from error
 
     async def whole(self, user: str, path: str, offset: int, end: int) -> AsyncIterator[bytes]:
         """Everything from an offset to what was the end when the caller looked: a file may grow faster than it is read.

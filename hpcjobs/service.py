@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+from typing import Final
 
-from apscheduler.schedulers.asyncio import AsyncIOScheduler
-
-from hpcjobs import clock, identity
+from hpcjobs import clock
 from hpcjobs.agents.pool import AgentPool
-from hpcjobs.errors import ClusterUnknown
+from hpcjobs.audit import AuditLog
+from hpcjobs.details import Details
+from hpcjobs.errors import ClusterUnknown, HpcjobsError, NotSupported
+from hpcjobs.files import AgentFiles, FileSystem
+from hpcjobs.identity import check_may_run
+from hpcjobs.identity.authenticator import Authenticator
+from hpcjobs.identity.directory import Directory
+from hpcjobs.identity.ratelimit import RateLimiter
+from hpcjobs.identity.tokens import load_key
 from hpcjobs.observe.observer import Observer
+from hpcjobs.orders import Orders
 from hpcjobs.output import OutputReader
 from hpcjobs.settings import ClusterSettings, Settings
 from hpcjobs.slurm.base import Backend
@@ -19,6 +28,9 @@ from hpcjobs.submission import Submission, Target
 from hpcjobs.ways import open_ways
 
 log = logging.getLogger(__name__)
+
+LEARN_S: Final = 60.0
+"""Seconds between two questions to Slurm's accounting: how long a new coordinator waits."""
 
 
 class Service:
@@ -31,19 +43,26 @@ class Service:
 
     def __init__(self, settings: Settings, backends: dict[str, Backend] | None = None) -> None:
         self.settings = settings
-        self.admins = frozenset(settings.admins)
         self.store = Store(settings.database_url)
         self.pool = AgentPool(settings.spawner_socket)
         self.output = OutputReader(self.pool)
         self.submission = Submission(self.store, settings.never_run_as, settings.min_uid)
+        self.orders = Orders(self.store)
+        self.details = Details(self.store)
+        self.directory = Directory()
+        self.audit = AuditLog(self.store)
+        self.limiter = RateLimiter()
         self.token_key = b""
+        self.authenticator = Authenticator(settings, self.token_key, self.directory)
+        self._accounting_trouble: set[str] = set()
         self.targets: dict[str, Target] = {}
         self._backends = backends
-        self._clock: AsyncIOScheduler | None = None
+        self._clock: clock.Clock | None = None
 
     async def start(self) -> None:
         """Open the database, choose the backends, start the clock."""
-        self.token_key = identity.load_key(self.settings.token_key_file)
+        self.token_key = load_key(self.settings.token_key_file)
+        self.authenticator = Authenticator(self.settings, self.token_key, self.directory)
         self.store.upgrade()
         entries = [clock.Entry("let-go-idle-agents", 30.0, self._let_go)]
         for cluster in self.settings.clusters:
@@ -52,11 +71,43 @@ class Service:
             log.warning("cluster %s through %s", cluster.name, ", ".join(kinds))
             observer = Observer(cluster.name, backend, self.store, self.settings.max_age_s)
             self.targets[cluster.name] = Target(observer, cluster.home)
-            entries.append(clock.Entry(f"observe-{cluster.name}", cluster.observe_s, observer.tick))
-        self._clock = clock.start(entries)
+            target = self.targets[cluster.name]
+            entries += [
+                clock.Entry(f"observe-{cluster.name}", cluster.observe_s, observer.tick),
+                clock.Entry(f"endings-{cluster.name}", 2 * cluster.observe_s, observer.endings.tick),
+                clock.Entry(
+                    f"send-{cluster.name}", cluster.observe_s, functools.partial(self.submission.send_waiting, target)
+                ),
+                clock.Entry(
+                    f"accounts-{cluster.name}",
+                    LEARN_S,
+                    functools.partial(self.learn_accounts, cluster.name),
+                    at_once=True,
+                ),
+            ]
+        await self.submission.start(list(self.targets))
+        self.audit.start()
+        self._clock = clock.Clock(entries)
+        self._clock.start()
 
     async def _open(self, cluster: ClusterSettings) -> Backend:
         return await open_ways(cluster, self.pool, self.settings.service_user)
+
+    async def learn_accounts(self, cluster: str, now: float) -> None:
+        """Ask a cluster's accounting who belongs to which project; what was known stays good while it is away.
+
+        Args:
+            cluster: Which.
+            now: Unix seconds.
+        """
+        try:
+            self.directory.learn(cluster, await self.targets[cluster].observer.backend.accounts(), now)
+        except HpcjobsError as error:
+            if cluster not in self._accounting_trouble:
+                log.warning("cluster %s: whose projects are whose cannot be asked: %s", cluster, error.detail)
+            self._accounting_trouble.add(cluster)
+        else:
+            self._accounting_trouble.discard(cluster)
 
     async def _let_go(self, _now: float) -> None:
         self.pool.let_go_idle()
@@ -73,10 +124,27 @@ class Service:
             raise ClusterUnknown(f"There is no cluster {name!r}; there are {', '.join(sorted(self.targets))}.")
         return target
 
+    def files(self, cluster: str, user: str) -> FileSystem:
+        """A cluster's files, as a user.
+
+        Raises:
+            ClusterUnknown: There is no such cluster.
+            NotSupported: Its files cannot be reached from here.
+            NotAllowed: Nobody acts as this user.
+        """
+        name = self.target(cluster).observer.cluster
+        (settings,) = (told for told in self.settings.clusters if told.name == name)
+        if not settings.file_roots:
+            raise NotSupported(f"The files of cluster {name} cannot be reached from here: it has no file_roots.")
+        check_may_run(user, frozenset(self.settings.never_run_as), self.settings.min_uid)
+        return AgentFiles(self.pool, user, tuple(root.format(user=user) for root in settings.file_roots))
+
     async def stop(self) -> None:
         """Stop the clock and let go of everything."""
         if self._clock is not None:
-            self._clock.shutdown(wait=False)
+            await self._clock.stop()
+        await self.audit.stop()
+        await self.authenticator.close()
         for target in self.targets.values():
             await target.observer.backend.close()
         self.pool.close()

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
 import msgspec
 
 from hpcjobs.errors import SettingsError
 
 DEFAULT_PATH = Path("/etc/hpcjobs/hpcjobs.toml")
+OWN_ISSUER = "hpcjobs"
+"""``iss`` of our own tokens."""
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -32,6 +37,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ssh_key: For ssh, in place of ssh_ca_key: pattern of users' own keys, as ``/home/{user}/.ssh/id_ed25519``.
         home: A user's home on the cluster: the working directory of a job that names none.
         observe_s: Seconds between two listings.
+        file_roots: The folders whose files can be reached, the first of them the user's own; none: no files. What
+            is outside cannot be reached, whatever links lead there. Others must not be able to make these folders.
     """
 
     name: str
@@ -46,6 +53,84 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ssh_key: str | None = None
     home: str = "/home/{user}"
     observe_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    file_roots: tuple[str, ...] = ("/home/{user}", "/scratch")
+
+
+class IssuerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Somebody else whose tokens are believed: an OIDC issuer. It can speak for every user that user_pattern lets in.
+
+    Attributes:
+        issuer: The token's ``iss``, to the letter.
+        audience: The token's ``aud`` must name this.
+        jwks_url: Where the issuer publishes its keys; https, or http on loopback.
+        jwks_file: The keys in a file instead.
+        algorithms: Signatures that are accepted.
+        user_claim: The claim that holds the user's name.
+        user_pattern: What the whole claim must look like, a regular expression; a group ``(?P<user>...)`` in it is the
+            name, as in ``(?P<user>[a-z]+)@example[.]org``.
+        scope_claim: The claim that says what the token is for; a token without it is for nothing. ``""``: the issuer
+            knows nothing of our scopes, and its tokens have all of their user's role.
+        groups_claim: The claim that lists groups.
+        operator_groups: Who is in one of these is an operator.
+        admin_groups: Who is in one of these is an admin.
+        leeway_s: How far the issuer's clock may be off, in seconds.
+    """
+
+    issuer: str
+    audience: str
+    jwks_url: str | None = None
+    jwks_file: Path | None = None
+    algorithms: tuple[Literal["RS256", "ES256", "EdDSA"], ...] = ("RS256", "ES256", "EdDSA")
+    user_claim: str = "preferred_username"
+    user_pattern: str = "[a-z_][a-z0-9_-]{0,31}"
+    scope_claim: str = "scope"
+    groups_claim: str = "groups"
+    operator_groups: tuple[str, ...] = ()
+    admin_groups: tuple[str, ...] = ()
+    leeway_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 60.0
+
+    def fault(self) -> str:
+        """What cannot be right about it, or ``""``."""
+        if (self.jwks_url is None) == (self.jwks_file is None):
+            return "needs one of jwks_url and jwks_file"
+        url = urlsplit(self.jwks_url or "")
+        if self.jwks_url and url.scheme != "https" and (url.scheme, url.hostname in LOOPBACK) != ("http", True):
+            return f"jwks_url {self.jwks_url}: keys are believed over https only (http on loopback)"
+        if not self.algorithms or not self.issuer or not self.audience:
+            return "issuer, audience and algorithms must not be empty"
+        try:
+            re.compile(self.user_pattern)
+        except re.error as error:
+            return f"user_pattern is no regular expression: {error}"
+        return ""
+
+
+class Allowance(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How often a user may ask.
+
+    Attributes:
+        per_s: Requests a second that can go on for ever.
+        burst: Requests that may come at once after a pause.
+    """
+
+    per_s: Annotated[float, msgspec.Meta(gt=0)]
+    burst: Annotated[int, msgspec.Meta(ge=1)]
+
+
+class RateLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How often each user may ask, for each process of the service.
+
+    Attributes:
+        enabled: False lets everybody ask as often as they like.
+        requests: Everything but submissions.
+        submissions: Submissions.
+        exempt_operators: Whether operators and admins may ask as often as they like.
+    """
+
+    enabled: bool = True
+    requests: Allowance = Allowance(100.0, 1000)
+    submissions: Allowance = Allowance(50.0, 500)
+    exempt_operators: bool = True
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,7 +144,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         listen_port: Port to listen on.
         spawner_socket: Where the spawner listens.
         service_user: The user the service runs as; it observes the clusters.
-        admins: Users who may see and cancel every job.
+        admins: Users who may do what operators may, and read the audit log.
+        operators: Users who see every job and act on it through the service's user.
+        issuers: OIDC issuers whose tokens are believed beside our own.
+        token_leeway_s: How far the clock of the machine that made one of our own tokens may be off, in seconds.
+        rate_limits: How often a user may ask.
         never_run_as: Names that no job may run as, whatever a token says.
         min_uid: No job runs as a local account with a lower number.
         max_age_s: How old a listing may be that answers a question, unless the caller says otherwise.
@@ -73,6 +162,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     spawner_socket: str = "/run/hpcjobs/spawner.sock"
     service_user: str = "hpcjobs"
     admins: tuple[str, ...] = ()
+    operators: tuple[str, ...] = ()
+    issuers: tuple[IssuerSettings, ...] = ()
+    token_leeway_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 60.0
+    rate_limits: RateLimits = RateLimits()
     never_run_as: tuple[str, ...] = ("root", "slurm")
     min_uid: int = 1000
     max_age_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
@@ -107,13 +200,24 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     for cluster in settings.clusters:
         if len(set(cluster.ways)) != len(cluster.ways):
             raise SettingsError(f"{path}: ways of cluster {cluster.name}: each at most once")
-        for name, pattern in (("home", cluster.home), ("ssh_key", cluster.ssh_key or "")):
+        for field, template in [
+            ("home", cluster.home),
+            ("ssh_key", cluster.ssh_key or "/"),
+            *(("file_roots", root) for root in cluster.file_roots),
+        ]:
+            where = f"{path}: {field} of cluster {cluster.name}"
             try:
-                pattern.format(user="alice")
+                absolute = template.format(user="alice").startswith("/")
             except (KeyError, IndexError, ValueError) as error:
-                raise SettingsError(
-                    f"{path}: {name} of cluster {cluster.name}: only {{user}} is known: {error!r}"
-                ) from error
+                raise SettingsError(f"{where}: only {{user}} is known: {error!r}") from error
+            if field == "file_roots" and not absolute:
+                raise SettingsError(f"{where}: {template!r} is not an absolute path")
+    issuers = [issuer.issuer for issuer in settings.issuers]
+    if len({OWN_ISSUER, *issuers}) != len(issuers) + 1:
+        raise SettingsError(f"{path}: issuers need names of their own, and none is {OWN_ISSUER}, which is ours")
+    for issuer in settings.issuers:
+        if fault := issuer.fault():
+            raise SettingsError(f"{path}: issuer {issuer.issuer}: {fault}")
     if url := environment.get("HPCJOBS_DATABASE_URL"):
         settings = msgspec.structs.replace(settings, database_url=url)
     return settings

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import socket
 import time
 from collections.abc import Sequence
@@ -21,21 +22,23 @@ from hpcjobs.errors import (
     OutcomeUnknown,
     Refusal,
     Refused,
-    SlurmUnavailable,
     Unavailable,
 )
 from hpcjobs.identity import check_may_run
-from hpcjobs.model.job import Job
-from hpcjobs.model.order import Order, Verb
+from hpcjobs.model.job import Job, State
+from hpcjobs.model.order import Estimate
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.observe.observer import Observer
 from hpcjobs.sbatch.environment import submission_environment
+from hpcjobs.sbatch.values import parse_array
 from hpcjobs.sbatch.when import with_absolute_times
 from hpcjobs.slurm.base import Launch
 from hpcjobs.slurm.explain import explain
 from hpcjobs.store import attempts
 from hpcjobs.store.attempts import AttemptState, Begun
 from hpcjobs.store.store import Store
+
+log = logging.getLogger(__name__)
 
 LOOK_UPS: Final = 3
 LOOK_UP_PAUSE_S: Final = 0.5
@@ -51,10 +54,26 @@ class Target(msgspec.Struct, frozen=True):
 
 
 class Submitted(msgspec.Struct, frozen=True):
-    """A job in Slurm, and whether this call or an earlier one with the same key brought it there."""
+    """A job that is kept, and whether this call or an earlier one with the same key made it."""
 
     job: Job
     replayed: bool
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What would come of a submission.
+
+    Attributes:
+        valid: Whether nothing is known to be against it.
+        errors: Everything that is against it.
+        estimate: When and where it would start, where Slurm can be asked.
+        note: Why there is no estimate though nothing is against it, or ``""``.
+    """
+
+    valid: bool
+    errors: tuple[Refusal, ...] = ()
+    estimate: Estimate | None = None
+    note: str = ""
 
 
 def digest_of(cluster: str, spec: JobSpec) -> str:
@@ -78,7 +97,7 @@ def launch_of(spec: JobSpec, attempt: str, user: str, home: str) -> Launch:
 
 
 class Submission:
-    """Brings jobs into Slurm and ends them, in the name of the user who asked.
+    """Brings jobs into Slurm, in the name of the user who asked.
 
     Args:
         store: Where attempts are written before Slurm is called.
@@ -90,6 +109,13 @@ class Submission:
         self.store = store
         self.never_run_as = frozenset(never_run_as)
         self.min_uid = min_uid
+        self._waiting: dict[str, int] = {}
+        """How many attempts wait for their turn, by cluster."""
+
+    async def start(self, clusters: Sequence[str]) -> None:
+        """Take up what an earlier life of the service left waiting."""
+        for cluster in clusters:
+            self._waiting[cluster] = await self.store.read(attempts.count_waiting, cluster)
 
     async def submit(self, user: str, target: Target, asked: JobSpec, key: str | None) -> Submitted:
         """Submit a job.
@@ -101,28 +127,43 @@ class Submission:
             key: Idempotency key: the same user, key and request make one job, however often they are sent.
 
         Returns:
-            The job, with Slurm's number. On return its row is on disk and Slurm has it.
+            The job. Its row is on disk. With ``slurm_job_id`` Slurm has it; without, it waits visibly and goes to
+            Slurm once, in order, as soon as Slurm answers.
 
         Raises:
             Refused: Admission or Slurm is against it. Nothing runs.
-            Unavailable: Slurm does not answer. Nothing runs; the same key tries again.
-            OutcomeUnknown: It was sent and the answer was lost. The observer settles whether it runs.
             NotAllowed: No job may run as this user.
             Conflict: The key was used for another request.
+            Unavailable: The database does not answer. Nothing was kept.
         """
         check_may_run(user, self.never_run_as, self.min_uid)
         spec = with_absolute_times(admit(asked), time.time())
+        # Shielded: a caller who hangs up must not leave an attempt without its outcome.
+        return await asyncio.shield(self._submit(user, target, spec, digest_of(target.observer.cluster, asked), key))
+
+    async def _submit(self, user: str, target: Target, spec: JobSpec, digest: str, key: str | None) -> Submitted:
         observer = target.observer
-        digest = digest_of(observer.cluster, asked)
-        arguments = (user, observer.cluster, spec, key, digest, time.time())
+        size = parse_array(spec.array).tasks if spec.array else 0
+        request = attempts.Request(user, observer.cluster, spec, key, digest, size)
+        waits = self._must_wait(observer, time.time())
         try:
-            begun = await self.store.write(attempts.begin, *arguments)
-        except IntegrityError:
-            begun = await self.store.write(attempts.begin, *arguments)  # another process had the key first
+            begun = await self.store.write(attempts.begin, request, waits, time.time())
+        except IntegrityError:  # another process had the key first
+            begun = await self.store.write(attempts.begin, request, waits, time.time())
         if not begun.made:
             return self._answer_again(begun, digest)
-        # Shielded: a caller who hangs up must not leave an attempt without its outcome.
-        return Submitted(await asyncio.shield(self._send_once(user, target, spec, begun)), replayed=False)
+        if waits:
+            self._waiting[observer.cluster] = self._waiting.get(observer.cluster, 0) + 1
+            return Submitted(begun.job, replayed=False)
+        return Submitted(await self._send(target, spec, begun.job, begun.attempt), replayed=False)
+
+    def _must_wait(self, observer: Observer, now: float) -> str:
+        """Why a new submission cannot go to Slurm now, or ``""``."""
+        if down := observer.known_down(now):
+            return f"It goes to Slurm as soon as Slurm answers. {down}"
+        if before := self._waiting.get(observer.cluster, 0):
+            return f"It goes to Slurm after {before} that came before it."
+        return ""
 
     @staticmethod
     def _answer_again(begun: Begun, digest: str) -> Submitted:
@@ -137,58 +178,52 @@ class Submission:
                 if begun.refusals and begun.refusals[0].code == kind.code:
                     raise kind(begun.refusals[0].detail, kept=kept)
             raise Refused(begun.refusals, kept=kept)
-        if begun.job.slurm_job_id is None:
-            raise OutcomeUnknown(
-                "An earlier call with this Idempotency-Key is under way, or its answer was lost and is being settled.",
-                kept=f"Job {begun.job.id} is kept.",
-            )
         return Submitted(begun.job, replayed=True)
 
-    async def _send_once(self, user: str, target: Target, spec: JobSpec, begun: Begun) -> Job:
-        """Send, and keep the observer from judging the attempt meanwhile, however long it waits for its turn."""
-        in_flight = target.observer.in_flight
-        in_flight.add(begun.attempt)
-        try:
-            return await self._send(user, target, spec, begun)
-        finally:
-            in_flight.discard(begun.attempt)
+    async def _send(self, target: Target, spec: JobSpec, job: Job, attempt: str) -> Job:
+        """Send, and keep the observer from judging the attempt meanwhile, however long it waits for its turn.
 
-    async def _send(self, user: str, target: Target, spec: JobSpec, begun: Begun) -> Job:
-        observer, attempt = target.observer, begun.attempt
-        kept = f"Job {begun.job.id} is kept"
+        Returns:
+            The job with Slurm's number, or without where it waits or where its answer was lost.
+        """
+        in_flight = target.observer.in_flight
+        in_flight.add(attempt)
         try:
-            if down := observer.known_down(time.time()):
-                raise SlurmUnavailable(down)
-            number = await observer.backend.submit(user, launch_of(spec, attempt, user, target.home))
+            return await self._call(target, spec, job, attempt)
+        finally:
+            in_flight.discard(attempt)
+
+    async def _call(self, target: Target, spec: JobSpec, job: Job, attempt: str) -> Job:
+        observer = target.observer
+        kept = f"Job {job.id} is kept as refused."
+        try:
+            number = await observer.backend.submit(job.user, launch_of(spec, attempt, job.user, target.home))
         except Refused as error:
             refusals = [explain(refusal, spec, observer.view) for refusal in error.refusals]
             await self.store.write(attempts.settle_refused, attempt, refusals, time.time())
-            raise Refused(refusals, kept=f"{kept} as refused.") from error
+            raise Refused(refusals, kept=kept) from error
         except (NotAllowed, NotSupported) as error:
             refusal = Refusal("", error.detail, error.code)
             await self.store.write(attempts.settle_refused, attempt, [refusal], time.time())
-            error.kept = f"{kept} as refused."
+            error.kept = kept
             raise
         except OutcomeUnknown as error:
-            found = await self._look_up(user, observer, attempt)
+            found = await self._look_up(job.user, observer, attempt)
             if found is None:
-                await self.store.write(attempts.mark_unknown, attempt, error.detail, time.time())
-                raise OutcomeUnknown(
-                    error.detail,
-                    kept=f"{kept} and settled as soon as Slurm can be asked: GET /v1/jobs/{begun.job.id}",
-                ) from error
+                detail = f"{error.detail} Whether it runs is settled as soon as Slurm can be asked."
+                return await self.store.write(attempts.mark_unknown, attempt, detail, time.time())
             number = found
         except Unavailable as error:
-            await self.store.write(attempts.settle_unsent, attempt, error.detail, time.time())
-            error.kept = f"{kept}; it did not reach Slurm. The same request with the same Idempotency-Key sends it."
-            raise
+            detail = f"It goes to Slurm as soon as Slurm answers. {error.detail}"
+            waiting = await self.store.write(attempts.settle_unsent, attempt, detail, time.time())
+            self._waiting[observer.cluster] = self._waiting.get(observer.cluster, 0) + 1
+            return waiting
         try:
             return await self.store.write(attempts.settle_sent, attempt, number, time.time())
         except Unavailable as error:
-            raise OutcomeUnknown(
-                f"Slurm has the job as {number}, but that could not be written down: {error.detail}",
-                kept=f"{kept} and takes that number with the next listing: GET /v1/jobs/{begun.job.id}",
-            ) from error
+            # The attempt is on disk and its mark is in Slurm: the next listing brings the number to its row.
+            log.warning("job %s is %d in Slurm, which could not be written down: %s", job.id, number, error.detail)
+            return msgspec.structs.replace(job, slurm_job_id=number, attempt=attempt, state=State.PENDING, detail="")
 
     @staticmethod
     async def _look_up(user: str, observer: Observer, attempt: str) -> int | None:
@@ -203,20 +238,49 @@ class Submission:
             await asyncio.sleep(LOOK_UP_PAUSE_S)
         return None
 
-    async def cancel(self, job: Job, user: str, observer: Observer) -> None:
-        """Cancel a job.
+    async def send_waiting(self, target: Target, now: float) -> None:
+        """Send what waits, oldest first, for as long as Slurm takes it.
 
         Args:
-            job: Which.
-            user: In whose name.
-            observer: Of its cluster.
+            target: On which cluster.
+            now: Unix seconds.
+        """
+        cluster = target.observer.cluster
+        if target.observer.view is None or target.observer.known_down(now):
+            return
+        while self._waiting.get(cluster, 0) or await self._settled_to_wait(cluster):
+            turn = await self.store.write(attempts.take_next, cluster, time.time())
+            if turn is None:
+                self._waiting[cluster] = 0
+                return
+            self._waiting[cluster] -= 1
+            before = self._waiting[cluster]
+            try:
+                await self._send(target, turn.spec, turn.job, turn.attempt)
+            except (Refused, NotAllowed, NotSupported) as error:
+                log.warning("job %s was refused when its turn came: %s", turn.job.id, error.detail)
+            if self._waiting[cluster] > before:
+                return  # it waits again: Slurm is away
+
+    async def _settled_to_wait(self, cluster: str) -> bool:
+        """Whether an attempt that the observer settled as unsent has left one that waits."""
+        self._waiting[cluster] = await self.store.read(attempts.count_waiting, cluster)
+        return self._waiting[cluster] > 0
+
+    async def validate(self, user: str, target: Target, asked: JobSpec) -> Verdict:
+        """Say what would come of a submission; nothing is submitted or kept.
 
         Raises:
-            Conflict: It has ended, or is not in Slurm.
-            Unavailable: Slurm does not answer; the job goes on.
+            NotAllowed: No job may run as this user.
+            Unavailable: Slurm does not answer.
         """
-        if job.final:
-            raise Conflict(f"Job {job.id} has already ended: {job.fate}.", kept="It is as it was.")
-        if job.slurm_job_id is None:
-            raise Conflict(f"Job {job.id} is not known to be in Slurm; its submission is being settled.")
-        await observer.backend.act(user, Order(Verb.CANCEL, str(job.slurm_job_id)))
+        check_may_run(user, self.never_run_as, self.min_uid)
+        try:
+            spec = with_absolute_times(admit(asked), time.time())
+            launch = launch_of(spec, "0" * 32, user, target.home)
+            return Verdict(valid=True, estimate=await target.observer.backend.estimate(user, launch))
+        except NotSupported as error:
+            return Verdict(valid=True, note=error.detail)
+        except Refused as error:
+            view = target.observer.view
+            return Verdict(valid=False, errors=tuple(explain(refusal, asked, view) for refusal in error.refusals))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from importlib.resources import files
+from importlib import resources
 
 from litestar import Litestar, MediaType, get
 from litestar.datastructures import State
@@ -17,10 +17,12 @@ from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 
 from hpcjobs import __version__
-from hpcjobs.api import access, clusters, jobs, problems
+from hpcjobs.api import access, actions, audit, clusters, files, jobs, me, output, problems, trail, uploads
+from hpcjobs.identity import Scope
 from hpcjobs.service import Service
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
+SWAGGER = resources.files("swagger_ui") / "static"
 
 
 def _provide(state: State) -> Service:
@@ -53,16 +55,25 @@ def create_app(service: Service) -> Litestar:
         route_handlers=[
             root,
             jobs.JobsController,
+            actions.ActionsController,
+            output.OutputController,
             clusters.ClustersController,
+            me.whoami,
+            me.projects,
+            audit.trail_page,
+            files.FilesController,
+            uploads.UploadsController,
             clusters.healthz,
             clusters.readyz,
             # The page's scripts come from the service itself: clusters have no way out.
-            create_static_files_router("/assets/swagger", [str(files("swagger_ui") / "static")], name="swagger"),
+            create_static_files_router("/assets/swagger", [str(SWAGGER)], name="swagger"),
         ],
         state=State({"service": service}),
         logging_config=None,
         dependencies={"service": Provide(_provide, sync_to_thread=False)},
         lifespan=[lifespan],
+        guards=[access.check_scopes],
+        before_send=[trail.leave],
         middleware=[DefineMiddleware(access.TokenMiddleware, exclude=access.OPEN_PATHS)],
         exception_handlers=problems.HANDLERS,
         request_max_body_size=MAX_BODY_BYTES,
@@ -80,8 +91,17 @@ def create_app(service: Service) -> Litestar:
                 )
             ],
             components=Components(
-                security_schemes={"token": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
+                security_schemes={
+                    access.TOKEN: SecurityScheme(
+                        type="http",
+                        scheme="bearer",
+                        bearer_format="JWT",
+                        description="Beside each route stand the scopes that its token must have: "
+                        + ", ".join(f"`{scope}`" for scope in Scope)
+                        + ". A token of ours without a `scope` claim has all that its user's role has.",
+                    )
+                }
             ),
-            security=[{"token": []}],
+            security=access.needs(),
         ),
     )

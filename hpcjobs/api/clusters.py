@@ -11,9 +11,10 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath
 
 from hpcjobs import __version__
-from hpcjobs.api.access import Asked
-from hpcjobs.api.jobs import ALL_PROBLEMS, MaxAge, problems
+from hpcjobs.api.access import Asked, needs
+from hpcjobs.api.common import ALL_PROBLEMS, MaxAge, problems
 from hpcjobs.errors import HpcjobsError
+from hpcjobs.identity import Scope
 from hpcjobs.model.cluster import Node
 from hpcjobs.service import Service
 from hpcjobs.slurm.layered import Capability, capabilities
@@ -50,7 +51,11 @@ class ClustersController(Controller):
     path = "/v1/clusters"
     tags = ("clusters",)
 
-    @get(responses={401: ALL_PROBLEMS[401]}, summary="Clusters")
+    @get(
+        security=needs(Scope.CLUSTERS_READ),
+        responses={status: ALL_PROBLEMS[status] for status in (401, 403, 429)},
+        summary="Clusters",
+    )
     async def clusters(self, request: Asked, service: NamedDependency[Service]) -> list[ClusterSummary]:
         """List."""
         return [
@@ -65,7 +70,7 @@ class ClustersController(Controller):
             for health in [target.observer.health(time.time())]
         ]
 
-    @get("/{name:str}/nodes", responses=problems(), summary="Nodes of a cluster")
+    @get("/{name:str}/nodes", security=needs(Scope.CLUSTERS_READ), responses=problems(), summary="Nodes of a cluster")
     async def nodes(
         self, request: Asked, service: NamedDependency[Service], name: FromPath[str], max_age_s: MaxAge = None
     ) -> NodeList:
@@ -75,6 +80,7 @@ class ClustersController(Controller):
 
     @get(
         "/{name:str}/capabilities",
+        security=needs(Scope.CLUSTERS_READ),
         responses=problems(),
         summary="What can be done on a cluster",
         description="Which way does what; what no way can do is answered with 501 and the reasons that stand here.",

@@ -1,70 +1,43 @@
-"""``/v1/jobs``."""
+"""``/v1/jobs``: submit, look, change, cancel."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import re
 import time
 from collections.abc import AsyncIterator
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final
 
 import msgspec
-from litestar import Controller, Response, delete, get, post
+from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
 
-from hpcjobs.api.access import Asked
-from hpcjobs.api.problems import Problem
-from hpcjobs.errors import JobUnknown, NotAllowed, OutputMissing, Refusal, Refused
+from hpcjobs.api.access import SUBMITS, Asked, needs
+from hpcjobs.api.common import JOB_ID_IS, Cluster, JobPage, MaxAge, actor_of, check_fresh, find_job, own_job, problems
+from hpcjobs.details import JobDetail
+from hpcjobs.errors import Refusal, Refused, ViewStale
+from hpcjobs.identity import Scope, policy
 from hpcjobs.model.job import Fate, Job, State
+from hpcjobs.model.order import Changes, Verb
 from hpcjobs.model.spec import JobSpec
-from hpcjobs.output import CHUNK
+from hpcjobs.orders import Wish
 from hpcjobs.service import Service
 from hpcjobs.store import repository
 from hpcjobs.store.repository import JobFilter
+from hpcjobs.submission import Verdict
 
 OUR_ID = re.compile(r"^[0-9a-f]{32}$")
-SLURM_ID = re.compile(r"^[1-9][0-9]{0,9}$")
 MAX_LIMIT: Final = 1000
-MAX_OFFSET: Final = 2**62
-TEXT: Final = "text/plain"
-
-ALL_PROBLEMS: Final = {
-    status: ResponseSpec(
-        data_container=Problem,
-        description=description,
-        media_type="application/problem+json",
-        generate_examples=False,
-    )
-    for status, description in {
-        400: "The request does not fit the API.",
-        401: "No token, or one that does not hold.",
-        403: "Another user's job.",
-        404: "No such job, cluster or output.",
-        409: "The request contradicts what is already so: a key used for another request, a job that has ended.",
-        413: "The body is larger than the limit.",
-        422: "Admission or Slurm refuses it; `errors` has one entry per fault.",
-        501: "The cluster's backend cannot do this; the detail says why.",
-        503: "Slurm, a worker or the database does not answer; try again after Retry-After.",
-    }.items()
-}
+NDJSON: Final = "application/x-ndjson"
 
 
-def problems(*more: int) -> dict[int, ResponseSpec]:
-    """The problem documents of a route: those that any may give, and its own."""
-    return {status: ALL_PROBLEMS[status] for status in (400, 401, 403, 404, 503, *more)}
-
-
-MaxAge = Annotated[
-    float | None,
-    QueryParameter(name="max_age_s", ge=0, description="How old the listing may be that answers, in seconds."),
-]
-Cluster = Annotated[
-    str | None, QueryParameter(description="Name of the cluster; the default cluster where it is left out.")
-]
+ACCEPTED: Final = ResponseSpec(
+    data_container=Job,
+    description="The job is kept and goes to Slurm, once and in order, as soon as Slurm answers.",
+    generate_examples=False,
+)
 
 
 class SubmitRequest(JobSpec, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -81,76 +54,60 @@ class SubmitRequest(JobSpec, frozen=True, forbid_unknown_fields=True, kw_only=Tr
         return JobSpec(**{name: getattr(self, name) for name in JobSpec.__struct_fields__})
 
 
-class JobPage(msgspec.Struct, frozen=True):
-    """Jobs, newest first.
-
-    Attributes:
-        items: The jobs.
-        next_cursor: Ask for the next page with it; None: this was the last.
-        observed_at: Unix seconds of the listing behind the answer, by cluster.
-    """
-
-    items: list[Job]
-    next_cursor: str | None
-    observed_at: dict[str, float]
-
-
-async def find_job(service: Service, job_id: str, cluster: str | None) -> Job:
-    """A job by our id or by Slurm's number.
-
-    Raises:
-        JobUnknown: There is none.
-    """
-    job: Job | None = None
-    if OUR_ID.fullmatch(job_id):
-        job = await service.store.read(repository.job_by_id, job_id)
-    elif SLURM_ID.fullmatch(job_id):
-        name = service.target(cluster).observer.cluster
-        job = await service.store.read(repository.job_by_slurm_id, name, int(job_id))
-    if job is None:
-        raise JobUnknown(f"There is no job {job_id!r}.")
-    return with_age(service, job)
+def wanted_of(
+    request: Asked,
+    user: str | None,
+    cluster: str | None,
+    states: list[State] | None,
+    fates: list[Fate] | None,
+    **more: object,
+) -> JobFilter:
+    """The filter of a list, narrowed to what the caller may see."""
+    return JobFilter(
+        user=user,
+        cluster=cluster,
+        states=tuple(states or ()),
+        fates=tuple(fates or ()),
+        visible=policy.visibility(request.user),
+        **more,  # type: ignore[arg-type]
+    )
 
 
-def with_age(service: Service, job: Job) -> Job:
-    """The job with the time of the listing that it was last seen in."""
-    target = service.targets.get(job.cluster)
-    view = target.observer.view if target else None
-    if job.final or view is None or job.slurm_job_id not in view.jobs:
-        return job
-    return msgspec.structs.replace(job, observed_at=view.asked_at)
-
-
-async def own_job(service: Service, request: Asked, job_id: str, cluster: str | None) -> Job:
-    """A job that the caller may see.
+def ages(service: Service, cluster: str | None, max_age_s: float | None) -> tuple[dict[str, float], dict[str, str]]:
+    """When the listings behind an answer were made, and which of them are too old, by cluster.
 
     Raises:
-        JobUnknown: There is none.
-        NotAllowed: It is another user's.
+        ViewStale: All of them are.
     """
-    job = await find_job(service, job_id, cluster)
-    request.user.require_owner(job.user, f"Job {job_id}")
-    return job
-
-
-def check_fresh(service: Service, job: Job, max_age_s: float | None) -> None:
-    """A job that Slurm may have moved on must come from a young listing."""
-    if job.final or job.slurm_job_id is None:
-        return
-    service.target(job.cluster).observer.fresh_view(max_age_s, time.time())
+    observed_at: dict[str, float] = {}
+    stale: dict[str, ViewStale] = {}
+    for target in [service.target(cluster)] if cluster else service.targets.values():
+        observer = target.observer
+        try:
+            observed_at[observer.cluster] = observer.fresh_view(max_age_s, time.time()).asked_at
+        except ViewStale as error:
+            stale[observer.cluster] = error
+            if observer.view:
+                observed_at[observer.cluster] = observer.view.asked_at
+    if len(stale) == len(service.targets) or (cluster and stale):
+        raise next(iter(stale.values()))
+    return observed_at, {name: error.detail for name, error in stale.items()}
 
 
 class JobsController(Controller):
-    """Submit, look, read, cancel."""
+    """Submit, look, change, cancel."""
 
     path = "/v1/jobs"
     tags = ("jobs",)
 
     @post(
-        responses=problems(409, 413, 422, 501),
+        security=needs(Scope.JOBS_WRITE),
+        opt=SUBMITS,
+        responses=problems(409, 413, 422, 501) | {202: ACCEPTED},
         summary="Submit a job",
-        description="Answers when Slurm has the job. With an Idempotency-Key the same request can be sent any number "
-        "of times and makes one job. `#SBATCH` lines of the script fill in what the request leaves out.",
+        description="201: Slurm has the job. 202: the job is kept and goes to Slurm, once and in order, as soon as "
+        "Slurm answers; it is listed as SUBMITTING until then. With an Idempotency-Key the same request can be sent "
+        "any number of times and makes one job. `#SBATCH` lines of the script fill in what the request leaves out.",
     )
     async def submit(
         self,
@@ -167,9 +124,31 @@ class JobsController(Controller):
         headers = {"Location": f"/v1/jobs/{submitted.job.id}"}
         if submitted.replayed:
             headers["Idempotency-Replayed"] = "true"
-        return Response(with_age(service, submitted.job), status_code=201, headers=headers)
+        accepted = submitted.job.state is State.SUBMITTING
+        return Response(submitted.job, status_code=202 if accepted else 201, headers=headers)
 
-    @get(responses=problems(422), summary="List jobs", description="Newest first; users see their own, admins all.")
+    @post(
+        "/validate",
+        security=needs(Scope.JOBS_WRITE),
+        status_code=200,
+        responses=problems(413),
+        summary="What would come of a submission",
+        description="Nothing is submitted or kept. Either everything that is against it, or when it would start.",
+    )
+    async def validate(
+        self, request: Asked, service: NamedDependency[Service], data: JSONBody[SubmitRequest]
+    ) -> Verdict:
+        """Judge."""
+        return await service.submission.validate(request.user.user, service.target(data.cluster), data.spec())
+
+    @get(
+        security=needs(Scope.JOBS_READ),
+        responses=problems(422),
+        summary="List jobs",
+        description="Newest first: one's own, those of accounts that one coordinates, for operators all. An array "
+        "is one job; `tasks=true` lists the tasks that Slurm has split off beside it. With `Accept: "
+        "application/x-ndjson` the whole list comes as one stream, a job a line, without `limit`.",
+    )
     async def page(
         self,
         request: Asked,
@@ -181,39 +160,35 @@ class JobsController(Controller):
         account: FromQuery[str | None] = None,
         partition: FromQuery[str | None] = None,
         name: FromQuery[str | None] = None,
+        parent: Annotated[str | None, QueryParameter(description="Only tasks or components of this job.")] = None,
+        tasks: FromQuery[bool] = False,
+        since: Annotated[float | None, QueryParameter(description="Known since this Unix second or later.")] = None,
+        until: Annotated[float | None, QueryParameter(description="Known before this Unix second.")] = None,
         cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
         limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 100,
         max_age_s: MaxAge = None,
-    ) -> JobPage:
+    ) -> Response[JobPage]:
         """List."""
-        if not request.user.admin:
-            if user not in (None, request.user.user):
-                raise NotAllowed("Only admins see the jobs of others.")
-            user = request.user.user
         if cursor is not None and not OUR_ID.fullmatch(cursor):
             raise Refused([Refusal("cursor", "This is not a next_cursor of an earlier page.")])
-        targets = [service.target(cluster)] if cluster else list(service.targets.values())
-        observed_at = {
-            target.observer.cluster: target.observer.fresh_view(max_age_s, time.time()).asked_at for target in targets
-        }
-        wanted = JobFilter(
-            user=user,
-            cluster=cluster,
-            states=tuple(job_state or ()),
-            fates=tuple(fate or ()),
-            account=account,
-            partition=partition,
-            name=name,
-        )
-        jobs = await service.store.read(repository.page, wanted, cursor, limit + 1)
-        items = [with_age(service, job) for job in jobs[:limit]]
-        return JobPage(items, items[-1].id if len(jobs) > limit else None, observed_at)
+        more = {"account": account, "partition": partition, "name": name, "parent": parent}
+        times = {"tasks": tasks, "since": since, "until": until}
+        wanted = wanted_of(request, user, cluster, job_state, fate, **more, **times)
+        observed_at, stale = ages(service, cluster, max_age_s)
+        if request.headers.get("accept", "").startswith(NDJSON):
+            return Stream(every_line(service, wanted, cursor), media_type=NDJSON)  # type: ignore[return-value]
+        documents = await service.store.read(repository.page, wanted, cursor, limit + 1)
+        last = msgspec.json.decode(documents[limit - 1], type=_Id).id if len(documents) > limit else None
+        rest = {"next_cursor": last, "observed_at": observed_at, "stale": stale}
+        body = f'{{"items":[{",".join(documents[:limit])}],{msgspec.json.encode(rest).decode()[1:]}'
+        return Response(body.encode(), media_type="application/json")  # type: ignore[arg-type]
 
     @get(
         "/{job_id:str}",
+        security=needs(Scope.JOBS_READ),
         responses=problems(),
         summary="One job",
-        description="By our id, or by Slurm's number on `cluster`.",
+        description=JOB_ID_IS,
     )
     async def show(
         self,
@@ -228,75 +203,78 @@ class JobsController(Controller):
         check_fresh(service, job, max_age_s)
         return job
 
-    @delete(
-        "/{job_id:str}",
-        status_code=202,
-        responses=problems(409),
-        summary="Cancel a job",
-        description="Answers when Slurm has taken the order; the state follows within a listing.",
-    )
-    async def cancel(
-        self, request: Asked, service: NamedDependency[Service], job_id: FromPath[str], cluster: Cluster = None
-    ) -> Job:
-        """Cancel."""
-        job = await own_job(service, request, job_id, cluster)
-        actor = request.user.user if job.user == request.user.user else service.settings.service_user
-        await service.submission.cancel(job, actor, service.target(job.cluster).observer)
-        return job
-
     @get(
-        "/{job_id:str}/output",
+        "/{job_id:str}/detail",
+        security=needs(Scope.JOBS_READ),
         responses=problems(),
-        media_type=TEXT,
-        summary="Output of a job",
-        description="The file as it is, read in the owner's name. With `follow` the answer stays open until the job "
-        "has ended and everything it wrote is out; a broken stream goes on with `offset`.",
+        summary="Everything about one job",
+        description="What was asked for, why it waits, its steps, attempts and events. " + JOB_ID_IS,
     )
-    async def output(
+    async def detail(
         self,
         request: Asked,
         service: NamedDependency[Service],
         job_id: FromPath[str],
         cluster: Cluster = None,
-        stream: FromQuery[Literal["stdout", "stderr"]] = "stdout",
-        offset: Annotated[
-            int, QueryParameter(ge=-MAX_OFFSET, le=MAX_OFFSET, description="First byte; negative counts from the end.")
-        ] = 0,
-        follow: FromQuery[bool] = False,
-    ) -> Stream:
-        """Read or follow."""
+        max_age_s: MaxAge = None,
+    ) -> JobDetail:
+        """Show all."""
         job = await own_job(service, request, job_id, cluster)
+        check_fresh(service, job, max_age_s)
+        return await service.details.of(job, service.target(job.cluster).observer)
 
-        def path_of(job: Job) -> str:
-            return job.stdout if stream == "stdout" else job.stderr
+    @patch(
+        "/{job_id:str}",
+        security=needs(Scope.JOBS_WRITE),
+        status_code=202,
+        responses=problems(409, 422, 501),
+        summary="Change a job",
+        description="Same as scontrol update; a field that is left out stays. Answers when Slurm has taken it; what "
+        "is shown follows within a listing.",
+    )
+    async def update(
+        self,
+        request: Asked,
+        service: NamedDependency[Service],
+        job_id: FromPath[str],
+        data: JSONBody[Changes],
+        cluster: Cluster = None,
+    ) -> Job:
+        """Change."""
+        found = await find_job(service, request, job_id, cluster)
+        wish = Wish(Verb.UPDATE, found.tasks, changes=data)
+        await service.orders.do(found.job, actor_of(service, request, found.job), request.user.user, wish,
+                                service.target(found.job.cluster).observer)  # fmt: skip
+        return found.job
 
-        if follow:
-            if path_of(job):
-                with contextlib.suppress(OutputMissing):  # a refusal must come before the stream has begun
-                    await service.output.read(job.user, path_of(job), 0, 1)
-            observer = service.target(job.cluster).observer
+    @delete(
+        "/{job_id:str}",
+        security=needs(Scope.JOBS_WRITE),
+        status_code=202,
+        responses=problems(409, 501),
+        summary="Cancel a job",
+        description="Answers when Slurm has taken the order; the state follows within a listing. A job that still "
+        "waits for Slurm to answer is cancelled at once.",
+    )
+    async def cancel(
+        self, request: Asked, service: NamedDependency[Service], job_id: FromPath[str], cluster: Cluster = None
+    ) -> Job:
+        """Cancel."""
+        found = await find_job(service, request, job_id, cluster)
+        wish = Wish(Verb.CANCEL, found.tasks)
+        await service.orders.do(found.job, actor_of(service, request, found.job), request.user.user, wish,
+                                service.target(found.job.cluster).observer)  # fmt: skip
+        return (await find_job(service, request, found.job.id, found.job.cluster)).job
 
-            async def latest() -> Job:
-                return await find_job(service, job.id, None)
 
-            async def pause(seconds: float) -> None:
-                await (asyncio.sleep(seconds) if path_of(job) else observer.next_tick(seconds))
+class _Id(msgspec.Struct):
+    id: str
 
-            return Stream(service.output.follow(job.user, offset, latest, pause, path_of), media_type=TEXT)
-        if not path_of(job):
-            raise OutputMissing(f"Job {job_id} is {job.state} and has no output file yet.")
-        try:
-            first = await service.output.read(job.user, path_of(job), offset, CHUNK)
-        except OutputMissing as error:
-            if job.final:
-                raise
-            raise OutputMissing(f"Job {job_id} is {job.state} and has written nothing yet: {error.detail}") from error
 
-        rest_at = first.offset + len(first.data)
-
-        async def chunks() -> AsyncIterator[bytes]:
-            yield first.data
-            async for data in service.output.whole(job.user, path_of(job), rest_at, first.size):
-                yield data
-
-        return Stream(chunks(), media_type=TEXT)
+async def every_line(service: Service, wanted: JobFilter, cursor: str | None) -> AsyncIterator[bytes]:
+    """The whole list, a job a line, page by page from the database."""
+    while documents := await service.store.read(repository.page, wanted, cursor, MAX_LIMIT):
+        yield ("\n".join(documents) + "\n").encode()
+        if len(documents) < MAX_LIMIT:
+            return
+        cursor = msgspec.json.decode(documents[-1], type=_Id).id

@@ -10,16 +10,24 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
 from litestar.types import ExceptionHandlersMap
 
+from hpcjobs.api.trail import CODE, request_id
 from hpcjobs.errors import (
+    BodyBroken,
+    ChecksumMismatch,
     Conflict,
     HpcjobsError,
+    NoSpace,
     NotAllowed,
     NotAuthenticated,
     NotFound,
     NotSupported,
+    PreconditionFailed,
+    RangeUnsatisfiable,
+    RateLimited,
     Refusal,
     Refused,
     Unavailable,
+    UploadOffset,
 )
 
 log = logging.getLogger(__name__)
@@ -30,13 +38,19 @@ STATUS: Final[dict[type[HpcjobsError], int]] = {
     NotAllowed: 403,
     NotFound: 404,
     Conflict: 409,
+    RateLimited: 429,
+    BodyBroken: 400,
+    PreconditionFailed: 412,
+    RangeUnsatisfiable: 416,
+    ChecksumMismatch: 422,
+    NoSpace: 507,
     NotSupported: 501,
     Unavailable: 503,
     HpcjobsError: 500,
 }
 
 
-NAMES: Final = {"job_state": "state", "idempotency_key": "Idempotency-Key"}
+NAMES: Final = {"job_state": "state", "idempotency_key": "Idempotency-Key", "upload_offset": "Upload-Offset"}
 """What the caller calls the parameters that have another name in our functions."""
 
 
@@ -68,7 +82,8 @@ class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
     errors: tuple[Refusal, ...] = ()
 
 
-def _respond(problem: Problem, headers: dict[str, str] | None = None) -> Response[Any]:
+def _respond(request: Request[Any, Any, Any], problem: Problem, headers: dict[str, str] | None = None) -> Response[Any]:
+    request.scope["state"][CODE] = problem.code
     return Response(
         msgspec.json.encode(problem),
         status_code=problem.status,
@@ -86,25 +101,36 @@ def status_of(error: HpcjobsError) -> int:
     return next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
 
 
+def problem_of(error: HpcjobsError, instance: str) -> Problem:
+    """An error as a problem document.
+
+    Args:
+        error: Any of the tree.
+        instance: Path of the request.
+    """
+    return Problem(
+        type=_urn(error.code),
+        title=error.title,
+        status=status_of(error),
+        detail=error.detail,
+        instance=instance,
+        code=error.code,
+        kept=error.kept,
+        transient=error.transient,
+        retry_after_s=error.retry_after_s,
+        errors=error.refusals if isinstance(error, Refused) else (),
+    )
+
+
 def _ours(request: Request[Any, Any, Any], error: HpcjobsError) -> Response[Any]:
     headers = {"Retry-After": str(error.retry_after_s)} if error.retry_after_s else {}
     if isinstance(error, NotAuthenticated):
         headers["WWW-Authenticate"] = 'Bearer realm="hpcjobs"'
-    return _respond(
-        Problem(
-            type=_urn(error.code),
-            title=error.title,
-            status=status_of(error),
-            detail=error.detail,
-            instance=request.url.path,
-            code=error.code,
-            kept=error.kept,
-            transient=error.transient,
-            retry_after_s=error.retry_after_s,
-            errors=error.refusals if isinstance(error, Refused) else (),
-        ),
-        headers,
-    )
+    if isinstance(error, UploadOffset):
+        headers["Upload-Offset"] = str(error.offset)
+    if isinstance(error, RangeUnsatisfiable):
+        headers["Content-Range"] = f"bytes */{error.size_bytes}"
+    return _respond(request, problem_of(error, request.url.path), headers)
 
 
 def _litestars(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
@@ -121,6 +147,7 @@ def _litestars(request: Request[Any, Any, Any], error: HTTPException) -> Respons
     )
     detail = "; ".join(f"{fault.field}: {fault.detail}" if fault.field else fault.detail for fault in refusals)
     return _respond(
+        request,
         Problem(
             type=_urn(code),
             title="The request does not fit the API",
@@ -143,8 +170,9 @@ def _no_text(request: Request[Any, Any, Any], error: Exception) -> Response[Any]
 
 
 def _unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    log.error("%s %s (%s) failed", request.method, request.url.path, request_id(request.scope), exc_info=error)
     return _respond(
+        request,
         Problem(
             type=_urn("internal"),
             title="A fault of the service",
@@ -152,7 +180,7 @@ def _unforeseen(request: Request[Any, Any, Any], error: Exception) -> Response[A
             detail=f"{type(error).__name__}; the service's log holds the rest.",
             instance=request.url.path,
             code="internal",
-        )
+        ),
     )
 
 

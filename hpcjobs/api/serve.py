@@ -24,6 +24,8 @@ def serve(config: Path | None) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
     # It warns of every tick that a slow controller makes late; the observer says so once.
     logging.getLogger("apscheduler").setLevel(logging.ERROR)
+    if os.geteuid() == 0:
+        sys.exit("hpcjobs: error: the service never runs as root; start it as its own user")
     os.umask(0o077)  # the database and the key are nobody else's
     try:
         settings = load(config)

@@ -3,50 +3,21 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from hpcjobs import __version__
+from hpcjobs.cli import operate
+from hpcjobs.cli.common import cluster_option, json_option
+from hpcjobs.cli.common import given as _given
+from hpcjobs.cli.common import print_json as _print_json
+from hpcjobs.cli.common import service as _service
+from hpcjobs.cli.files import files
 
 if TYPE_CHECKING:
-    from hpcjobs.client import ApiProblem, Client
-
-cluster_option = click.option("--cluster", "-M", help="Cluster; the service's default where left out.")
-json_option = click.option("--json", "as_json", is_flag=True, help="JSON, one document.")
-
-
-def _say_waiting(problem: ApiProblem) -> None:
-    click.echo(f"hpcjobs: {problem.detail} Trying again in {problem.retry_after_s:g} s.", err=True)
-
-
-@contextmanager
-def _service() -> Iterator[Client]:
-    """A client; a problem ends the command with its words on stderr and exit code 1."""
-    from hpcjobs.cli.config import load
-    from hpcjobs.client import ApiProblem, Client
-
-    try:
-        config = load()
-        with closing(Client(config.url, config.token, _say_waiting)) as client:
-            yield client
-    except ApiProblem as problem:
-        lines = [fault.detail for fault in problem.errors] or [problem.detail]
-        for line in lines:
-            click.echo(f"hpcjobs: error: {line}", err=True)
-        if problem.kept:
-            click.echo(f"hpcjobs: {problem.kept}", err=True)
-        sys.exit(1)
-    except ValueError as error:
-        click.echo(f"hpcjobs: error: {error}", err=True)
-        sys.exit(1)
-
-
-def _given(**fields: Any) -> dict[str, Any]:  # noqa: ANN401
-    return {name: value for name, value in fields.items() if value is not None and value != ()}
+    from hpcjobs.client import Client
 
 
 def _text(script: Any) -> str:  # noqa: ANN401
@@ -59,12 +30,6 @@ def _text(script: Any) -> str:  # noqa: ANN401
         ) from error
 
 
-def _print_json(value: object) -> None:
-    import msgspec
-
-    click.echo(msgspec.json.format(msgspec.json.encode(value)).decode())
-
-
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="hpcjobs")
 def main() -> None:
@@ -72,6 +37,9 @@ def main() -> None:
 
     HPCJOBS_URL and HPCJOBS_TOKEN, or ~/.config/hpcjobs/config.toml, say where the service is and who you are.
     """
+
+
+main.add_command(files)
 
 
 @main.command()
@@ -131,6 +99,8 @@ def submit(script: Any, args: tuple[str, ...], follow: bool, as_json: bool, **op
         job = client.submit(request, uuid.uuid4().hex)
         if as_json:
             _print_json(job)
+        elif job.slurm_job_id is None:
+            click.echo(f"Accepted as job {job.id} on cluster {job.cluster}: {job.detail}")
         else:
             click.echo(f"Submitted batch job {job.slurm_job_id} on cluster {job.cluster}")
         if follow:
@@ -140,13 +110,13 @@ def submit(script: Any, args: tuple[str, ...], follow: bool, as_json: bool, **op
 @main.command()
 @cluster_option
 @click.option("--state", "-t", multiple=True, help="Only these states or ends; may be given several times.")
-@click.option("--user", "-u", help="Only this user's jobs (admins).")
+@click.option("--user", "-u", help="Only this user's jobs, as far as you may see them.")
 @click.option("--name", "-n", help="Only jobs of this name.")
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Most jobs.")
 @click.option("--max-age", "max_age_s", type=float, help="Accept a listing that many seconds old.")
 @json_option
 def jobs(limit: int, as_json: bool, state: tuple[str, ...], **query: Any) -> None:  # noqa: ANN401
-    """List your jobs, newest first."""
+    """List the jobs that you may see, newest first."""
     from hpcjobs.cli import show as view
     from hpcjobs.model.job import Fate, State
 
@@ -242,24 +212,8 @@ def serve(config: Path | None) -> None:
     run(config)
 
 
-@main.command()
-@click.argument("user")
-@click.option("--hours", default=24.0, show_default=True, help="How long it holds.")
-@click.option("--config", type=click.Path(path_type=Path), help="Settings file of the service.")
-def token(user: str, hours: float, config: Path | None) -> None:
-    """Make a token that speaks for USER. Needs the service's key: run it where the service runs."""
-    import time
-
-    from hpcjobs.errors import HpcjobsError
-    from hpcjobs.identity import load_key, make_token
-    from hpcjobs.settings import load
-
-    try:
-        key = load_key(load(config).token_key_file)
-    except (HpcjobsError, OSError) as error:
-        click.echo(f"hpcjobs: error: {error}", err=True)
-        sys.exit(1)
-    click.echo(make_token(key, user, time.time(), hours * 3600))
+main.add_command(operate.token)
+main.add_command(operate.audit)
 
 
 if __name__ == "__main__":

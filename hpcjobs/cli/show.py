@@ -10,11 +10,13 @@ from rich.table import Table
 from rich.text import Text
 
 from hpcjobs.model.cluster import Node
+from hpcjobs.model.file import FileEntry
 from hpcjobs.model.job import Job
 
 COLOUR: Mapping[str, str] = {
     "RUNNING": "green", "COMPLETED": "green", "PENDING": "yellow", "SUBMITTING": "yellow", "HELD": "yellow",
     "COMPLETING": "cyan", "SUSPENDED": "yellow", "UNKNOWN": "magenta",
+    "file": "none", "dir": "cyan", "symlink": "magenta",
 }  # fmt: skip
 
 LAST_COLUMN = 14
@@ -139,3 +141,20 @@ def nodes(found: Sequence[Node]) -> None:
         for node in found
     ]
     _columns(("NODE", "STATE", "CPUS", "MEM GiB", "GPUS", "PARTITIONS", "REASON"), rows, 1)
+
+
+def files(found: Sequence[FileEntry]) -> None:
+    """A line a file."""
+    rows = [
+        (
+            file.mode,
+            file.owner,
+            file.group,
+            str(file.size_bytes),
+            _clock(file.mtime),
+            file.type,
+            file.name + (f" -> {file.target}" if file.target is not None else ""),
+        )
+        for file in found
+    ]
+    _columns(("MODE", "OWNER", "GROUP", "BYTES", "CHANGED", "TYPE", "NAME"), rows, 5)

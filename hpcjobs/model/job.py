@@ -33,7 +33,6 @@ class Fate(StrEnum):
     OUT_OF_MEMORY = "OUT_OF_MEMORY"
     BOOT_FAIL = "BOOT_FAIL"
     REFUSED = "REFUSED"  # Slurm would not have it
-    NOT_SENT = "NOT_SENT"  # it never reached Slurm, and no retry is under way
 
 
 class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
@@ -107,23 +106,45 @@ class JobRecord(JobFacts, frozen=True, kw_only=True):
 class Job(JobFacts, frozen=True, kw_only=True):
     """One job as hpcjobs shows it: Slurm's facts, our id and our reading of its state.
 
+    An array is one Job whose ``tasks`` count; each of its tasks that Slurm has split off is a Job of its own, whose
+    ``parent`` is the array's id. So is each further component of a heterogeneous job.
+
     Attributes:
         id: Our id: 32 hexadecimal digits, sortable by creation; holds from before Slurm knows the job.
         cluster: Name of the cluster.
         slurm_job_id: Slurm's number; None while Slurm has not taken it.
+        attempt: Id of the attempt that brought it into Slurm; None for a job that came another way.
+        parent: Id of the array or heterogeneous job that this is a task or component of.
+        task: Number of the task in its array, or offset of the component; None for neither.
+        tasks: For an array: how many of its tasks are in each state, those that have ended under their fate.
+        array_size: For an array: how many tasks it has.
         detail: One sentence for a person where the state needs one, else ``""``.
         created_at: Unix seconds when hpcjobs first knew of the job.
-        observed_at: Unix seconds of the listing that this view is from; None before the first.
+        changed_at: Unix seconds when what is shown here last changed.
     """
 
     id: str
     cluster: str
     slurm_job_id: int | None
+    attempt: str | None = None
+    parent: str | None = None
+    task: int | None = None
+    tasks: dict[str, int] = {}
+    array_size: int = 0
     detail: str = ""
     created_at: float
-    observed_at: float | None = None
+    changed_at: float
 
     @property
     def final(self) -> bool:
         """Whether nothing will change any more (short of a requeue)."""
         return self.state is State.FINISHED
+
+    @property
+    def slurm_name(self) -> str:
+        """What Slurm calls it: ``123``, ``123_4``, ``123+1``; ``""`` while Slurm has not taken it."""
+        if self.array_job_id and self.task is not None:
+            return f"{self.array_job_id}_{self.task}"
+        if self.het_job_id and self.task is not None:
+            return f"{self.het_job_id}+{self.task}"
+        return str(self.slurm_job_id or "")

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 import msgspec
 
 from hpcjobs.model.cluster import ClusterView
-from hpcjobs.model.job import JobFacts, JobRecord
+from hpcjobs.model.job import JobRecord
+from hpcjobs.store.listing import task_number
 from hpcjobs.store.repository import Known
-from hpcjobs.store.rows import facts_of
 
 
 class Diff(msgspec.Struct, frozen=True):
@@ -39,14 +39,16 @@ def diff(known: Mapping[int, Known], view: ClusterView) -> Diff:
         before = known.get(number)
         if before is None:
             changed.append((None, record))
-        elif before.facts != facts_of(record):
+        elif before.record is not record and before.record != record:
             # A number may have been given again: only the store can tell.
-            changed.append((before.id if _continues(before.facts, record) else None, record))
+            changed.append((before.id if _continues(before.record, record) else None, record))
     lost = tuple(number for number, job in known.items() if number not in view.jobs and not job.final)
     return Diff(tuple(changed), lost)
 
 
-def _continues(before: JobFacts, record: JobRecord) -> bool:
-    return record.user == before.user and (
-        record.submit_time == before.submit_time or record.restarts > before.restarts
+def _continues(before: JobRecord, record: JobRecord) -> bool:
+    return (
+        record.user == before.user
+        and (record.submit_time == before.submit_time or record.restarts > before.restarts)
+        and task_number(record) == task_number(before)
     )

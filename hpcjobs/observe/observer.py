@@ -9,9 +9,13 @@ from typing import Final
 
 from hpcjobs.errors import HpcjobsError, SlurmUnavailable, ViewStale
 from hpcjobs.model.cluster import ClusterView
+from hpcjobs.model.event import Event, EventKind
+from hpcjobs.model.history import HistoryQuery
 from hpcjobs.observe.diff import diff
-from hpcjobs.slurm.base import Backend
-from hpcjobs.store import attempts, repository
+from hpcjobs.observe.endings import MIN_JOB_AGE_S, SLACK_S, Endings
+from hpcjobs.slurm.base import Backend, Op
+from hpcjobs.store import attempts, events, listing, repository
+from hpcjobs.store.attempts import OpenAttempt
 from hpcjobs.store.repository import Known
 from hpcjobs.store.store import Store
 
@@ -20,6 +24,30 @@ log = logging.getLogger(__name__)
 SETTLE_S: Final = 60.0
 """An attempt that is in no listing begun this long after its call never reached Slurm. A message to slurmctld that
 is older than MessageTimeout (10 s, at most 100 s by slurm.conf(5)) is not acted on."""
+
+NOTE_S: Final = 30.0
+"""How often it is noted that the cluster was listed."""
+
+
+def node_events(before: ClusterView | None, view: ClusterView) -> list[Event]:
+    """What a listing tells of nodes that came into use or went out of it. Pure.
+
+    Args:
+        before: The listing before, or None.
+        view: The listing now.
+    """
+    known = before.nodes if before else {}
+    return [
+        Event(
+            0,
+            view.asked_at,
+            EventKind.NODE_STATE,
+            view.cluster,
+            data={"node": node.name, "usable": node.usable, "raw_state": node.raw_state, "reason": node.reason},
+        )
+        for node in view.nodes.values()
+        if node.name in known and node.usable != known[node.name].usable
+    ]
 
 
 class Observer:
@@ -41,7 +69,9 @@ class Observer:
         self.trouble: HpcjobsError | None = None
         self.in_flight: set[str] = set()
         """Attempts that this process is sending now: their outcome is not for a listing to judge."""
+        self.endings = Endings(cluster, backend, store)
         self._known: dict[int, Known] | None = None
+        self._noted_at = 0.0
         self._ticked = asyncio.Condition()
 
     async def tick(self, now: float) -> None:
@@ -54,42 +84,85 @@ class Observer:
             view = await self.backend.view(now)
             await self._write(view)
         except HpcjobsError as error:
-            self._in_trouble(error)
+            await self._in_trouble(error, now)
         except Exception as error:  # noqa: BLE001  no listing fails in silence: what is shown would only grow old
-            self._in_trouble(HpcjobsError(f"The listing failed: {type(error).__name__}: {error}."), error)
+            await self._in_trouble(HpcjobsError(f"The listing failed: {type(error).__name__}: {error}."), now, error)
         else:
-            if self.trouble is not None:
-                log.warning("cluster %s answers again", self.cluster)
-            self.view, self.trouble = view, None
+            await self._out_of_trouble(now)
+            self.view = view
         async with self._ticked:
             self._ticked.notify_all()
 
-    def _in_trouble(self, error: HpcjobsError, bug: Exception | None = None) -> None:
-        if self.trouble is None:
+    async def _in_trouble(self, error: HpcjobsError, now: float, bug: Exception | None = None) -> None:
+        before, self.trouble = self.trouble, error
+        if before is None:
             log.warning("cluster %s: %s", self.cluster, error.detail, exc_info=bug)
-        self.trouble = error
+            await self._tell(now, up=False, detail=error.detail)
+
+    async def _out_of_trouble(self, now: float) -> None:
+        before, self.trouble = self.trouble, None
+        if before is not None:
+            log.warning("cluster %s answers again", self.cluster)
+        if before is not None or self.view is None:
+            await self._tell(now, up=True, detail="")
+
+    async def _tell(self, now: float, *, up: bool, detail: str) -> None:
+        event = Event(0, now, EventKind.CLUSTER_STATE, self.cluster, data={"up": up, "detail": detail})
+        try:
+            await self.store.write(events.write, [event])
+        except HpcjobsError as error:
+            log.warning("cluster %s: an event was lost: %s", self.cluster, error.detail)
 
     async def _write(self, view: ClusterView) -> None:
         if self._known is None:
-            await self.store.write(attempts.adopt_sending, self.cluster, view.asked_at)
+            await self.store.write(attempts.adopt_sending, self.cluster)
             self._known = await self.store.read(repository.live_jobs, self.cluster)
+        if view.asked_at - self._noted_at > NOTE_S:
+            await self.endings.fill_gap(view.asked_at)
         known = self._known
         change = diff(known, view)
-        lost = {
-            known[number].id: "Slurm no longer lists this job; its end is not known (yet)." for number in change.lost
-        }
+        lost = [known[number].id for number in change.lost]
         if change.changed or lost:
-            known.update(await self.store.write(repository.apply, self.cluster, change.changed, lost, view.asked_at))
+            known.update(await self.store.write(listing.apply, self.cluster, change.changed, lost, view.asked_at))
+        if told := node_events(self.view, view):
+            await self.store.write(events.write, told)
         for number in [number for number in known if number not in view.jobs]:
             del known[number]
+        if view.asked_at - self._noted_at > NOTE_S:
+            await self.store.write(listing.note_listed, self.cluster, view.asked_at)
+            self._noted_at = view.asked_at
         # After the rows: an attempt whose job is in this listing is open no more.
         for attempt in await self.store.read(
             attempts.open_attempts, self.cluster, changed_before=view.asked_at - SETTLE_S
         ):
-            if attempt not in self.in_flight:
-                await self.store.write(
-                    attempts.settle_unsent, attempt, "It never reached Slurm. Submit it again.", time.time()
-                )
+            if attempt.id not in self.in_flight:
+                await self._settle(attempt, view.asked_at)
+
+    async def _settle(self, attempt: OpenAttempt, now: float) -> None:
+        """An attempt that is in no listing begun long enough after its call: it never reached Slurm.
+
+        Unless it is so long ago that its job may have come, ended and been forgotten: then accounting is asked, and
+        without accounting it stays open.
+        """
+        if now - attempt.changed_at > MIN_JOB_AGE_S - SLACK_S:
+            if lacking := self.backend.lacks(Op.HISTORY):
+                log.warning("cluster %s: attempt %s stays open: %s", self.cluster, attempt.id, lacking)
+                return
+            query = HistoryQuery(since=int(attempt.changed_at - SLACK_S), until=int(now) + 1)
+            found = [accounted.record for accounted in await self.backend.history(query)]
+            records = [(None, record) for record in found if record.attempt == attempt.id]
+            if records:
+                await self.store.write(listing.apply, self.cluster, records, (), now)
+                return
+            if any(record.user == attempt.user and not record.attempt and not record.comment for record in found):
+                log.warning(
+                    "cluster %s: attempt %s stays open: accounting keeps no comments, so that it cannot be told from "
+                    "other jobs of %s (AccountingStoreFlags=job_comment)", self.cluster, attempt.id, attempt.user,
+                )  # fmt: skip
+                return
+        await self.store.write(
+            attempts.settle_unsent, attempt.id, "An earlier attempt never reached Slurm; the next one waits.", now
+        )
 
     def health(self, now: float) -> str:
         """``ok``, or why nobody can say how the cluster is now."""

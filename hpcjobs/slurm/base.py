@@ -8,6 +8,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.order import Estimate, Order
@@ -31,8 +32,12 @@ class Launch(msgspec.Struct, frozen=True):
     @property
     def comment(self) -> str:
         """The comment that Slurm stores: the user's own, then our mark."""
-        own = f"{self.spec.comment} " if self.spec.comment else ""
-        return f"{own}hpcjobs:{self.attempt}"
+        return with_mark(self.spec.comment, self.attempt)
+
+
+def with_mark(comment: str | None, attempt: str) -> str:
+    """A user's comment with our mark after it."""
+    return f"{comment} hpcjobs:{attempt}" if comment else f"hpcjobs:{attempt}"
 
 
 def split_comment(comment: str | None) -> tuple[str, str | None]:
@@ -126,6 +131,13 @@ class Backend(Protocol):
 
     async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
         """What accounting knows; a requeued job is its last run only."""
+        ...
+
+    async def accounts(self) -> tuple[Account, ...]:
+        """Every account of this cluster, with its members and coordinators, as Slurm's accounting has them.
+
+        Asked of slurmdbd and never of the controller; it may be away while the cluster works.
+        """
         ...
 
     async def close(self) -> None:

@@ -19,9 +19,10 @@ def _partition(spec: JobSpec, view: ClusterView) -> str:
     return f"There is no partition {', '.join(map(repr, missing))}; there are {', '.join(sorted(known))}."
 
 
-def _nodes_of(spec: JobSpec, view: ClusterView) -> list[Node]:
+def nodes_of(partition: str | None, view: ClusterView) -> list[Node]:
+    """The nodes of one or several partitions (comma-separated), each once; of the cluster where none is named."""
     partitions = view.partitions()
-    wanted = (spec.partition or "").split(",") if spec.partition else partitions
+    wanted = partition.split(",") if partition else partitions
     return list({node.name: node for name in wanted for node in partitions.get(name, [])}.values())
 
 
@@ -30,7 +31,7 @@ def _gpus_text(counts: Mapping[str, int]) -> str:
 
 
 def _resources(spec: JobSpec, view: ClusterView) -> str:
-    nodes, asked = _nodes_of(spec, view), spec.resources
+    nodes, asked = nodes_of(spec.partition, view), spec.resources
     where = f"partition {spec.partition}" if spec.partition else f"cluster {view.cluster}"
     said = []
     if asked.nodes and asked.nodes > len(nodes):

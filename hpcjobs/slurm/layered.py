@@ -7,7 +7,8 @@ from typing import Final, TypeVar
 
 import msgspec
 
-from hpcjobs.errors import NotSupported
+from hpcjobs.errors import HpcjobsError, NotSupported
+from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.order import Changes, Estimate, Order, Verb
@@ -72,6 +73,16 @@ class Layered:
     async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
         """See Backend."""
         return await self._do(Op.HISTORY, None, lambda way: way.history(query))
+
+    async def accounts(self) -> tuple[Account, ...]:
+        """See Backend. Asking changes nothing, so here the next way takes the place of one that fails."""
+        *others, last = self.ways
+        for way in others:
+            try:
+                return await way.accounts()
+            except HpcjobsError:
+                continue
+        return await last.accounts()
 
     async def close(self) -> None:
         """See Backend."""

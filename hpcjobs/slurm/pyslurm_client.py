@@ -18,9 +18,11 @@ from hpcjobs.errors import (
     Unavailable,
     WorkerLost,
 )
+from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.order import Estimate, Order, Verb
+from hpcjobs.slurm import accounting
 from hpcjobs.slurm import pyslurm_orders as orders
 from hpcjobs.slurm.base import Launch, Op
 from hpcjobs.slurm.errnos import error_of
@@ -120,6 +122,10 @@ class PyslurmBackend:
         """See Backend."""
         args = {"query": msgspec.to_builtins(query)}
         return await self._call(self.observer, "history", args, tuple[Accounted, ...], HISTORY_TIMEOUT_S)
+
+    async def accounts(self) -> tuple[Account, ...]:
+        """See Backend. Runs as the service's user, which this process is and which Slurm lets see all accounts."""
+        return await accounting.ask(self.cluster, self.slurm_conf)
 
     async def close(self) -> None:
         """The pool is the service's."""

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 
 import msgspec
 
+from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import parse_gpus
 from hpcjobs.model.history import Accounted, HistoryQuery, Step
@@ -42,6 +43,7 @@ class SimulatedBackend:
         nodes: What it is made of.
         run_s: How long a job runs whose script does not say ``sleep N`` in its last line.
         operators: Users who may act on everybody's jobs.
+        accounts: What its accounting says.
     """
 
     kind = "simulated"
@@ -52,10 +54,12 @@ class SimulatedBackend:
         nodes: Iterable[Node],
         run_s: float = DEFAULT_RUN_S,
         operators: Iterable[str] = ("hpcjobs",),
+        accounts: Iterable[Account] = (),
     ) -> None:
         self.cluster = cluster
         self.run_s = run_s
         self.operators = frozenset(operators)
+        self.known_accounts = tuple(accounts)
         self.now = 0.0
         self._nodes = {node.name: node for node in nodes}
         self._jobs: dict[int, Entry] = {}
@@ -244,6 +248,10 @@ class SimulatedBackend:
             if of_these and not ended_before and (not query.until or began < query.until):
                 found.append(Accounted(record, _steps(record) if query.steps else ()))
         return tuple(found)
+
+    async def accounts(self) -> tuple[Account, ...]:
+        """See Backend."""
+        return self.known_accounts
 
     async def close(self) -> None:
         """See Backend."""

@@ -7,6 +7,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from hpcjobs.model.account import Account
 from hpcjobs.model.job import JobRecord
 from hpcjobs.model.order import Changes, Order, Verb
 from hpcjobs.model.spec import JobSpec
@@ -62,6 +63,7 @@ class Cluster(Protocol):
 
     now: float
     operators: frozenset[str]
+    known_accounts: tuple[Account, ...]
 
     def judge(self, spec: JobSpec) -> None:
         """Refuse what can never run."""
@@ -101,7 +103,10 @@ def carry_out(cluster: Cluster, jobs: dict[int, Entry], user: str, order: Order)
     parts = []
     for entry in entries:
         operator = user in cluster.operators
-        allowed = operator or (user == entry.record.user and not (changes.priority or changes.deadline))
+        manager = any(
+            account.name == entry.record.account and user in account.coordinators for account in cluster.known_accounts
+        )
+        allowed = operator or ((manager or user == entry.record.user) and not (changes.priority or changes.deadline))
         errno = _do(cluster, entry, order) if allowed else 2002
         parts.append(Part(order.target, errno, FAULTS.get(errno, "")))
     error = verdict(parts)

@@ -15,12 +15,14 @@ import jwt
 import msgspec
 
 from hpcjobs.errors import NotSupported, OutcomeUnknown, SlurmUnavailable
+from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.gres import parse_gpus
 from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.order import Changes, Estimate, Order, Verb
 from hpcjobs.sbatch.effective import tres_per_task
 from hpcjobs.slurm import slurmrestd_orders as orders
+from hpcjobs.slurm.accounting import AccountsTold, accounts_of
 from hpcjobs.slurm.base import MIB, Launch, Op, ceil_div, split_comment
 from hpcjobs.slurm.errnos import NO_LONGER, error_of
 from hpcjobs.slurm.openapi import ErrorWords, JobWords, Reply, decode, node_of, record_of
@@ -28,7 +30,7 @@ from hpcjobs.slurm.openapi_accounting import AccountingReply, accounted_of
 from hpcjobs.slurm.outcomes import verdict
 from hpcjobs.slurm.targets import Target, expand_tasks, parse_target, signal_number
 
-T = TypeVar("T", Reply, AccountingReply)
+T = TypeVar("T", Reply, AccountingReply, AccountsTold)
 
 VERSIONS: Final = ("v0.0.45", "v0.0.44", "v0.0.43", "v0.0.42")
 TOKEN_LIFE_S: Final = 600
@@ -149,7 +151,7 @@ class SlurmrestdBackend:
         submitting: bool = False,
     ) -> tuple[int, T]:
         """One call: HTTP status and what was answered."""
-        family = "slurmdb" if kind is AccountingReply else "slurm"
+        family = "slurm" if kind is Reply else "slurmdb"
         address = f"/{family}/{await self._known_version()}{path}"
         try:
             response = await self._client.request(
@@ -280,6 +282,15 @@ class SlurmrestdBackend:
                 raise SlurmUnavailable(f"slurmrestd answered {code} without a reason.")
             found.extend(map(accounted_of, reply.jobs))
         return tuple(found)
+
+    async def accounts(self) -> tuple[Account, ...]:
+        """See Backend."""
+        params = httpx.QueryParams(WithAssociations="true", WithCoordinators="true")
+        code, reply = await self._exchange(AccountsTold, self.observer, "GET", "/accounts/", params=params)
+        _raise_first(reply.errors)
+        if code >= httpx.codes.BAD_REQUEST:
+            raise SlurmUnavailable(f"slurmrestd answered {code} without a reason.")
+        return accounts_of(reply.accounts, self.cluster)
 
     async def close(self) -> None:
         """See Backend."""

@@ -9,10 +9,12 @@ from typing import Final, TypeVar
 import msgspec
 
 from hpcjobs.errors import HpcjobsError, NotSupported, OutcomeUnknown, SlurmUnavailable
+from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.order import Estimate, Order, Verb
 from hpcjobs.slurm import slurm_commands as commands
+from hpcjobs.slurm.accounting import SACCTMGR, AccountsTold, accounts_of
 from hpcjobs.slurm.base import Launch, Op
 from hpcjobs.slurm.errnos import NO_LONGER, error_of
 from hpcjobs.slurm.openapi import Reply, decode, node_of, record_of
@@ -21,7 +23,7 @@ from hpcjobs.slurm.outcomes import verdict
 from hpcjobs.slurm.ssh_transport import AnswerLost, NotSent, Ran, SshPool
 from hpcjobs.slurm.targets import Target, expand_tasks, parse_target, signal_number
 
-T = TypeVar("T", Reply, AccountingReply)
+T = TypeVar("T", Reply, AccountingReply, AccountsTold)
 
 COMMAND_S: Final = 25
 """After so many seconds a command is killed where it runs."""
@@ -202,6 +204,11 @@ class SshBackend:
         """See Backend."""
         ran = await self._words(self.observer, commands.history_words(query), LISTING_S, LISTING_BYTES)
         return tuple(map(accounted_of, self._document(ran, AccountingReply).jobs))
+
+    async def accounts(self) -> tuple[Account, ...]:
+        """See Backend."""
+        ran = await self._words(self.observer, list(SACCTMGR), LISTING_S, LISTING_BYTES)
+        return accounts_of(self._document(ran, AccountsTold).accounts, self.cluster)
 
     async def close(self) -> None:
         """See Backend."""

@@ -46,7 +46,22 @@ SILENT: Final = frozenset({"LAUNCH_FAILED", "RECONFIG_FAIL", "UPDATE_DB"})
 """Flags that say nothing of where the job is in its life."""
 
 HELD_REASONS: Final = frozenset(
-    {"JobHeldUser", "JobHeldAdmin", "JobHoldMaxRequeue", "launch failed requeued held", "job requeued in held state"}
+    {
+        # Words with which Slurm sets a pending job's priority to 0: it waits for a release, not for its turn.
+        "JobHeldUser",
+        "JobHeldAdmin",
+        "JobHoldMaxRequeue",
+        "BadConstraints",
+        "BurstBufferOperation",
+        "ReservationDeleted",
+        "ReservationInvalid",
+        # Descriptions that pyslurm gives in the word's place.
+        "job requeued in held state",
+        "job requeued in special exit state",
+        "launch failed requeued held",
+        "launch failure limit exceeded requeued held",
+        "user env retrieval failed requeued held",
+    }
 )
 
 

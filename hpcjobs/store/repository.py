@@ -1,27 +1,35 @@
-"""Jobs: found, listed, and kept true by the observer.
+"""Jobs: found and listed. What writes them stands in attempts.py and listing.py.
 
-Every function takes a session that its caller opened (Store.read, Store.write). No SQL stands outside this folder.
+Every function takes a connection that its caller opened (Store.read, Store.write). No SQL stands outside this folder.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable
 
 import msgspec
-from sqlalchemy import ColumnElement
-from sqlmodel import Session, col, select
+from sqlalchemy import ColumnElement, Connection, and_, or_, select
 
-from hpcjobs.model.job import Fate, Job, JobFacts, JobRecord, State
+from hpcjobs.identity.policy import Visibility
+from hpcjobs.model.job import Fate, Job, JobRecord, State
 from hpcjobs.model.spec import JobSpec
-from hpcjobs.store.attempts import AttemptState
-from hpcjobs.store.rows import facts_of, job_of, set_record
-from hpcjobs.store.store import new_id
-from hpcjobs.store.tables import AttemptRow, JobRow
+from hpcjobs.store.rows import job_of, record_of
+from hpcjobs.store.tables import JOBS, SPECS
+
+CHUNK = 500
+"""How many values stand in one IN (...)."""
 
 
 class JobFilter(msgspec.Struct, frozen=True):
-    """Which jobs: every field that is given must hold."""
+    """Which jobs: every field that is given must hold.
+
+    Attributes:
+        tasks: Whether tasks of arrays and further components of heterogeneous jobs are listed beside the jobs.
+        parent: Only the tasks or components of the job with this id.
+        since: Only jobs that hpcjobs has known since this Unix second or later.
+        until: Only jobs that hpcjobs knew before this Unix second.
+        visible: Which of them the caller may see; None: all.
+    """
 
     user: str | None = None
     cluster: str | None = None
@@ -31,148 +39,142 @@ class JobFilter(msgspec.Struct, frozen=True):
     partition: str | None = None
     name: str | None = None
     slurm_job_id: int | None = None
+    tasks: bool = False
+    parent: str | None = None
+    since: float | None = None
+    until: float | None = None
+    visible: Visibility | None = None
 
 
-def job_by_id(session: Session, job_id: str) -> Job | None:
+def _is_visible(visible: Visibility) -> ColumnElement[bool]:
+    """What Visibility.covers says, in SQL."""
+    accounts: dict[str, list[str]] = {}
+    for cluster, account in sorted(visible.accounts):
+        accounts.setdefault(cluster, []).append(account)
+    return or_(
+        JOBS.c.user == visible.user,
+        *(and_(JOBS.c.cluster == cluster, JOBS.c.account.in_(names)) for cluster, names in accounts.items()),
+    )
+
+
+def job_by_id(connection: Connection, job_id: str) -> Job | None:
     """The job with our id."""
-    row = session.get(JobRow, job_id)
-    return job_of(row) if row else None
+    document = connection.execute(select(JOBS.c.document).where(JOBS.c.id == job_id)).scalar()
+    return job_of(document) if document else None
 
 
-def job_by_slurm_id(session: Session, cluster: str, slurm_job_id: int) -> Job | None:
-    """The newest job that has or had this number on this cluster."""
-    row = session.exec(
-        select(JobRow)
-        .where(JobRow.cluster == cluster, JobRow.slurm_job_id == slurm_job_id)
-        .order_by(col(JobRow.id).desc())
+def job_by_slurm_id(connection: Connection, cluster: str, slurm_job_id: int) -> Job | None:
+    """The newest job that has or had this number on this cluster; the array, where its last task has it too."""
+    document = connection.execute(
+        select(JOBS.c.document)
+        .where(JOBS.c.cluster == cluster, JOBS.c.slurm_job_id == slurm_job_id)
+        .order_by(JOBS.c.parent.is_not(None), JOBS.c.id.desc())
         .limit(1)
-    ).first()
-    return job_of(row) if row else None
+    ).scalar()
+    return job_of(document) if document else None
 
 
-def page(session: Session, wanted: JobFilter, before: str | None, limit: int) -> list[Job]:
-    """Jobs, newest first.
+def task_of(connection: Connection, parent: str, task: int) -> Job | None:
+    """One task of an array or component of a heterogeneous job, if Slurm has it apart from the rest."""
+    document = connection.execute(
+        select(JOBS.c.document).where(JOBS.c.parent == parent, JOBS.c.task == task).limit(1)
+    ).scalar()
+    return job_of(document) if document else None
+
+
+def _clauses(wanted: JobFilter) -> list[ColumnElement[bool]]:
+    clauses = [
+        JOBS.c[name] == getattr(wanted, name)
+        for name in ("user", "cluster", "account", "partition", "name", "slurm_job_id", "parent")
+        if getattr(wanted, name) is not None
+    ]
+    if wanted.visible is not None and not wanted.visible.everything:
+        clauses.append(_is_visible(wanted.visible))
+    if wanted.states:
+        clauses.append(JOBS.c.state.in_([state.value for state in wanted.states]))
+    if wanted.fates:
+        clauses.append(JOBS.c.fate.in_([fate.value for fate in wanted.fates]))
+    if not wanted.tasks and wanted.parent is None:
+        clauses.append(JOBS.c.parent.is_(None))
+    if wanted.since is not None:
+        clauses.append(JOBS.c.created_at >= wanted.since)
+    if wanted.until is not None:
+        clauses.append(JOBS.c.created_at < wanted.until)
+    return clauses
+
+
+def page(connection: Connection, wanted: JobFilter, before: str | None, limit: int) -> list[str]:
+    """Jobs as they are stored, newest first: JSON documents of Job.
 
     Args:
-        session: The database.
+        connection: The database.
         wanted: Which.
         before: Only jobs older than the one with this id; None for the first page.
         limit: Most jobs.
-
-    Returns:
-        Up to ``limit`` jobs.
     """
-    clauses: list[ColumnElement[bool]] = [
-        col(getattr(JobRow, name)) == getattr(wanted, name)
-        for name in ("user", "cluster", "account", "partition", "name", "slurm_job_id")
-        if getattr(wanted, name) is not None
-    ]
-    if wanted.states:
-        clauses.append(col(JobRow.state).in_([state.value for state in wanted.states]))
-    if wanted.fates:
-        clauses.append(col(JobRow.fate).in_([fate.value for fate in wanted.fates]))
+    clauses = _clauses(wanted)
     if before is not None:
-        clauses.append(col(JobRow.id) < before)
-    rows = session.exec(select(JobRow).where(*clauses).order_by(col(JobRow.id).desc()).limit(limit))
-    return [job_of(row) for row in rows]
+        clauses.append(JOBS.c.id < before)
+    rows = connection.execute(select(JOBS.c.document).where(*clauses).order_by(JOBS.c.id.desc()).limit(limit))
+    return list(rows.scalars())
 
 
-def spec_of(session: Session, job_id: str) -> JobSpec | None:
+def spec_of(connection: Connection, job_id: str) -> JobSpec | None:
     """What was asked for, where it was asked for here."""
-    row = session.get(JobRow, job_id)
-    return msgspec.json.decode(row.spec, type=JobSpec) if row and row.spec else None
+    spec = connection.execute(select(SPECS.c.spec).where(SPECS.c.job_id == job_id)).scalar()
+    return msgspec.json.decode(spec, type=JobSpec) if spec else None
 
 
 class Known(msgspec.Struct, frozen=True):
     """What the observer remembers of a job: our id, and what Slurm last said."""
 
     id: str
-    facts: JobFacts
-    final: bool
+    record: JobRecord
+
+    @property
+    def final(self) -> bool:
+        """Whether it has ended."""
+        return self.record.state is State.FINISHED
 
 
-def live_jobs(session: Session, cluster: str) -> dict[int, Known]:
-    """Every job on this cluster that Slurm has and that has not ended, by Slurm's number."""
-    rows = session.exec(
-        select(JobRow).where(
-            JobRow.cluster == cluster,
-            col(JobRow.slurm_job_id).is_not(None),
-            JobRow.state != State.FINISHED.value,
-        )
-    )
-    return {int(row.slurm_job_id or 0): Known(row.id, msgspec.json.decode(row.facts, type=JobFacts), False)
-            for row in rows}  # fmt: skip
+def live_jobs(connection: Connection, cluster: str) -> dict[int, Known]:
+    """Every job on this cluster that Slurm has and that has not ended, by Slurm's number.
 
-
-def apply(
-    session: Session,
-    cluster: str,
-    changed: Sequence[tuple[str | None, JobRecord]],
-    lost: Mapping[str, str],
-    now: float,
-) -> dict[int, Known]:
-    """Write what a listing changed.
-
-    Args:
-        session: The database.
-        cluster: Which cluster was listed.
-        changed: Our id (None where the job is new to the observer) and what Slurm says now.
-        lost: Detail by our id, for jobs that the listing should have held and did not.
-        now: Unix seconds of the listing.
-
-    Returns:
-        What to remember, by Slurm's number.
+    An array that is known by its tasks only (its number is that of the last task) is not among them.
     """
-    known: dict[int, Known] = {}
-    for job_id, record in changed:
-        row = session.get(JobRow, job_id) if job_id else _row_for(session, cluster, record, now)
-        if row is None:
-            continue
-        if row.fate == Fate.REFUSED and _never_ran(record):
-            # Slurm keeps a record of some jobs that it refuses; the caller has been told, and that holds.
-            known[record.slurm_job_id] = Known(row.id, facts_of(record), True)
-            continue
-        set_record(row, record, now)
-        session.add(row)
-        known[record.slurm_job_id] = Known(row.id, facts_of(record), row.state == State.FINISHED.value)
-    for job_id, detail in lost.items():
-        row = session.get(JobRow, job_id)
-        if row is not None and row.state != State.FINISHED.value:
-            row.state, row.detail = State.UNKNOWN.value, detail
-            session.add(row)
-    return known
+    documents = connection.execute(
+        select(JOBS.c.document)
+        .where(and_(JOBS.c.cluster == cluster, JOBS.c.slurm_job_id.is_not(None), JOBS.c.state != State.FINISHED.value))
+        .order_by(JOBS.c.parent.is_not(None), JOBS.c.id)
+    ).scalars()
+    jobs = [job_of(document) for document in documents]
+    return {
+        job.slurm_job_id: Known(job.id, record_of(job))
+        for job in jobs
+        if job.slurm_job_id is not None and not (job.array_size and not job.array_task)
+    }
 
 
-def _row_for(session: Session, cluster: str, record: JobRecord, now: float) -> JobRow:
-    """The row of a job that the observer does not know: ours by its mark, known by its number, or new."""
-    attempt = session.get(AttemptRow, record.attempt) if record.attempt else None
-    if attempt is not None:
-        row = session.get_one(JobRow, attempt.job_id)
-        # Comments can be read and copied: a mark in another user's job, or in a second job, says nothing.
-        if row.user == record.user and row.slurm_job_id in (None, record.slurm_job_id):
-            refused = attempt.state == AttemptState.REFUSED and _never_ran(record)
-            if attempt.state != AttemptState.SENT and not refused:
-                attempt.state, attempt.changed_at = AttemptState.SENT.value, now
-                session.add(attempt)
-            return row
-    rows: Sequence[Any] = session.exec(
-        select(JobRow)
-        .where(JobRow.cluster == cluster, JobRow.slurm_job_id == record.slurm_job_id)
-        .order_by(col(JobRow.id).desc())
-        .limit(1)
-    ).all()
-    if rows and _same_job(msgspec.json.decode(rows[0].facts, type=JobFacts), record):
-        return rows[0]  # type: ignore[no-any-return]
-    return JobRow(id=new_id(), cluster=cluster, user=record.user, state="", created_at=now, facts="{}")
+def jobs_by_id(connection: Connection, ids: Iterable[str]) -> dict[str, Job]:
+    """Jobs by our ids; those that are not there are left out."""
+    found: dict[str, Job] = {}
+    wanted = list(ids)
+    for at in range(0, len(wanted), CHUNK):
+        rows = connection.execute(select(JOBS.c.document).where(JOBS.c.id.in_(wanted[at : at + CHUNK])))
+        found.update((job.id, job) for job in map(job_of, rows.scalars()))
+    return found
 
 
-def _never_ran(record: JobRecord) -> bool:
-    """Whether a job failed without ever having had a node."""
-    return record.fate is Fate.FAILED and not record.node_list
-
-
-def _same_job(before: JobFacts, record: JobRecord) -> bool:
-    """Whether a number still means the same job: Slurm starts again at the first number when its state is lost."""
-    return record.user == before.user and (
-        record.submit_time == before.submit_time or record.restarts > before.restarts or not before.submit_time
-    )
+def newest_by_number(connection: Connection, cluster: str, numbers: Iterable[int]) -> dict[int, list[Job]]:
+    """Every job that has or had one of these numbers, newest first."""
+    found: dict[int, list[Job]] = {}
+    wanted = list(numbers)
+    for at in range(0, len(wanted), CHUNK):
+        rows = connection.execute(
+            select(JOBS.c.document)
+            .where(JOBS.c.cluster == cluster, JOBS.c.slurm_job_id.in_(wanted[at : at + CHUNK]))
+            .order_by(JOBS.c.id.desc())
+        )
+        for job in map(job_of, rows.scalars()):
+            found.setdefault(job.slurm_job_id or 0, []).append(job)
+    return found

@@ -1,4 +1,8 @@
-"""The engine: opens the database, brings its schema up to date, runs work on it off the event loop."""
+"""The engine: opens the database, brings its schema up to date, runs work on it off the event loop.
+
+All writing goes through one thread, and what is asked for while a transaction runs goes into the next one together:
+one fsync for all who wait (group commit).
+"""
 
 from __future__ import annotations
 
@@ -11,14 +15,15 @@ from typing import Any, Concatenate, ParamSpec, TypeVar
 import alembic.command
 import alembic.config
 import uuid_utils
-from sqlalchemy import Engine, create_engine, event
+from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.exc import DataError, DBAPIError, OperationalError
-from sqlmodel import Session, select
 
 from hpcjobs.errors import Refusal, Refused, Unavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
+Work = Callable[[Connection], Any]
+MAX_GROUP = 128
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -40,6 +45,17 @@ def _tune_sqlite(connection: Any, _record: object) -> None:  # noqa: ANN401  DBA
     cursor.close()
 
 
+def _ours(error: DBAPIError) -> Exception:
+    """A fault of the database as one of ours; a constraint that does not hold stays what it is."""
+    if isinstance(error, DataError):
+        return Refused([Refusal("", "The request holds a text that the database cannot: too long, or with NUL.")])
+    if isinstance(error, OperationalError):
+        return Unavailable(f"The database does not answer: {error.orig}", kept="Nothing was changed.")
+    if error.connection_invalidated:
+        return Unavailable("The connection to the database broke.", kept="Nothing was changed.")
+    return error
+
+
 class Store:
     """The database.
 
@@ -57,8 +73,12 @@ class Store:
         )
         if self.is_sqlite:
             event.listen(self.engine, "connect", _tune_sqlite)
-        self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="store")
-        self._writing = asyncio.Lock()
+        self._readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="store-read")
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-write")
+        self._waiting: list[tuple[Work, asyncio.Future[Any]]] = []
+        self._flushing: asyncio.Task[None] | None = None
+        self.committed: list[Callable[[], None]] = []
+        """Called on the event loop after each transaction."""
 
     def upgrade(self) -> None:
         """Bring the schema up to the newest migration. Safe to run by several processes one after the other."""
@@ -67,46 +87,65 @@ class Store:
         config.attributes["engine"] = self.engine
         alembic.command.upgrade(config, "head")
 
-    async def _run(self, work: Callable[[], T]) -> T:
+    async def read(self, work: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function of this folder on a connection of its own.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+
+        def on_a_connection() -> T:
+            with self.engine.connect() as connection:
+                return work(connection, *args, **kwargs)
+
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        except DataError as error:
-            raise Refused(
-                [Refusal("", "The request holds a text that the database cannot: too long, or with NUL.")]
-            ) from error
-        except OperationalError as error:
-            raise Unavailable(f"The database does not answer: {error.orig}", kept="Nothing was changed.") from error
+            return await asyncio.get_running_loop().run_in_executor(self._readers, on_a_connection)
         except DBAPIError as error:
-            if error.connection_invalidated:
-                raise Unavailable("The connection to the database broke.", kept="Nothing was changed.") from error
-            raise
+            raise _ours(error) from error
 
-    async def read(self, work: Callable[Concatenate[Session, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function of the repository on a session of its own.
+    async def write(self, work: Callable[Concatenate[Connection, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run a function of this folder in a transaction: all of it is kept, or nothing. In the order of the calls.
 
-        Raises:
-            Unavailable: The database does not answer.
-        """
-
-        def in_session() -> T:
-            with Session(self.engine) as session:
-                return work(session, *args, **kwargs)
-
-        return await self._run(in_session)
-
-    async def write(self, work: Callable[Concatenate[Session, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run a function of the repository in one transaction: all of it is kept, or nothing.
+        The function may be run twice, when another in the same transaction failed; only the second run counts.
 
         Raises:
             Unavailable: The database does not answer.
         """
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        self._waiting.append((lambda connection: work(connection, *args, **kwargs), future))
+        if self._flushing is None:
+            self._flushing = loop.create_task(self._flush())
+        return await future
 
-        def in_transaction() -> T:
-            with Session(self.engine) as session, session.begin():
-                return work(session, *args, **kwargs)
+    async def _flush(self) -> None:
+        """Write what waits, group by group, until nothing does."""
+        loop = asyncio.get_running_loop()
+        try:
+            while self._waiting:
+                group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
+                outcomes = await loop.run_in_executor(self._writer, self._commit, [work for work, _ in group])
+                for (_, future), outcome in zip(group, outcomes, strict=True):
+                    if future.done():  # its caller has gone
+                        continue
+                    if isinstance(outcome, BaseException):
+                        future.set_exception(outcome)
+                    else:
+                        future.set_result(outcome)
+                for listener in self.committed:
+                    listener()
+        finally:
+            self._flushing = None
 
-        async with self._writing:
-            return await self._run(in_transaction)
+    def _commit(self, works: list[Work]) -> list[Any]:
+        """One transaction for all; where one of them fails, one for each. Results, or exceptions in their place."""
+        try:
+            with self.engine.begin() as connection:
+                return [work(connection) for work in works]
+        except Exception as error:  # noqa: BLE001  handed to its caller
+            if len(works) > 1:
+                return [outcome for work in works for outcome in self._commit([work])]
+            return [_ours(error) if isinstance(error, DBAPIError) else error]
 
     async def ping(self) -> None:
         """Ask the database for nothing.
@@ -114,9 +153,10 @@ class Store:
         Raises:
             Unavailable: It does not answer.
         """
-        await self.read(lambda session: session.exec(select(1)).one())
+        await self.read(lambda connection: connection.exec_driver_sql("SELECT 1").scalar())
 
     def close(self) -> None:
-        """Let go of threads and connections."""
-        self._threads.shutdown()
+        """Let go of threads and connections; what still waits to be written is written."""
+        self._readers.shutdown()
+        self._writer.shutdown()
         self.engine.dispose()

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import functools
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,7 +15,7 @@ from litestar import Litestar
 
 from hpcjobs.api.app import create_app
 from hpcjobs.errors import HpcjobsError, OutcomeUnknown, SlurmUnavailable
-from hpcjobs.identity import make_token
+from hpcjobs.identity import Scope, make_token
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.order import Order
 from hpcjobs.observe.observer import SETTLE_S, Observer
@@ -118,6 +118,7 @@ def settings_of(folder: Path, **more: Any) -> Settings:
         "spawner_socket": str(folder / "none.sock"),
         "service_user": "nobody",
         "admins": ("boss",),
+        "operators": ("ops",),
     }
     return Settings(**(told | more))
 
@@ -143,15 +144,20 @@ class Bench:
         """One listing, as if so many seconds had passed."""
         await self.observer.tick(time.time() + ahead_s)
 
+    async def send(self) -> None:
+        """Send what waits, as the clock does each second."""
+        await self.service.submission.send_waiting(self.service.target(None), time.time())
+
     async def settle(self) -> None:
         """A listing late enough to settle every attempt that is open now."""
         await self.tick(SETTLE_S + 1)
 
-    def headers(self, user: str) -> dict[str, str]:
-        return {"Authorization": f"Bearer {make_token(self.service.token_key, user, time.time(), 600)}"}
+    def headers(self, user: str, scopes: Iterable[Scope] | None = None) -> dict[str, str]:
+        words = None if scopes is None else tuple(scopes)
+        return {"Authorization": f"Bearer {make_token(self.service.token_key, user, time.time(), 600, words)}"}
 
     async def call(self, method: str, path: str, user: str = "alice", **more: Any) -> httpx.Response:
-        headers = self.headers(user) | more.pop("headers", {})
+        headers = self.headers(user, more.pop("scopes", None)) | more.pop("headers", {})
         return await self.http.request(method, path, headers=headers, **more)
 
     async def get(self, path: str, user: str = "alice", **params: Any) -> httpx.Response:

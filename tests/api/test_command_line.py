@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import shutil
 import threading
 import time
@@ -83,7 +84,7 @@ def submitted(run, *words: str, seconds: float = 9999) -> int:
     result = run("submit", *words, "-", stdin=f"#!/bin/sh\nsleep {seconds}\n")
     assert result.exit_code == 0, result.output
     number = int(result.stdout.split()[3])
-    until(lambda: json.loads(run("show", "--json", str(number)).stdout)["observed_at"])
+    until(lambda: json.loads(run("show", "--json", str(number)).stdout)["raw_state"])
     return number
 
 
@@ -151,7 +152,7 @@ def test_nodes_are_listed(run):
 def test_a_job_of_another_user_or_of_nobody_is_told(run, command):
     number = submitted(run)
     other = run(command, str(number), user="alice")
-    assert (other.exit_code, other.stderr) == (1, f"hpcjobs: error: Job {number} belongs to another user.\n")
+    assert (other.exit_code, other.stderr) == (1, f"hpcjobs: error: There is no job '{number}'.\n")
     none = run(command, "999999")
     assert (none.exit_code, none.stderr) == (1, "hpcjobs: error: There is no job '999999'.\n")
 
@@ -163,15 +164,15 @@ def test_a_token_that_does_not_hold_is_told(run, monkeypatch):
     assert (result.exit_code, result.stderr.startswith("hpcjobs: error: The token does not hold")) == (1, True)
 
 
-def test_a_503_is_tried_again_with_the_same_key_and_makes_one_job(run, slurm):
-    slurm.mishaps = [SlurmUnavailable("The controller is busy.", retry_after_s=1)]
+def test_a_job_that_waits_for_slurm_is_told_by_our_id_and_goes_out(run, slurm):
+    slurm.mishaps = [SlurmUnavailable("The controller is busy.")]
     before = len(slurm._jobs)
     result = run("submit", "-J", "patient", "-", stdin="#!/bin/sh\nsleep 9999\n")
     assert result.exit_code == 0
-    assert result.stderr == "hpcjobs: The controller is busy. Trying again in 1 s.\n"
-    assert len(slurm._jobs) == before + 1
-    (job,) = json.loads(run("jobs", "--json", "--name", "patient").stdout)
-    assert job["slurm_job_id"] == before + 1
+    job_id, said = re.fullmatch(r"Accepted as job (\w{32}) on cluster big: (.*)\n", result.stdout).groups()
+    assert "The controller is busy." in said
+    until(lambda: len(slurm._jobs) == before + 1)
+    until(lambda: json.loads(run("show", "--json", job_id).stdout)["slurm_job_id"] == before + 1)
 
 
 @ROOT
@@ -213,7 +214,12 @@ def test_submit_and_follow_is_one_command(run, slurm, folder):
     path = folder / "cli-both"
     path.write_bytes(b"all of it\n")
     number = len(slurm._jobs) + 1
-    threading.Timer(0.3, lambda: slurm.end(number, "COMPLETED")).start()
+
+    def end() -> None:
+        until(lambda: number in slurm._jobs)
+        slurm.end(number, "COMPLETED")
+
+    threading.Thread(target=end).start()
     result = run("submit", "-f", "-o", str(path), "-", stdin="#!/bin/sh\nsleep 9999\n")
     assert (result.exit_code, result.stdout) == (0, f"Submitted batch job {number} on cluster big\nall of it\n")
 

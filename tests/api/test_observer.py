@@ -186,7 +186,7 @@ async def test_a_database_error_is_trouble_and_what_it_kept_back_is_written_late
         raise OperationalError("UPDATE", {}, Exception("database is locked"))
 
     with monkeypatch.context() as patch:
-        patch.setattr("hpcjobs.store.repository.apply", broken)
+        patch.setattr("hpcjobs.store.listing.apply", broken)
         await bench.tick()
     assert bench.observer.trouble.detail == "The database does not answer: database is locked"
     assert bench.observer.view is before, "a listing that is not written is not shown"

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from hpcjobs.output import CHUNK
+from hpcjobs.files import CHUNK
+from hpcjobs.model.account import Account
 from tests.api.bench import UnrulySlurm, on_bench, problem_of, settings_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
@@ -75,14 +76,21 @@ async def test_an_offset_counts_from_the_start_and_a_negative_one_from_the_end(b
     assert (answer.status_code, answer.content) == (200, told)
 
 
-async def test_an_admin_reads_with_the_owners_rights(bench, file):
+@pytest.mark.parametrize("follow", [False, True])
+@pytest.mark.parametrize("user", ["boss", "ops", "lead"])
+async def test_no_role_reads_anothers_output_and_no_agent_is_made(bench, file, user, follow):
     await job_writing_to(bench, written(file, b"text"))
-    assert (await output(bench, "boss")).content == b"text"
+    bench.service.directory.learn("big", [Account("big", "nobody", coordinators=frozenset({"lead"}))], 1.0)
+    assert (await bench.get("/v1/jobs/1", user)).status_code == 200
+    answer = await output(bench, user, follow=follow)
+    assert (answer.status_code, problem_of(answer)["code"]) == (403, "not-allowed")
+    assert bench.service.pool._channels == {}
 
 
 async def test_another_user_does_not_read_and_no_agent_is_made(bench, file):
     await job_writing_to(bench, written(file, b"text"))
-    assert (await output(bench, "alice")).status_code == 403
+    answer = await output(bench, "alice")
+    assert (answer.status_code, problem_of(answer)["code"]) == (404, "job-unknown")
     assert bench.service.pool._channels == {}
 
 

@@ -156,4 +156,6 @@ async def test_an_attempt_that_a_stopped_service_left_open_is_settled_by_the_nex
         await bench.settle()
         lost, taken = (await bench.get("/v1/jobs")).json()["items"]
         assert (taken["slurm_job_id"], taken["state"]) == (1, "RUNNING")
-        assert (lost["slurm_job_id"], lost["fate"]) == (None, "NOT_SENT")
+        assert (lost["slurm_job_id"], lost["state"]) == (None, "SUBMITTING")
+        await bench.send()
+        assert (await bench.get(f"/v1/jobs/{lost['id']}")).json()["slurm_job_id"] == 2

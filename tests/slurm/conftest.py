@@ -174,7 +174,7 @@ def used(stack: Stack) -> Iterator[Stack]:
     """A stack that is ready before, and without jobs of ours after."""
     stack.wait_ready()
     yield stack
-    stack.run("slurmctld", "scancel --user=alice,bob,carol; true")
+    stack.run("slurmctld", "scancel --user=alice,bob,carol,dave; true")
 
 
 @pytest.fixture(scope="session")

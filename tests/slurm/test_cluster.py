@@ -34,8 +34,8 @@ def test_every_node_has_eight_gpus_of_its_type_backed_by_device_files(stack: Sta
 
 def test_partitions_and_accounts_are_there(stack: Stack) -> None:
     assert set(stack.as_user("alice", "sinfo -h -o %R").split()) == {"gpu", "debug"}
-    said = stack.run("slurmctld", "sacctmgr -nP show assoc format=account,user where user=alice,bob,carol")
-    assert set(said.split()) == {"vision|alice", "vision|bob", "climate|carol"}
+    said = stack.run("slurmctld", "sacctmgr -nP show assoc format=account,user where user=alice,bob,carol,dave")
+    assert set(said.split()) == {"vision|alice", "vision|bob", "climate|carol", "climate|dave"}
 
 
 def test_home_and_scratch_are_the_same_on_login_compute_and_service(stack: Stack, name: str) -> None:
@@ -47,7 +47,7 @@ def test_home_and_scratch_are_the_same_on_login_compute_and_service(stack: Stack
     assert stack.run("login", "stat -c '%U %a' /home/alice").split() == ["alice", "700"]
 
 
-@pytest.mark.parametrize("user", ["alice", "bob", "carol"])
+@pytest.mark.parametrize("user", ["alice", "bob", "carol", "dave"])
 def test_users_log_in_by_key_with_the_host_key_checked(stack: Stack, user: str) -> None:
     old = ["--old"] if stack.prefix else []
     done = subprocess.run(

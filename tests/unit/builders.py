@@ -28,7 +28,7 @@ def finished(number: int = 7, **fields: Any) -> JobRecord:
 
 
 def job(**fields: Any) -> Job:
-    return Job(**({"id": "0" * 32, "cluster": "big", "slurm_job_id": 7, "created_at": 1.0} | fields))
+    return Job(**({"id": "0" * 32, "cluster": "big", "slurm_job_id": 7, "created_at": 1.0, "changed_at": 1.0} | fields))
 
 
 def node(name: str = "n1", **fields: Any) -> Node:

@@ -14,7 +14,7 @@ import pytest
 from hpcjobs.agents.files import MAX_READ
 from hpcjobs.agents.pool import AgentFailure, AgentPool, Key
 from hpcjobs.errors import WorkerLost
-from hpcjobs.output import Chunk
+from hpcjobs.files import Chunk
 
 from .builders import gone, until
 

@@ -1,13 +1,15 @@
 from __future__ import annotations
 
 import socket
+import time
 
 import pytest
 from click.testing import CliRunner, Result
 
 from hpcjobs import __version__
 from hpcjobs.cli.main import main
-from hpcjobs.identity import load_key, read_token
+from hpcjobs.identity import Scope, load_key
+from hpcjobs.identity.tokens import own_claims
 
 
 @pytest.fixture
@@ -134,7 +136,34 @@ def test_a_token_is_made_with_the_services_key(run, tmp_path):
     result = run("token", "alice", "--hours", "1", "--config", str(config))
     assert result.exit_code == 0
     key = load_key(tmp_path / "token.key")
-    assert read_token(key, f"Bearer {result.stdout.strip()}", frozenset()).user == "alice"
+    claims = own_claims(result.stdout.strip(), key, 0)
+    assert (claims.user, claims.scopes) == ("alice", None)
+    assert 3500 < claims.expires_at - time.time() <= 3600
+
+
+def test_a_token_is_made_for_less_and_for_a_time_of_its_own(run, tmp_path):
+    config = tmp_path / "hpcjobs.toml"
+    config.write_text(f'token_key_file = "{tmp_path}/token.key"\n[[clusters]]\nname = "big"\n')
+    words = ["--scope", "jobs:read", "--scope", "events:read", "--config", str(config)]
+    for life, seconds in {"90s": 90, "30m": 1800, "1h": 3600, "1.5d": 129_600}.items():
+        result = run("token", "alice", "--life", life, *words)
+        claims = own_claims(result.stdout.strip(), load_key(tmp_path / "token.key"), 0)
+        assert claims.scopes == {Scope.JOBS_READ, Scope.EVENTS_READ}
+        assert seconds - 60 < claims.expires_at - time.time() <= seconds
+
+
+@pytest.mark.parametrize(
+    ("words", "complaint"),
+    [
+        (["--life", "soon"], "is not a time like"),
+        (["--life", "0h"], "is not a time like"),
+        (["--scope", "jobs"], "jobs: there are jobs:read"),
+    ],
+)
+def test_a_token_for_what_there_is_not_is_not_made(run, words, complaint):
+    result = run("token", "alice", *words)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert complaint in " ".join(result.stderr.split())
 
 
 def test_without_settings_no_token_is_made(run, tmp_path):

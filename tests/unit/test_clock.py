@@ -9,10 +9,10 @@ PERIOD_S = 0.05
 
 
 async def run_for(seconds: float, *entries: clock.Entry) -> None:
-    scheduler = clock.start(entries)
+    running = clock.Clock(entries)
+    running.start()
     await asyncio.sleep(seconds)
-    scheduler.shutdown(wait=False)
-    await asyncio.sleep(PERIOD_S / 5)
+    await running.stop(grace_s=0.1)
 
 
 async def test_a_tick_is_called_with_the_time_again_and_again():
@@ -62,6 +62,22 @@ async def test_a_slow_or_broken_tick_does_not_hold_up_the_others():
     assert calls.count("stuck") == 1
     assert calls.count("broken") >= 3
     assert calls.count("good") >= 3
+
+
+async def test_a_tick_that_has_begun_comes_to_its_end_before_the_clock_has_stopped():
+    calls: list[str] = []
+
+    async def slow(_now: float) -> None:
+        calls.append("begun")
+        await asyncio.sleep(PERIOD_S * 3)
+        calls.append("done")
+
+    running = clock.Clock([clock.Entry("slow", PERIOD_S, slow)])
+    running.start()
+    while not calls:  # noqa: ASYNC110
+        await asyncio.sleep(PERIOD_S / 10)
+    await running.stop()
+    assert calls[-1] == "done"
 
 
 async def test_nothing_ticks_after_the_clock_is_stopped():

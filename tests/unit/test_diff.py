@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcjobs.model.cluster import ClusterView
-from hpcjobs.model.job import Fate, JobRecord, State
+from hpcjobs.model.job import Fate, Job, JobRecord, State
 from hpcjobs.observe.diff import Diff, diff
 from hpcjobs.store.repository import Known
-from hpcjobs.store.rows import facts_of
+from hpcjobs.store.rows import columns_of, job_of, record_of, with_record
 
 from .builders import finished, record, view
 
@@ -28,14 +27,12 @@ def remember(known: dict[int, Known], change: Diff, seen: ClusterView) -> dict[i
     """What an observer remembers after it has written a diff: a new id for what is new, the old one for the rest."""
     after = {number: before for number, before in known.items() if number in seen.jobs}
     for job_id, told in change.changed:
-        final = told.state is State.FINISHED
-        after[told.slurm_job_id] = Known(job_id or f"new-{told.slurm_job_id}", facts_of(told), final)
+        after[told.slurm_job_id] = Known(job_id or f"new-{told.slurm_job_id}", told)
     return after
 
 
 def known_of(*records: JobRecord) -> dict[int, Known]:
-    return {told.slurm_job_id: Known(f"id-{told.slurm_job_id}", facts_of(told), told.state is State.FINISHED)
-            for told in records}  # fmt: skip
+    return {told.slurm_job_id: Known(f"id-{told.slurm_job_id}", told) for told in records}
 
 
 @given(VIEWS)
@@ -57,9 +54,7 @@ def test_however_the_views_go_the_memory_holds_the_last_one(views):
     seen = view()
     for seen in views:
         known = remember(known, diff(known, seen), seen)
-    assert {number: before.facts for number, before in known.items()} == {
-        number: facts_of(told) for number, told in seen.jobs.items()
-    }
+    assert {number: before.record for number, before in known.items()} == seen.jobs
 
 
 @given(VIEWS, VIEWS)
@@ -83,8 +78,12 @@ def test_a_change_of_one_fact_keeps_the_id():
     assert diff(known_of(before), view(after)).changed == (("id-1", after),)
 
 
-def test_a_change_of_the_mark_alone_is_no_change_of_facts():
-    assert diff(known_of(record(1)), view(record(1, attempt="a" * 32))).changed == ()
+def test_an_array_that_shrinks_goes_on_and_its_last_task_is_another_job():
+    together = {"array_job_id": 1}
+    before = known_of(record(1, array_task="5-10%2", **together))
+    fewer, last = record(1, array_task="6-10%2", **together), record(1, array_task="10", **together)
+    assert diff(before, view(fewer)).changed == (("id-1", fewer),)
+    assert diff(before, view(last)).changed == ((None, last),)
 
 
 def test_a_number_used_again_by_another_job_does_not_continue_the_old_one():
@@ -110,7 +109,8 @@ def test_a_lost_job_that_is_listed_again_is_new_to_the_observer():
     assert diff(known, view(told)).changed == ((None, told),)
 
 
-def test_facts_hold_everything_of_a_record_but_number_and_mark():
-    told = record(1, attempt="a" * 32)
-    names = set(JobRecord.__struct_fields__) - {"slurm_job_id", "attempt"}
-    assert msgspec.structs.asdict(facts_of(told)) == {name: getattr(told, name) for name in names}
+def test_a_job_holds_everything_of_a_record():
+    told = record(1, attempt="a" * 32, gpus={"a100": 8}, array_job_id=1, array_task="3")
+    job = with_record(Job(id="x", cluster="big", slurm_job_id=None, created_at=1.0, changed_at=1.0), told, 2.0)
+    assert record_of(job) == told
+    assert job_of(columns_of(job)["document"]) == job

@@ -3,15 +3,15 @@ from __future__ import annotations
 from itertools import permutations
 
 import pytest
-from sqlmodel import Session, select
+from sqlalchemy import Connection, select, update
 
 from hpcjobs.errors import Refusal
 from hpcjobs.model.job import Fate, Job, State
-from hpcjobs.store import attempts, repository
+from hpcjobs.store import attempts, listing, repository
 from hpcjobs.store.attempts import AttemptState, Begun
 from hpcjobs.store.repository import JobFilter
-from hpcjobs.store.rows import facts_of
-from hpcjobs.store.tables import AttemptRow
+from hpcjobs.store.rows import job_of
+from hpcjobs.store.tables import ATTEMPTS
 
 from .builders import finished, record, spec
 
@@ -20,30 +20,32 @@ REFUSALS = [Refusal("partition", "There is none.", "no-partition"), Refusal("qos
 
 @pytest.fixture
 def session(store):
-    with Session(store.engine) as session:
-        yield session
+    with store.engine.connect() as connection:
+        yield connection
 
 
-def begin(session: Session, key: str | None = "key", digest: str = "d", user: str = "alice") -> Begun:
-    begun = attempts.begin(session, user, "big", spec(name="train"), key, digest, 10.0)
-    session.flush()
-    return begun
+def begin(
+    session: Connection, key: str | None = "key", digest: str = "d", user: str = "alice", waits: str = ""
+) -> Begun:
+    return attempts.begin(session, attempts.Request(user, "big", spec(name="train"), key, digest), waits, 10.0)
 
 
-def seen(session: Session, *records, lost=None, now: float = 50.0, known_as: str | None = None):
-    return repository.apply(session, "big", [(known_as, told) for told in records], lost or {}, now)
+def seen(session: Connection, *records, lost=(), now: float = 50.0, known_as: str | None = None):
+    return listing.apply(session, "big", [(known_as, told) for told in records], lost, now)
 
 
-def attempt_of(session: Session, begun: Begun) -> AttemptRow:
-    return session.get_one(AttemptRow, begun.attempt)
+def attempt_of(session: Connection, begun: Begun):
+    return session.execute(select(ATTEMPTS).where(ATTEMPTS.c.id == begun.attempt)).one()
 
 
-def job_now(session: Session, begun: Begun) -> Job:
-    session.flush()
-    session.expire_all()
+def job_now(session: Connection, begun: Begun) -> Job:
     found = repository.job_by_id(session, begun.job.id)
     assert found is not None
     return found
+
+
+def page(session: Connection, wanted: JobFilter | None = None) -> list[Job]:
+    return [job_of(document) for document in repository.page(session, wanted or JobFilter(), None, 100)]
 
 
 def test_a_new_job_is_submitting_and_shows_what_was_asked(session):
@@ -91,24 +93,46 @@ def test_a_refused_request_is_answered_again_with_the_same_refusals(session):
     assert (job.state, job.fate, job.detail) == (State.FINISHED, Fate.REFUSED, "There is none.; Nor this.")
 
 
-def test_a_request_that_did_not_reach_slurm_gets_the_next_attempt_of_the_same_job(session):
+def test_a_request_that_did_not_reach_slurm_waits_as_the_next_attempt_of_the_same_job(session):
     first = begin(session)
     attempts.settle_unsent(session, first.attempt, "Slurm was away.", 20.0)
-    assert (job_now(session, first).fate, job_now(session, first).detail) == (Fate.NOT_SENT, "Slurm was away.")
+    job = job_now(session, first)
+    assert (job.state, job.fate, job.detail) == (State.SUBMITTING, None, "Slurm was away.")
     again = begin(session)
-    assert again.made
-    assert again.attempt != first.attempt
-    assert again.job.id == first.job.id
-    assert (again.job.state, again.job.fate, again.job.detail) == (State.SUBMITTING, None, "")
-    assert attempt_of(session, again).number == 2
+    assert (again.made, again.job.id, again.state) == (False, first.job.id, AttemptState.WAITING)
+    turn = attempts.take_next(session, "big", 30.0)
+    assert turn is not None
+    assert (turn.attempt, turn.job, turn.spec) == (again.attempt, job, spec(name="train"))
+    assert attempts.take_next(session, "big", 30.0) is None
+    assert [(one.number, one.state, one.detail) for one in attempts.of_job(session, job.id)] == [
+        (1, AttemptState.UNSENT, "Slurm was away."),
+        (2, AttemptState.SENDING, ""),
+    ]
 
 
-def test_another_request_does_not_get_the_next_attempt(session):
-    first = begin(session)
-    attempts.settle_unsent(session, first.attempt, "away", 20.0)
-    again = begin(session, digest="other")
-    assert (again.made, again.state) == (False, AttemptState.UNSENT)
-    assert job_now(session, first).fate is Fate.NOT_SENT
+def test_what_waits_goes_out_in_the_order_in_which_it_came_and_only_to_its_cluster(session):
+    jobs = [begin(session, str(number), waits="Slurm is away.").job.id for number in range(5)]
+    assert attempts.count_waiting(session, "big") == 5
+    assert attempts.count_waiting(session, "other") == 0
+    assert attempts.take_next(session, "other", 30.0) is None
+    turns = [attempts.take_next(session, "big", 30.0) for _ in range(5)]
+    assert [turn.job.id for turn in turns if turn] == jobs
+    attempts.settle_unsent(session, turns[1].attempt, "away again", 40.0)
+    late = begin(session, "late", waits="others wait")
+    assert attempts.take_next(session, "big", 50.0).job.id == jobs[1]
+    assert attempts.take_next(session, "big", 50.0).job.id == late.job.id
+
+
+def test_a_waiting_job_can_be_cancelled_and_is_not_sent_then(session):
+    begun = begin(session, waits="Slurm is away.")
+    over = attempts.cancel_waiting(session, begun.job.id, 20.0)
+    assert over is not None
+    assert (over.state, over.fate) == (State.FINISHED, Fate.CANCELLED)
+    assert attempts.take_next(session, "big", 30.0) is None
+    assert attempts.cancel_waiting(session, begun.job.id, 20.0) is None
+    sending = begin(session, "other")
+    assert attempts.cancel_waiting(session, sending.job.id, 20.0) is None
+    assert job_now(session, sending).state is State.SUBMITTING
 
 
 def test_a_request_whose_answer_was_lost_is_not_sent_again(session):
@@ -131,10 +155,10 @@ OUTCOMES = {
 def test_an_outcome_told_twice_is_told_once(session, outcome):
     begun = begin(session)
     OUTCOMES[outcome](session, begun.attempt)
-    once, attempt = job_now(session, begun), attempt_of(session, begun).model_dump()
+    once, attempt = job_now(session, begun), attempt_of(session, begun)
     OUTCOMES[outcome](session, begun.attempt)
     assert job_now(session, begun) == once
-    assert attempt_of(session, begun).model_dump() == attempt
+    assert attempt_of(session, begun) == attempt
 
 
 def test_whatever_else_was_thought_and_in_any_order_a_job_that_slurm_lists_is_that_job(session):
@@ -145,27 +169,26 @@ def test_whatever_else_was_thought_and_in_any_order_a_job_that_slurm_lists_is_th
         job = job_now(session, begun)
         assert (job.slurm_job_id, job.state, job.fate, job.detail) == (7, State.FINISHED, Fate.COMPLETED, ""), order
         assert attempt_of(session, begun).state == AttemptState.SENT, order
-        assert len(repository.page(session, JobFilter(), None, 10)) == 1, order
+        assert len(page(session)) == 1, order
         session.rollback()
 
 
 def test_an_attempt_that_came_late_does_not_take_the_row_of_its_successor(session):
     first = begin(session)
     attempts.settle_unsent(session, first.attempt, "away", 20.0)
-    second = begin(session)
+    second = attempts.take_next(session, "big", 25.0)
     attempts.settle_sent(session, second.attempt, 8, 30.0)
     seen(session, record(8, attempt=second.attempt), record(7, attempt=first.attempt))
-    assert job_now(session, second).slurm_job_id == 8
-    assert {job.slurm_job_id for job in repository.page(session, JobFilter(), None, 10)} == {7, 8}
+    assert job_now(session, first).slurm_job_id == 8
+    assert {job.slurm_job_id for job in page(session)} == {7, 8}
 
 
 def test_an_attempt_whose_job_was_made_by_an_earlier_one_is_settled_and_not_sent_again(session):
     first = begin(session)
     attempts.settle_unsent(session, first.attempt, "away", 20.0)
-    second = begin(session)
+    second = attempts.take_next(session, "big", 25.0)
     seen(session, record(7, attempt=first.attempt))
     attempts.settle_unsent(session, second.attempt, "away", 30.0)
-    session.flush()
     assert attempts.open_attempts(session, "big", 1e9) == []
     again = begin(session)
     assert (again.made, again.job.slurm_job_id, again.job.state) == (False, 7, State.PENDING)
@@ -193,15 +216,14 @@ def test_only_attempts_that_are_open_for_long_enough_on_this_cluster_are_to_be_s
     done, lost = begin(session, "3"), begin(session, "4")
     attempts.settle_sent(session, done.attempt, 1, 10.0)
     attempts.mark_unknown(session, lost.attempt, "lost", 11.0)
-    attempt_of(session, young).changed_at = 99.0
-    session.flush()
-    assert set(attempts.open_attempts(session, "big", 50.0)) == {old.attempt, lost.attempt}
+    session.execute(update(ATTEMPTS).where(ATTEMPTS.c.id == young.attempt).values(changed_at=99.0))
+    assert {one.id for one in attempts.open_attempts(session, "big", 50.0)} == {old.attempt, lost.attempt}
     assert attempts.open_attempts(session, "other", 50.0) == []
 
 
 def test_a_job_that_came_another_way_gets_a_row_and_keeps_it(session):
     known = seen(session, record(3))
-    assert (known[3].facts, known[3].final) == (facts_of(record(3)), False)
+    assert (known[3].record, known[3].final) == (record(3), False)
     again = seen(session, record(3, state=State.RUNNING))
     assert again[3].id == known[3].id
     assert repository.spec_of(session, known[3].id) is None
@@ -223,10 +245,10 @@ def test_a_requeue_goes_on_in_the_same_row(session):
 
 def test_a_lost_job_is_unknown_with_a_reason_and_a_finished_one_stays_as_it_ended(session):
     known = seen(session, record(3, state=State.RUNNING), finished(4))
-    seen(session, lost={known[3].id: "not listed", known[4].id: "not listed", "no such id": "x"})
+    seen(session, lost=[known[3].id, known[4].id, "no such id"])
     lost, ended = (repository.job_by_slurm_id(session, "big", number) for number in (3, 4))
     assert lost is not None
-    assert (lost.state, lost.detail, lost.raw_state) == (State.UNKNOWN, "not listed", "PENDING")
+    assert (lost.state, lost.detail, lost.raw_state) == (State.UNKNOWN, listing.UNKNOWN_END, "PENDING")
     assert ended is not None
     assert (ended.state, ended.detail) == (State.FINISHED, "")
     assert seen(session, record(3, state=State.RUNNING))[3].id == known[3].id
@@ -235,18 +257,27 @@ def test_a_lost_job_is_unknown_with_a_reason_and_a_finished_one_stays_as_it_ende
 
 def test_after_a_restart_the_memory_holds_the_jobs_of_this_cluster_that_go_on(session):
     seen(session, record(1), finished(2), record(3, state=State.HELD))
-    repository.apply(session, "other", [(None, record(4))], {}, 50.0)
+    listing.apply(session, "other", [(None, record(4))], (), 50.0)
     begin(session)
     live = repository.live_jobs(session, "big")
-    assert {number: known.facts for number, known in live.items()} == {
-        1: facts_of(record(1)),
-        3: facts_of(record(3, state=State.HELD)),
+    assert {number: known.record for number, known in live.items()} == {
+        1: record(1),
+        3: record(3, state=State.HELD),
     }
 
 
 def test_every_attempt_of_a_job_is_kept(session):
+    attempt = begin(session).attempt
     for _ in range(3):
-        begun = begin(session)
-        attempts.settle_unsent(session, begun.attempt, "away", 20.0)
-    numbers = session.exec(select(AttemptRow.number).where(AttemptRow.job_id == begun.job.id)).all()
-    assert sorted(numbers) == [1, 2, 3]
+        attempts.settle_unsent(session, attempt, "away", 20.0)
+        attempt = attempts.take_next(session, "big", 30.0).attempt
+    job_id = page(session)[0].id
+    assert [one.number for one in attempts.of_job(session, job_id)] == [1, 2, 3, 4]
+
+
+def test_a_job_that_an_earlier_attempt_brought_into_slurm_after_all_is_not_sent_again(session):
+    first = begin(session)
+    attempts.settle_unsent(session, first.attempt, "away", 20.0)
+    seen(session, record(7, attempt=first.attempt))
+    assert attempts.count_waiting(session, "big") == 0
+    assert attempts.take_next(session, "big", 30.0) is None

@@ -19,7 +19,7 @@ def test_every_word_of_the_table_reads_as_its_line_in_either_case(word):
 def test_exactly_the_ends_of_slurm_and_revoked_are_final():
     assert {word for word, (state, _) in TABLE.items() if state is State.FINISHED} == ENDS | {"REVOKED"}
     assert all((state is State.FINISHED) == (fate is not None) for state, fate in TABLE.values())
-    assert {fate for _, fate in TABLE.values() if fate} == set(Fate) - {Fate.REFUSED, Fate.NOT_SENT}
+    assert {fate for _, fate in TABLE.values() if fate} == set(Fate) - {Fate.REFUSED}
 
 
 @pytest.mark.parametrize("end", sorted(ENDS))

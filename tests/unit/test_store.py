@@ -6,30 +6,32 @@ import threading
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
+from sqlalchemy import Connection, insert, select
 from sqlalchemy.exc import IntegrityError
-from sqlmodel import Session, SQLModel, select
+from sqlmodel import SQLModel
 
 from hpcjobs.errors import Unavailable
 from hpcjobs.store import attempts, repository
 from hpcjobs.store.repository import JobFilter
+from hpcjobs.store.rows import job_of
 from hpcjobs.store.store import Store, new_id, normal_url
-from hpcjobs.store.tables import AttemptRow, JobRow
+from hpcjobs.store.tables import ATTEMPTS, JOBS
 
 from .builders import spec
 
 
-def begin(session: Session, key: str | None = None) -> attempts.Begun:
-    return attempts.begin(session, "alice", "big", spec(), key, "d", 1.0)
+def begin(connection: Connection, key: str | None = None) -> attempts.Begun:
+    return attempts.begin(connection, attempts.Request("alice", "big", spec(), key, "d"), "", 1.0)
 
 
 def test_the_schema_is_made_from_nothing_and_a_second_upgrade_changes_nothing(tmp_path):
     store = Store(f"sqlite:///{tmp_path}/new.db")
     store.upgrade()
-    with Session(store.engine) as session, session.begin():
-        kept = begin(session).job.id
+    with store.engine.begin() as connection:
+        kept = begin(connection).job.id
     store.upgrade()
-    with Session(store.engine) as session:
-        assert repository.job_by_id(session, kept) is not None
+    with store.engine.connect() as connection:
+        assert repository.job_by_id(connection, kept) is not None
     store.close()
 
 
@@ -43,21 +45,21 @@ def test_sqlite_keeps_an_answered_write_through_a_power_cut_and_checks_foreign_k
         told = {name: connection.exec_driver_sql(f"PRAGMA {name}").scalar()
                 for name in ("journal_mode", "synchronous", "foreign_keys")}  # fmt: skip
     assert told == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1}
-    orphan = AttemptRow(id=new_id(), job_id="no such job", number=1, state="SENT", created_at=0, changed_at=0)
-    with Session(store.engine) as session, pytest.raises(IntegrityError), session.begin():
-        session.add(orphan)
+    orphan = {"id": new_id(), "job_id": "no such job", "number": 1, "state": "SENT", "created_at": 0, "changed_at": 0,
+        "detail": "", "refusals": ""}  # fmt: skip
+    with pytest.raises(IntegrityError), store.engine.begin() as connection:
+        connection.execute(insert(ATTEMPTS), orphan)
 
 
 async def test_a_transaction_that_fails_half_way_leaves_nothing(store):
-    def half(session: Session) -> None:
-        begin(session)
-        session.flush()
+    def half(connection: Connection) -> None:
+        begin(connection)
         raise RuntimeError("the power is cut here")
 
     with pytest.raises(RuntimeError, match="power"):
         await store.write(half)
-    assert await store.read(lambda session: session.exec(select(JobRow)).all()) == []
-    assert await store.read(lambda session: session.exec(select(AttemptRow)).all()) == []
+    assert await store.read(lambda connection: connection.execute(select(JOBS)).all()) == []
+    assert await store.read(lambda connection: connection.execute(select(ATTEMPTS)).all()) == []
 
 
 async def test_what_is_written_is_there_for_the_next_process(store):
@@ -93,8 +95,8 @@ def test_two_threads_that_begin_with_the_same_key_make_one_job(store):
     def run() -> None:
         barrier.wait()
         try:
-            with Session(store.engine) as session, session.begin():
-                made.append(begin(session, "key"))
+            with store.engine.begin() as connection:
+                made.append(begin(connection, "key"))
         except IntegrityError as error:
             lost.append(error)
 
@@ -104,11 +106,11 @@ def test_two_threads_that_begin_with_the_same_key_make_one_job(store):
     for thread in threads:
         thread.join()
     assert len(made) + len(lost) == 8
-    with Session(store.engine) as session:
-        (job,) = repository.page(session, JobFilter(), None, 10)
-        assert len(session.exec(select(AttemptRow)).all()) == 1
-        assert not begin(session, "key").made
-    assert {begun.job.id for begun in made} == {job.id}
+    with store.engine.connect() as connection:
+        (document,) = repository.page(connection, JobFilter(), None, 10)
+        assert len(connection.execute(select(ATTEMPTS)).all()) == 1
+        assert not begin(connection, "key").made
+    assert {begun.job.id for begun in made} == {job_of(document).id}
     assert sum(begun.made for begun in made) == 1
 
 

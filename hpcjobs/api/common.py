@@ -1,0 +1,111 @@
+"""What the routes share: parameters, problem documents, the job that a path names."""
+
+from __future__ import annotations
+
+import time
+from typing import Annotated, Final
+
+import msgspec
+from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import QueryParameter
+
+from hpcjobs import lookup
+from hpcjobs.api.access import Asked
+from hpcjobs.api.problems import Problem
+from hpcjobs.errors import JobUnknown
+from hpcjobs.identity import check_may_run, policy
+from hpcjobs.lookup import Found
+from hpcjobs.model.job import Job
+from hpcjobs.service import Service
+
+ALL_PROBLEMS: Final = {
+    status: ResponseSpec(
+        data_container=Problem,
+        description=description,
+        media_type="application/problem+json",
+        generate_examples=False,
+    )
+    for status, description in {
+        400: "The request does not fit the API.",
+        401: "No token, or one that does not hold.",
+        403: "The token's scopes or the user's role are not enough.",
+        404: "No such job, cluster or output, or none that the caller may see.",
+        409: "The request contradicts what is already so: a key used for another request, a job that has ended.",
+        413: "The body is larger than the limit.",
+        422: "Admission or Slurm refuses it; `errors` has one entry per fault.",
+        429: "The user asks more often than the settings allow; try again after Retry-After.",
+        501: "No way to this cluster can do it; the detail says why.",
+        503: "Slurm, a worker or the database does not answer; try again after Retry-After.",
+    }.items()
+}
+
+
+def problems(*more: int) -> dict[int, ResponseSpec]:
+    """The problem documents of a route: those that any may give, and its own."""
+    return {status: ALL_PROBLEMS[status] for status in (400, 401, 403, 404, 429, 503, *more)}
+
+
+MaxAge = Annotated[
+    float | None,
+    QueryParameter(name="max_age_s", ge=0, description="How old the listing may be that answers, in seconds."),
+]
+Cluster = Annotated[
+    str | None, QueryParameter(description="Name of the cluster; the default cluster where it is left out.")
+]
+JOB_ID_IS: Final = (
+    "`job_id` is our id, or Slurm's number on `cluster`, also of a task (`123_4`) or component (`123+1`)."
+)
+
+
+class JobPage(msgspec.Struct, frozen=True):
+    """Jobs, newest first.
+
+    Attributes:
+        items: The jobs.
+        next_cursor: Ask for the next page with it; None: this was the last.
+        observed_at: Unix seconds of the listing behind the answer, by cluster.
+        stale: Why what is shown of a cluster is older than was accepted, by cluster.
+    """
+
+    items: list[Job]
+    next_cursor: str | None
+    observed_at: dict[str, float]
+    stale: dict[str, str] = {}
+
+
+async def find_job(service: Service, request: Asked, job_id: str, cluster: str | None) -> Found:
+    """A job that the caller may see, by any of its names.
+
+    Raises:
+        JobUnknown: There is none, or none that they may know of: the two look alike.
+    """
+    visible = policy.visibility(request.user)
+    return await lookup.find(service.store, service.target(cluster).observer.cluster, job_id, visible)
+
+
+async def own_job(service: Service, request: Asked, job_id: str, cluster: str | None) -> Job:
+    """The same, for what concerns one job: of several tasks, their array."""
+    return (await find_job(service, request, job_id, cluster)).job
+
+
+def check_fresh(service: Service, job: Job, max_age_s: float | None) -> None:
+    """A job that Slurm may have moved on must come from a young listing."""
+    if job.final or job.slurm_job_id is None:
+        return
+    service.target(job.cluster).observer.fresh_view(max_age_s, time.time())
+
+
+def actor_of(service: Service, request: Asked, job: Job) -> str:
+    """As whom Slurm is asked to act on a job: the caller wherever Slurm lets them, the service's user for operators.
+
+    Raises:
+        JobUnknown: As nobody.
+        NotAllowed: As a system account.
+    """
+    settings = service.settings
+    name = policy.actor(request.user, job.user, job.cluster, job.account, settings.service_user)
+    if name is None:
+        raise JobUnknown(f"There is no job {job.id!r}.")
+    if name == request.user.user:
+        check_may_run(name, frozenset(settings.never_run_as), settings.min_uid)
+    return name

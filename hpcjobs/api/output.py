@@ -1,0 +1,91 @@
+"""``/v1/jobs/{job_id}/output``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Annotated, Final, Literal
+
+from litestar import Controller, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.response import Stream
+
+from hpcjobs import lookup
+from hpcjobs.api.access import Asked, needs
+from hpcjobs.api.common import Cluster, own_job, problems
+from hpcjobs.errors import OutputMissing
+from hpcjobs.files import CHUNK
+from hpcjobs.identity import Scope, policy
+from hpcjobs.model.job import Job
+from hpcjobs.service import Service
+
+MAX_OFFSET: Final = 2**62
+TEXT: Final = "text/plain"
+
+
+class OutputController(Controller):
+    """What jobs write."""
+
+    path = "/v1/jobs"
+    tags = ("jobs",)
+
+    @get(
+        "/{job_id:str}/output",
+        security=needs(Scope.JOBS_READ),
+        responses=problems(),
+        media_type=TEXT,
+        summary="Output of a job",
+        description="The file as it is, read in the owner's name and for the owner only. With `follow` the answer "
+        "stays open until the job has ended and everything it wrote is out; a broken stream goes on with `offset`.",
+    )
+    async def output(
+        self,
+        request: Asked,
+        service: NamedDependency[Service],
+        job_id: FromPath[str],
+        cluster: Cluster = None,
+        stream: FromQuery[Literal["stdout", "stderr"]] = "stdout",
+        offset: Annotated[
+            int, QueryParameter(ge=-MAX_OFFSET, le=MAX_OFFSET, description="First byte; negative counts from the end.")
+        ] = 0,
+        follow: FromQuery[bool] = False,
+    ) -> Stream:
+        """Read or follow."""
+        job = await own_job(service, request, job_id, cluster)
+        policy.require_owner(request.user, job.user, f"The output of job {job_id}")
+
+        def path_of(job: Job) -> str:
+            return job.stdout if stream == "stdout" else job.stderr
+
+        if follow:
+            if path_of(job):
+                with contextlib.suppress(OutputMissing):  # a refusal must come before the stream has begun
+                    await service.output.read(job.user, path_of(job), 0, 1)
+            observer = service.target(job.cluster).observer
+
+            async def latest() -> Job:
+                return (await lookup.find(service.store, job.cluster, job.id)).job
+
+            async def pause(seconds: float) -> None:
+                await (asyncio.sleep(seconds) if path_of(job) else observer.next_tick(seconds))
+
+            return Stream(service.output.follow(job.user, offset, latest, pause, path_of), media_type=TEXT)
+        if not path_of(job):
+            raise OutputMissing(f"Job {job_id} is {job.state} and has no output file yet.")
+        try:
+            first = await service.output.read(job.user, path_of(job), offset, CHUNK)
+        except OutputMissing as error:
+            if job.final:
+                raise
+            raise OutputMissing(f"Job {job_id} is {job.state} and has written nothing yet: {error.detail}") from error
+
+        rest_at = first.offset + len(first.data)
+
+        async def chunks() -> AsyncIterator[bytes]:
+            yield first.data
+            async for data in service.output.whole(job.user, path_of(job), rest_at, first.size):
+                yield data
+
+        return Stream(chunks(), media_type=TEXT)

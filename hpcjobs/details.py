@@ -1,0 +1,98 @@
+"""Everything about one job, gathered from where it is."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import msgspec
+
+from hpcjobs.errors import HpcjobsError
+from hpcjobs.model.event import Event
+from hpcjobs.model.history import HistoryQuery, Step
+from hpcjobs.model.job import Job, State
+from hpcjobs.model.spec import JobSpec
+from hpcjobs.model.why import Why
+from hpcjobs.observe.observer import Observer
+from hpcjobs.slurm.reasons import why
+from hpcjobs.store import attempts, events, repository
+from hpcjobs.store.attempts import Attempt
+from hpcjobs.store.store import Store
+
+STEPS_AGE_S: Final = 5.0
+MOST_KEPT: Final = 1000
+MOST_EVENTS: Final = 200
+
+
+class JobDetail(msgspec.Struct, frozen=True):
+    """One job with all that belongs to it.
+
+    Attributes:
+        job: The job.
+        why: Why it does not run, in plain words; None where it runs or has ended.
+        spec: What was asked for, where it was asked for here.
+        steps: Its steps, as accounting has them.
+        steps_note: Why there are no steps though it has run, or ``""``.
+        attempts: How it came into Slurm, first to last.
+        events: What happened to it, oldest first, the last 200.
+        observed_at: Unix seconds of the listing that this is from; None where there was none yet.
+    """
+
+    job: Job
+    why: Why | None
+    spec: JobSpec | None
+    steps: tuple[Step, ...]
+    steps_note: str
+    attempts: list[Attempt]
+    events: list[Event]
+    observed_at: float | None
+
+
+class Details:
+    """Gathers.
+
+    Args:
+        store: Where the rows are.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._steps: dict[str, tuple[float, tuple[Step, ...]]] = {}
+
+    async def of(self, job: Job, observer: Observer) -> JobDetail:
+        """All about a job.
+
+        Args:
+            job: Which.
+            observer: Of its cluster.
+        """
+        steps, note = await self._steps_of(job, observer)
+        own_id = job.parent if job.parent and not job.attempt else job.id
+        return JobDetail(
+            job=job,
+            why=why(job, observer.view, time.time()),
+            spec=await self.store.read(repository.spec_of, job.parent or job.id),
+            steps=steps,
+            steps_note=note,
+            attempts=await self.store.read(attempts.of_job, own_id),
+            events=await self.store.read(events.latest_of, job.id, MOST_EVENTS),
+            observed_at=observer.view.asked_at if observer.view else None,
+        )
+
+    async def _steps_of(self, job: Job, observer: Observer) -> tuple[tuple[Step, ...], str]:
+        """The steps, asked of accounting at most once in a while however many ask."""
+        if job.slurm_job_id is None or job.state in (State.PENDING, State.HELD, State.SUBMITTING):
+            return (), ""
+        now = time.time()
+        asked_at, steps = self._steps.get(job.id, (0.0, ()))
+        if now - asked_at < STEPS_AGE_S:
+            return steps, ""
+        try:
+            found = await observer.backend.history(HistoryQuery(numbers=(job.slurm_job_id,), steps=True))
+        except HpcjobsError as error:
+            return (), error.detail
+        steps = next((one.steps for one in found if one.record.slurm_job_id == job.slurm_job_id), ())
+        if len(self._steps) >= MOST_KEPT:
+            self._steps.clear()
+        self._steps[job.id] = (now, steps)
+        return steps, ""

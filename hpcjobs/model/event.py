@@ -1,0 +1,41 @@
+"""Something that happened to a job, a node or a cluster."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class EventKind(StrEnum):
+    """What an event is about; the words are stable."""
+
+    JOB_SUBMITTED = "job.submitted"  # its row is durable; Slurm has not been called
+    JOB_STATE = "job.state"  # from one state, fate or reason to another
+    JOB_ORDER = "job.order"  # somebody had something done with it
+    NODE_STATE = "node.state"
+    CLUSTER_STATE = "cluster.state"  # the controller answers, or does not
+
+
+class Event(msgspec.Struct, frozen=True):
+    """One event.
+
+    Attributes:
+        seq: Its place in the order of all events; 0 before it is written.
+        at: Unix seconds.
+        kind: See EventKind.
+        cluster: Where.
+        job_id: Our id of the job that it is about, or None.
+        user: Owner of that job, or ``""``.
+        account: Account of that job, or ``""``.
+        data: What else there is to say.
+    """
+
+    seq: int
+    at: float
+    kind: EventKind
+    cluster: str
+    job_id: str | None = None
+    user: str = ""
+    account: str = ""
+    data: dict[str, str | int | float | bool | None] = {}

@@ -1,0 +1,134 @@
+"""What is done with jobs that are there: cancel, hold, release, requeue, suspend, resume, signal, update."""
+
+from __future__ import annotations
+
+import time
+from typing import Final
+
+import msgspec
+
+from hpcjobs.errors import Conflict, OutcomeUnknown, Refusal, Refused, SlurmUnavailable
+from hpcjobs.model.event import EventKind
+from hpcjobs.model.job import Job
+from hpcjobs.model.order import Changes, Order, SignalScope, Verb
+from hpcjobs.observe.observer import Observer
+from hpcjobs.slurm.base import with_mark
+from hpcjobs.store import attempts, events
+from hpcjobs.store.store import Store
+
+AFTER_THE_END: Final = frozenset({Verb.REQUEUE})
+"""What can be done with a job that has ended."""
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """What somebody wants done.
+
+    Attributes:
+        verb: What.
+        tasks: Of an array: which tasks, as ``4`` or ``1-5,7``; ``""``: the job as it is.
+        signal: For SIGNAL: name or number.
+        scope: For SIGNAL: which processes.
+        hold: For REQUEUE: requeue it held.
+        changes: For UPDATE.
+    """
+
+    verb: Verb
+    tasks: str = ""
+    signal: str = ""
+    scope: SignalScope = SignalScope.STEPS
+    hold: bool = False
+    changes: Changes | None = None
+
+
+def target_of(job: Job, tasks: str) -> str:
+    """What Slurm is to act on.
+
+    Args:
+        job: Which job.
+        tasks: Which tasks of an array; ``""``: the job as it is.
+
+    Returns:
+        A plain number wherever it means the same: every backend can say it.
+    """
+    if tasks:
+        plain = tasks.isdigit()
+        return f"{job.slurm_job_id}_{tasks}" if plain else f"{job.slurm_job_id}_[{tasks}]"
+    if job.task is None or job.slurm_job_id not in (job.array_job_id, job.het_job_id):
+        return str(job.slurm_job_id)
+    return job.slurm_name  # the last task of an array has the array's own number
+
+
+def order_of(job: Job, wish: Wish) -> Order:
+    """The order for a backend.
+
+    Raises:
+        Refused: The wish lacks something, or has something that its verb has no use for.
+    """
+    refusals = []
+    if (wish.verb is Verb.SIGNAL) != bool(wish.signal):
+        refusals.append(Refusal("signal", "A signal is for the verb signal, which needs one: USR1, TERM, 10."))
+    if (wish.verb is Verb.UPDATE) != (wish.changes is not None and wish.changes != Changes()):
+        refusals.append(Refusal("changes", "Changes are for the verb update, which needs at least one."))
+    if wish.tasks and not job.array_size:
+        refusals.append(Refusal("tasks", f"Job {job.slurm_name or job.id} is no array."))
+    if refusals:
+        raise Refused(refusals)
+    changes = wish.changes
+    if changes is not None and changes.comment is not None and job.attempt:
+        changes = msgspec.structs.replace(changes, comment=with_mark(changes.comment, job.attempt))
+    return Order(wish.verb, target_of(job, wish.tasks), wish.signal, wish.scope, wish.hold, changes)
+
+
+class Orders:
+    """Has things done with jobs, in somebody's name.
+
+    Args:
+        store: Where it is written that they were done.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    async def do(self, job: Job, actor: str, by: str, wish: Wish, observer: Observer) -> None:
+        """Have one thing done.
+
+        Args:
+            job: With which job.
+            actor: As whom Slurm is asked.
+            by: Who wants it.
+            wish: What.
+            observer: Of its cluster.
+
+        Raises:
+            Conflict: It has ended, or its state does not allow this.
+            OutcomeUnknown: Whether Slurm has the job is being settled; try again.
+            NotSupported: No way to this cluster can do it; the reasons are in it.
+            Unavailable: Slurm does not answer; the job goes on as it was.
+        """
+        if job.final and wish.verb not in AFTER_THE_END:
+            raise Conflict(f"Job {job.id} has already ended: {job.fate}.", kept="It is as it was.")
+        if job.slurm_job_id is None:
+            await self._before_slurm(job, wish)
+        else:
+            order = order_of(job, wish)
+            if down := observer.known_down(time.time()):
+                raise SlurmUnavailable(down, kept=f"Job {job.id} is as it was.")
+            await observer.backend.act(actor, order)
+        told = events.of_job(
+            EventKind.JOB_ORDER, job, time.time(), verb=wish.verb.value, by=by, tasks=wish.tasks, signal=wish.signal
+        )
+        await self.store.write(events.write, [told])
+
+    async def _before_slurm(self, job: Job, wish: Wish) -> None:
+        """What can be done with a job that Slurm has not taken: cancel it while it waits."""
+        if job.final:
+            raise Conflict(f"Job {job.id} never came into Slurm: {job.fate}.", kept="It is as it was.")
+        if wish.verb is not Verb.CANCEL:
+            raise Conflict(
+                f"Job {job.id} is not in Slurm yet; until it is, it can only be cancelled.", kept="It waits as before."
+            )
+        if await self.store.write(attempts.cancel_waiting, job.id, time.time()) is None:
+            raise OutcomeUnknown(
+                f"Job {job.id} is being sent, or whether Slurm has it is being settled; try again.",
+                kept="It is as it was.",
+            )

@@ -1,0 +1,313 @@
+"""What a listing changed, written: rows of jobs, tasks and components, and the events that tell of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+from sqlalchemy import Connection, bindparam, func, insert, select, update
+
+from hpcjobs.model.event import Event
+from hpcjobs.model.job import Fate, Job, JobFacts, JobRecord, State
+from hpcjobs.model.tasks import count_together, tally
+from hpcjobs.slurm.states import read_state
+from hpcjobs.store import events
+from hpcjobs.store.attempts import AttemptState
+from hpcjobs.store.repository import CHUNK, Known, jobs_by_id, newest_by_number
+from hpcjobs.store.rows import columns_of, job_of, with_record
+from hpcjobs.store.store import new_id
+from hpcjobs.store.tables import ATTEMPTS, CLUSTERS, JOBS
+
+UNKNOWN_END: Final = "Slurm no longer lists this job; its end is not known (yet)."
+
+
+def task_number(record: JobFacts) -> int | None:
+    """Which task or further component a record is; None: it is the job itself."""
+    if record.array_task.isdigit():
+        return int(record.array_task)
+    return record.het_offset if record.het_job_id and record.het_offset else None
+
+
+def never_ran(record: JobFacts) -> bool:
+    """Whether a job failed without ever having had a node."""
+    return record.fate is Fate.FAILED and not record.node_list
+
+
+def same_job(before: JobFacts, record: JobFacts) -> bool:
+    """Whether a number still means the same job: Slurm starts again at the first number when its state is lost."""
+    return record.user == before.user and (
+        record.submit_time == before.submit_time or record.restarts > before.restarts or not before.submit_time
+    )
+
+
+def apply(
+    connection: Connection,
+    cluster: str,
+    changed: Sequence[tuple[str | None, JobRecord]],
+    lost: Sequence[str],
+    now: float,
+) -> dict[int, Known]:
+    """Write what a listing changed.
+
+    Args:
+        connection: The database.
+        cluster: Which cluster was listed.
+        changed: Our id (None where the job is new to the observer) and what Slurm says now.
+        lost: Our ids of jobs that the listing should have held and did not.
+        now: Unix seconds of the listing.
+
+    Returns:
+        What to remember, by Slurm's number.
+    """
+    writer = _Writer(connection, cluster, changed, now)
+    known = {record.slurm_job_id: writer.take(job_id, record) for job_id, record in changed}
+    for job in jobs_by_id(connection, lost).values():
+        if job.state not in (State.FINISHED, State.UNKNOWN):
+            writer.lose(job)
+    writer.flush()
+    writer.add_up()
+    return {number: one for number, one in known.items() if one is not None}
+
+
+def listed_at(connection: Connection, cluster: str) -> float | None:
+    """When the cluster was last listed, as far as it was noted (Unix seconds)."""
+    return connection.execute(select(CLUSTERS.c.listed_at).where(CLUSTERS.c.name == cluster)).scalar()
+
+
+def note_listed(connection: Connection, cluster: str, now: float) -> None:
+    """Note that the cluster was listed at a moment (Unix seconds)."""
+    noted = connection.execute(update(CLUSTERS).where(CLUSTERS.c.name == cluster).values(listed_at=now))
+    if not noted.rowcount:
+        connection.execute(insert(CLUSTERS), {"name": cluster, "listed_at": now})
+
+
+def of_unknown_end(connection: Connection, cluster: str, limit: int) -> list[Job]:
+    """Jobs that Slurm has had and whose end is not known, oldest first; arrays with such tasks."""
+    rows = connection.execute(
+        select(JOBS.c.document)
+        .where(JOBS.c.state == State.UNKNOWN.value, JOBS.c.cluster == cluster, JOBS.c.slurm_job_id.is_not(None))
+        .order_by(JOBS.c.id)
+        .limit(limit)
+    )
+    return [job_of(document) for document in rows.scalars()]
+
+
+class _Writer:
+    """One listing on its way into the tables: everything it may need is read first, in few statements."""
+
+    def __init__(
+        self, connection: Connection, cluster: str, changed: Sequence[tuple[str | None, JobRecord]], now: float
+    ) -> None:
+        self.connection = connection
+        self.cluster = cluster
+        self.now = now
+        strangers = [record for job_id, record in changed if job_id is None]
+        self.jobs = jobs_by_id(connection, {job_id for job_id, _ in changed if job_id})
+        self.attempts = self._attempts({record.attempt for record in strangers if record.attempt})
+        self.jobs |= jobs_by_id(connection, {job_id for job_id, _ in self.attempts.values()} - self.jobs.keys())
+        numbers = {
+            number
+            for record in strangers
+            for number in (record.slurm_job_id, record.array_job_id, record.het_job_id)
+            if number
+        }
+        self.by_number = newest_by_number(connection, cluster, numbers)
+        for jobs in self.by_number.values():
+            self.jobs |= {job.id: job for job in jobs if job.id not in self.jobs}
+        self.before = dict(self.jobs)
+        self.touched: dict[str, Job] = {}
+        self.parents: set[str] = set()
+
+    def _attempts(self, ids: set[str]) -> dict[str, tuple[str, AttemptState]]:
+        found: dict[str, tuple[str, AttemptState]] = {}
+        wanted = list(ids)
+        for at in range(0, len(wanted), CHUNK):
+            rows = self.connection.execute(
+                select(ATTEMPTS.c.id, ATTEMPTS.c.job_id, ATTEMPTS.c.state).where(
+                    ATTEMPTS.c.id.in_(wanted[at : at + CHUNK])
+                )
+            )
+            found.update((row.id, (row.job_id, AttemptState(row.state))) for row in rows)
+        return found
+
+    def put(self, job: Job) -> None:
+        """Note a job to be written."""
+        self.jobs[job.id] = self.touched[job.id] = job
+        if job.parent and job.array_job_id:
+            self.parents.add(job.parent)
+        if job.array_size:
+            self.parents.add(job.id)
+
+    def lose(self, job: Job) -> None:
+        """A job that is not listed any more though it has not ended."""
+        self.before[job.id] = job
+        if job.array_size:  # the tasks that waited together
+            job = msgspec.structs.replace(job, array_task="", raw_state="", reason="")
+        self.put(msgspec.structs.replace(job, state=State.UNKNOWN, detail=UNKNOWN_END, changed_at=self.now))
+
+    def take(self, job_id: str | None, record: JobRecord) -> Known | None:
+        """One record: find or make its row. Returns what to remember."""
+        number = task_number(record)
+        if job_id is not None:
+            job = self.jobs.get(job_id)
+            if job is None:
+                return None
+        elif number is None:
+            job = self._job_of(record)
+        else:
+            job = self._task_of(record, number)
+        if job.fate is Fate.REFUSED and never_ran(record):
+            # Slurm keeps a record of some jobs that it refuses; the caller has been told, and that holds.
+            return Known(job.id, record)
+        after = with_record(job, record, self.now)
+        if number is None and record.array_task and not job.array_size:
+            after = msgspec.structs.replace(after, array_size=count_together(record.array_task) or 1)
+        if job.array_size or after.array_size:
+            after = msgspec.structs.replace(after, tasks=job.tasks, state=job.state, fate=job.fate)
+        if job.id not in self.before or msgspec.structs.replace(after, changed_at=job.changed_at) != job:
+            self.put(after)
+        return Known(job.id, record)
+
+    def _new(self, record: JobRecord, **more: object) -> Job:
+        job = Job(
+            id=new_id(),
+            cluster=self.cluster,
+            slurm_job_id=None,
+            user=record.user,
+            created_at=self.now,
+            changed_at=self.now,
+            **more,  # type: ignore[arg-type]
+        )
+        self.jobs[job.id] = job
+        if job.parent is None:
+            number = record.array_job_id or record.het_job_id or record.slurm_job_id
+            self.by_number.setdefault(number, []).insert(0, job)
+        return job
+
+    def _marked(self, record: JobRecord) -> Job | None:
+        """The job that the record's mark names, if it can be believed."""
+        job_id, state = self.attempts.get(record.attempt or "", ("", AttemptState.SENT))
+        job = self.jobs.get(job_id)
+        number = record.array_job_id or record.het_job_id or record.slurm_job_id
+        # Comments can be read and copied: a mark in another user's job, or in a second job, says nothing.
+        if job is None or job.user != record.user or job.slurm_job_id not in (None, number):
+            return None
+        refused = state is AttemptState.REFUSED and never_ran(record)
+        if state is not AttemptState.SENT and not refused:
+            values = {"state": AttemptState.SENT.value, "changed_at": self.now, "detail": ""}
+            self.connection.execute(update(ATTEMPTS).where(ATTEMPTS.c.id == record.attempt).values(values))
+            self.attempts[record.attempt or ""] = (job_id, AttemptState.SENT)
+        return job
+
+    def _job_of(self, record: JobRecord) -> Job:
+        """The job that a record is of: ours by its mark, known by its number, or new."""
+        job = self._marked(record)
+        if job is not None:
+            return job
+        candidates = [job for job in self.by_number.get(record.slurm_job_id, ()) if job.parent is None]
+        if candidates and same_job(candidates[0], record):
+            return self.jobs[candidates[0].id]
+        return self._new(record)
+
+    def _parent_of(self, record: JobRecord) -> Job:
+        """The array or heterogeneous job that a task or component is of; made where it was never seen."""
+        job = self._marked(record)
+        number = record.array_job_id or record.het_job_id
+        if job is None:
+            candidates = [job for job in self.by_number.get(number, ()) if job.parent is None]
+            job = self.jobs[candidates[0].id] if candidates and same_job(candidates[0], record) else None
+        if job is None:
+            job = self._new(record)
+        if job.slurm_job_id is None:
+            # Nothing is known of the whole but what its tasks share.
+            shared = msgspec.structs.replace(
+                with_record(job, record, self.now), slurm_job_id=number, array_task="", het_offset=0
+            )
+            size = shared.array_size or (1 if record.array_job_id else 0)
+            self.put(msgspec.structs.replace(shared, array_size=size))
+        return self.jobs[job.id]
+
+    def _task_of(self, record: JobRecord, number: int) -> Job:
+        parent = self._parent_of(record)
+        if record.slurm_job_id == parent.slurm_job_id and parent.array_task:
+            # The last task has taken the array's own number: nothing waits together any more.
+            self.put(msgspec.structs.replace(parent, array_task="", raw_state="", reason="", changed_at=self.now))
+        for job in self.by_number.get(record.slurm_job_id, ()):
+            if job.parent == parent.id and job.task == number:
+                return self.jobs[job.id]
+        document = self.connection.execute(
+            select(JOBS.c.id).where(JOBS.c.parent == parent.id, JOBS.c.task == number)
+        ).scalar()
+        if document is not None:
+            job = jobs_by_id(self.connection, [document])[document]
+            self.jobs[job.id] = self.before[job.id] = job
+            return job
+        return self._new(record, parent=parent.id, task=number)
+
+    def flush(self) -> None:
+        """Write the rows that changed, and their events."""
+        fresh = [job for job in self.touched.values() if job.id not in self.before]
+        old = [job for job in self.touched.values() if job.id in self.before]
+        if fresh:
+            # Parents first: a task's row refers to its array's.
+            columns = [columns_of(job) for job in sorted(fresh, key=lambda job: job.parent is not None)]
+            self.connection.execute(insert(JOBS), columns)
+        if old:
+            rows = [{("row_id" if name == "id" else name): value for name, value in columns_of(job).items()}
+                    for job in old]  # fmt: skip
+            names = [name for name in rows[0] if name != "row_id"]
+            statement = update(JOBS).where(JOBS.c.id == bindparam("row_id"))
+            self.connection.execute(statement.values({name: bindparam(name) for name in names}), rows)
+        told: list[Event] = [
+            events.state_event(job, self.before.get(job.id), self.now)
+            for job in self.touched.values()
+            if not job.array_size and events.tells(job, self.before.get(job.id))
+        ]
+        events.write(self.connection, told)
+        self.before |= self.touched
+        self.touched = {}
+
+    def add_up(self) -> None:
+        """Bring the arrays whose tasks changed up to date."""
+        arrays = {job_id: job for job_id, job in jobs_by_id(self.connection, self.parents).items() if job.array_size}
+        counts: dict[str, dict[str, int]] = {job_id: {} for job_id in arrays}
+        ids = list(arrays)
+        for at in range(0, len(ids), CHUNK):
+            rows = self.connection.execute(
+                select(JOBS.c.parent, JOBS.c.state, JOBS.c.fate, func.count().label("number"))
+                .where(JOBS.c.parent.in_(ids[at : at + CHUNK]))
+                .group_by(JOBS.c.parent, JOBS.c.state, JOBS.c.fate)
+            )
+            for row in rows:
+                counts[row.parent][row.fate or row.state] = row.number
+        for job_id, array in arrays.items():
+            tasks = counts[job_id]
+            if array.array_task:
+                state, fate = read_state(array.raw_state, array.reason)
+                word = str(fate or state)
+                together = count_together(array.array_task)
+                if together is None:
+                    together = max(array.array_size - sum(tasks.values()), 1)
+                tasks[word] = tasks.get(word, 0) + together
+            size = max(array.array_size, sum(tasks.values()))
+            tasks, state, fate = tally(tasks, size)
+            ended = array.end_time or int(self.now) if state is State.FINISHED else 0
+            after = msgspec.structs.replace(
+                array, tasks=tasks, array_size=size, state=state, fate=fate, end_time=ended, changed_at=self.now
+            )
+            if msgspec.structs.replace(after, changed_at=array.changed_at) != array:
+                self.touched[job_id] = after
+                self.before[job_id] = array
+        told = [
+            events.state_event(job, self.before[job.id], self.now)
+            for job in self.touched.values()
+            if events.tells(job, self.before[job.id])
+        ]
+        self._write_arrays()
+        events.write(self.connection, told)
+
+    def _write_arrays(self) -> None:
+        for job in self.touched.values():
+            columns = columns_of(job)
+            self.connection.execute(update(JOBS).where(JOBS.c.id == columns.pop("id")).values(columns))
