@@ -349,12 +349,6 @@ def test_a_job_finds_the_slurm_variables_that_sbatch_gives_it(stack: Stack, name
     }
 
 
-def test_all_the_memory_of_a_node_is_asked_for_or_refused_by_name(stack: Stack) -> None:
-    with stack.api() as api:
-        answer = api.post("/v1/jobs", json={"script": "#!/bin/bash\n#SBATCH --mem=0\n", "hold": True})
-    if answer.status_code == 501:  # no other way to the cluster takes what pyslurm cannot say
-        assert (stack.backend, answer.json()["code"]) == ("pyslurm", "not-supported")
-        assert "--mem=0" in answer.json()["detail"]
-    else:
-        number = answer.json()["slurm_job_id"]
-        assert record(stack, number)["memory_per_node"] == {"set": True, "infinite": False, "number": 0}
+def test_all_the_memory_of_a_node_is_asked_for_though_pyslurm_has_no_word_for_it(stack: Stack) -> None:
+    number = stack.submit("#!/bin/bash\n#SBATCH --mem=0\n", hold=True)["slurm_job_id"]
+    assert record(stack, number)["memory_per_node"] == {"set": True, "infinite": False, "number": 0}
