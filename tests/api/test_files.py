@@ -149,7 +149,10 @@ async def test_a_head_says_what_a_get_would_without_the_bytes(bench, home):
     full = await ask(bench, "GET", CONTENT, home / "file")
     head = await ask(bench, "HEAD", CONTENT, home / "file", headers={"Range": "bytes=1-2"})
     assert (head.status_code, head.content) == (200, b"")
-    assert dict(head.headers) == dict(full.headers)
+    told = dict(head.headers), dict(full.headers)
+    for headers in told:
+        headers.pop("x-request-id", None)
+    assert told[0] == told[1]
 
 
 async def test_conditions_and_ranges_that_do_not_hold_are_304_412_and_416(bench, home):
