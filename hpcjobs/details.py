@@ -12,7 +12,9 @@ from hpcjobs.model.event import Event
 from hpcjobs.model.history import HistoryQuery, Step
 from hpcjobs.model.job import Job, State
 from hpcjobs.model.spec import JobSpec
+from hpcjobs.model.why import Why
 from hpcjobs.observe.observer import Observer
+from hpcjobs.slurm.reasons import why
 from hpcjobs.store import attempts, events, repository
 from hpcjobs.store.attempts import Attempt
 from hpcjobs.store.store import Store
@@ -27,6 +29,7 @@ class JobDetail(msgspec.Struct, frozen=True):
 
     Attributes:
         job: The job.
+        why: Why it does not run, in plain words; None where it runs or has ended.
         spec: What was asked for, where it was asked for here.
         steps: Its steps, as accounting has them.
         steps_note: Why there are no steps though it has run, or ``""``.
@@ -36,6 +39,7 @@ class JobDetail(msgspec.Struct, frozen=True):
     """
 
     job: Job
+    why: Why | None
     spec: JobSpec | None
     steps: tuple[Step, ...]
     steps_note: str
@@ -66,6 +70,7 @@ class Details:
         own_id = job.parent if job.parent and not job.attempt else job.id
         return JobDetail(
             job=job,
+            why=why(job, observer.view, time.time()),
             spec=await self.store.read(repository.spec_of, job.parent or job.id),
             steps=steps,
             steps_note=note,

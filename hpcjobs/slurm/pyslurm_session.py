@@ -13,9 +13,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from hpcjobs.agents.serve import SlurmFailure
-
-NO_VAL = 0xFFFFFFFE
-"""Slurm's "not set" of 32 bits (slurm.h)."""
+from hpcjobs.slurm.pyslurm_description import NO_VAL
 
 
 def exit_code_and_signal(status: int) -> tuple[int, int]:
