@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import os
 import shutil
@@ -416,8 +417,9 @@ async def test_agents_that_are_killed_all_the_time_break_no_transfer(bench, home
             await asyncio.sleep(0.03)
             channel = bench.service.pool._channels.get(Key("files", "nobody"))
             if channel:
-                os.kill(channel.pid, signal.SIGKILL)
-                killed += 1
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(channel.pid, signal.SIGKILL)
+                    killed += 1
         return killed
 
     task = asyncio.create_task(killer())
