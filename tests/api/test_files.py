@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import os
 import shutil
@@ -149,7 +150,10 @@ async def test_a_head_says_what_a_get_would_without_the_bytes(bench, home):
     full = await ask(bench, "GET", CONTENT, home / "file")
     head = await ask(bench, "HEAD", CONTENT, home / "file", headers={"Range": "bytes=1-2"})
     assert (head.status_code, head.content) == (200, b"")
-    assert dict(head.headers) == dict(full.headers)
+    told = dict(head.headers), dict(full.headers)
+    for headers in told:
+        headers.pop("x-request-id", None)
+    assert told[0] == told[1]
 
 
 async def test_conditions_and_ranges_that_do_not_hold_are_304_412_and_416(bench, home):
@@ -413,8 +417,9 @@ async def test_agents_that_are_killed_all_the_time_break_no_transfer(bench, home
             await asyncio.sleep(0.03)
             channel = bench.service.pool._channels.get(Key("files", "nobody"))
             if channel:
-                os.kill(channel.pid, signal.SIGKILL)
-                killed += 1
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(channel.pid, signal.SIGKILL)
+                    killed += 1
         return killed
 
     task = asyncio.create_task(killer())
