@@ -13,6 +13,7 @@ from functools import cache, lru_cache
 from typing import Any
 
 from hpcjobs.agents.serve import SlurmFailure
+from hpcjobs.slurm.targets import waiting_tasks
 
 NO_VAL = 0xFFFFFFFE
 """Slurm's "not set" of 32 bits (slurm.h)."""
@@ -98,5 +99,5 @@ def array_task(job: Any) -> str:  # noqa: ANN401
         return ""
     if job.array_tasks_waiting:
         limit = f"%{job.array_tasks_parallel}" if job.array_tasks_parallel else ""
-        return f"{job.array_tasks_waiting}{limit}"
+        return f"{waiting_tasks(job.array_tasks_waiting)}{limit}"
     return str(job.array_task_id or 0)  # pyslurm takes task 0 for none
