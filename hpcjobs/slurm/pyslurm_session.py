@@ -13,10 +13,8 @@ from functools import cache, lru_cache
 from typing import Any
 
 from hpcjobs.agents.serve import SlurmFailure
+from hpcjobs.slurm.pyslurm_description import NO_VAL
 from hpcjobs.slurm.targets import waiting_tasks
-
-NO_VAL = 0xFFFFFFFE
-"""Slurm's "not set" of 32 bits (slurm.h)."""
 
 
 def exit_code_and_signal(status: int) -> tuple[int, int]:

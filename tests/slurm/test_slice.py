@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from hpcjobs.admission import MAX_COMMENT_BYTES
+from hpcjobs.admission.texts import MAX_COMMENT_BYTES
 from tests.slurm.conftest import Stack
 
 
