@@ -29,6 +29,9 @@ TAKEN_BY_SBATCH: Final = frozenset({"SLURM_CONF", "SLURM_CLUSTERS", "SLURM_EXIT_
 DAWN: Final = 1_000_000_000
 """No job is older. Slurm reads no ``uts`` of fewer figures."""
 
+DUSK: Final = 4_000_000_000
+"""No job is younger; before Slurm's 32 bits of time end."""
+
 UNKNOWN_WORDS: Final = -1
 """In place of a number, where Slurm says what is not in errtexts."""
 
@@ -164,8 +167,9 @@ def history_words(query: HistoryQuery) -> list[str]:
         words.append(f"--jobs={','.join(map(str, query.numbers))}")
     if query.since or not query.numbers:
         words.append(f"--starttime=uts{max(query.since, DAWN)}")
-    if query.until:
-        words.append(f"--endtime=uts{max(query.until, DAWN)}")
+    if query.since or query.until:
+        # It fails where the end, by itself its own now, is not after the start.
+        words.append(f"--endtime=uts{max(query.until, DAWN) if query.until else DUSK}")
     return words
 
 

@@ -13,6 +13,7 @@ from hpcjobs.model.job import Fate, State
 from hpcjobs.model.order import Changes, SignalScope, Verb
 from hpcjobs.model.spec import Resources
 from hpcjobs.slurm.base import Op
+from hpcjobs.slurm.targets import expand_tasks
 
 from .subject import GONE, Subject
 
@@ -241,6 +242,8 @@ async def test_an_array_waits_as_one_and_its_tasks_are_named_singly_or_together(
         assert await subject.order(Verb.RELEASE, f"{number}_3")
     if await subject.order(Verb.UPDATE, number, changes=Changes(array_max_running=1)):
         assert any(name.endswith("%1") for name in await subject.tasks(number))
+    for one in await subject.backend.history(HistoryQuery(numbers=(number,))):
+        assert expand_tasks(one.record.array_task)
 
 
 def _folded(tasks: list[int]) -> str:

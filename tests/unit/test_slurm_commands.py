@@ -137,6 +137,7 @@ def test_an_order_is_one_command(order, words):
 
 def test_accounting_is_asked_from_the_beginning_where_no_time_is_named():
     assert commands.history_words(HistoryQuery())[-1] == f"--starttime=uts{commands.DAWN}"
+    assert commands.history_words(HistoryQuery(since=1_700_000_000))[-1] == f"--endtime=uts{commands.DUSK}"
     assert "--jobs=1,2" in commands.history_words(HistoryQuery(numbers=(1, 2)))
     assert not [word for word in commands.history_words(HistoryQuery(numbers=(1,))) if "time" in word]
     assert "--endtime=uts1700000000" in commands.history_words(HistoryQuery(until=1_700_000_000, since=3))
