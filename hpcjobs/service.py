@@ -20,15 +20,19 @@ from hpcjobs.identity.tokens import load_key
 from hpcjobs.observe.observer import Observer
 from hpcjobs.orders import Orders
 from hpcjobs.output import OutputReader
+from hpcjobs.push.hub import EventHub
 from hpcjobs.settings import ClusterSettings, Settings
 from hpcjobs.slurm.base import Backend
 from hpcjobs.slurm.layered import ways_of
+from hpcjobs.store import events
 from hpcjobs.store.store import Store
 from hpcjobs.submission import Submission, Target
 from hpcjobs.ways import open_ways
 
 log = logging.getLogger(__name__)
 
+DAY_S: Final = 86_400.0
+FORGET_S: Final = 3600.0
 LEARN_S: Final = 60.0
 """Seconds between two questions to Slurm's accounting: how long a new coordinator waits."""
 
@@ -51,6 +55,7 @@ class Service:
         self.details = Details(self.store)
         self.directory = Directory()
         self.audit = AuditLog(self.store)
+        self.hub = EventHub(self.store)
         self.limiter = RateLimiter()
         self.token_key = b""
         self.authenticator = Authenticator(settings, self.token_key, self.directory)
@@ -64,7 +69,10 @@ class Service:
         self.token_key = load_key(self.settings.token_key_file)
         self.authenticator = Authenticator(self.settings, self.token_key, self.directory)
         self.store.upgrade()
-        entries = [clock.Entry("let-go-idle-agents", 30.0, self._let_go)]
+        entries = [
+            clock.Entry("let-go-idle-agents", 30.0, self._let_go),
+            clock.Entry("forget-events", FORGET_S, self.forget_events),
+        ]
         for cluster in self.settings.clusters:
             backend = self._backends[cluster.name] if self._backends else await self._open(cluster)
             kinds = [way.kind for way in ways_of(backend)]
@@ -87,6 +95,7 @@ class Service:
             ]
         await self.submission.start(list(self.targets))
         self.audit.start()
+        self.hub.start()
         self._clock = clock.Clock(entries)
         self._clock.start()
 
@@ -108,6 +117,18 @@ class Service:
             self._accounting_trouble.add(cluster)
         else:
             self._accounting_trouble.discard(cluster)
+
+    async def forget_events(self, now: float) -> None:
+        """Forget events that are older than the settings say, few at a time: others want to write too.
+
+        Args:
+            now: Unix seconds.
+        """
+        try:
+            while await self.store.write(events.prune, now - self.settings.events_days * DAY_S):
+                pass
+        except HpcjobsError as error:
+            log.warning("old events are not forgotten now: %s", error.detail)
 
     async def _let_go(self, _now: float) -> None:
         self.pool.let_go_idle()
@@ -143,6 +164,7 @@ class Service:
         """Stop the clock and let go of everything."""
         if self._clock is not None:
             await self._clock.stop()
+        await self.hub.stop()
         await self.audit.stop()
         await self.authenticator.close()
         for target in self.targets.values():

@@ -155,6 +155,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         never_run_as: Names that no job may run as, whatever a token says.
         min_uid: No job runs as a local account with a lower number.
         max_age_s: How old a listing may be that answers a question, unless the caller says otherwise.
+        events_days: How long events are kept, in days; those that a webhook waits for, up to twice as long.
+        streams_per_user: How many streams of events a user may have open, for each process of the service.
     """
 
     clusters: tuple[ClusterSettings, ...]
@@ -172,6 +174,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     never_run_as: tuple[str, ...] = ("root", "slurm")
     min_uid: int = 1000
     max_age_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
+    events_days: Annotated[float, msgspec.Meta(gt=0)] = 30.0
+    streams_per_user: Annotated[int, msgspec.Meta(ge=0)] = 20
 
 
 def _decode(kind: type, value: object) -> object:

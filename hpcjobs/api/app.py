@@ -17,7 +17,7 @@ from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 
 from hpcjobs import __version__
-from hpcjobs.api import access, actions, audit, clusters, files, jobs, me, output, problems, trail, uploads
+from hpcjobs.api import access, actions, audit, clusters, events, files, jobs, me, output, problems, trail, uploads
 from hpcjobs.identity import Scope
 from hpcjobs.service import Service
 
@@ -61,6 +61,7 @@ def create_app(service: Service) -> Litestar:
             me.whoami,
             me.projects,
             audit.trail_page,
+            events.events,
             files.FilesController,
             uploads.UploadsController,
             clusters.healthz,

@@ -50,7 +50,8 @@ STATUS: Final[dict[type[HpcjobsError], int]] = {
 }
 
 
-NAMES: Final = {"job_state": "state", "idempotency_key": "Idempotency-Key", "upload_offset": "Upload-Offset"}
+NAMES: Final = {"job_state": "state", "idempotency_key": "Idempotency-Key", "upload_offset": "Upload-Offset",
+                "last_event_id": "Last-Event-ID"}  # fmt: skip
 """What the caller calls the parameters that have another name in our functions."""
 
 

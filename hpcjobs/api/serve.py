@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import socket
 import sys
 from pathlib import Path
 
@@ -13,6 +15,24 @@ from hpcjobs.api.app import create_app
 from hpcjobs.errors import SettingsError
 from hpcjobs.service import Service
 from hpcjobs.settings import load
+
+
+class Server(uvicorn.Server):
+    """Tells those who listen to events that the service stops, instead of waiting for them to leave.
+
+    Args:
+        config: Of uvicorn.
+        service: Whose listeners.
+    """
+
+    def __init__(self, config: uvicorn.Config, service: Service) -> None:
+        super().__init__(config)
+        self._service = service
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn."""
+        self._service.hub.close()
+        await super().shutdown(sockets)
 
 
 def serve(config: Path | None) -> None:
@@ -31,10 +51,16 @@ def serve(config: Path | None) -> None:
         settings = load(config)
     except SettingsError as error:
         sys.exit(f"hpcjobs: error: {error.detail}")
-    uvicorn.run(
-        create_app(Service(settings)),
+    service = Service(settings)
+    told = uvicorn.Config(
+        create_app(service),
         host=settings.listen_host,
         port=settings.listen_port,
         log_level="warning",
         timeout_graceful_shutdown=5,
     )
+    server = Server(told, service)
+    with contextlib.suppress(KeyboardInterrupt):
+        server.run()
+    if not server.started:
+        sys.exit(3)  # as uvicorn.run does

@@ -21,6 +21,7 @@ from typing import Final
 import msgspec
 
 from hpcjobs.errors import NotAllowed, ScopeMissing
+from hpcjobs.model.event import Event, EventKind
 
 
 class Scope(StrEnum):
@@ -31,6 +32,7 @@ class Scope(StrEnum):
     FILES_READ = "files:read"
     FILES_WRITE = "files:write"
     EVENTS_READ = "events:read"
+    EVENTS_WRITE = "events:write"  # webhooks: what goes on when the token is gone
     CLUSTERS_READ = "clusters:read"  # clusters, their nodes, one's projects
     ADMIN = "admin"  # the audit log, settings
 
@@ -44,6 +46,8 @@ class Role(StrEnum):
 
 
 EVERY_SCOPE: Final = frozenset(Scope)
+PUBLIC_KINDS: Final = frozenset({EventKind.NODE_STATE, EventKind.CLUSTER_STATE})
+"""Events that are nobody's own: everybody may know of them."""
 
 
 def scopes_of(role: Role) -> frozenset[Scope]:
@@ -52,7 +56,7 @@ def scopes_of(role: Role) -> frozenset[Scope]:
 
 
 class Visibility(msgspec.Struct, frozen=True):
-    """Which jobs somebody may see, as data: the store makes the same of it in SQL.
+    """Which jobs and events somebody may see, as data: the store makes the same of it in SQL.
 
     Attributes:
         user: Whose jobs, whatever their account.
@@ -67,6 +71,10 @@ class Visibility(msgspec.Struct, frozen=True):
     def covers(self, owner: str, cluster: str, account: str) -> bool:
         """Whether a job of this owner on this cluster under this account is among them."""
         return self.everything or owner == self.user or (cluster, account) in self.accounts
+
+    def shows(self, event: Event) -> bool:
+        """Whether an event is among them: those of the jobs, and those that are nobody's own."""
+        return event.kind in PUBLIC_KINDS or self.covers(event.user, event.cluster, event.account)
 
 
 class Identity(msgspec.Struct, frozen=True):

@@ -15,6 +15,8 @@ class EventKind(StrEnum):
     JOB_ORDER = "job.order"  # somebody had something done with it
     NODE_STATE = "node.state"
     CLUSTER_STATE = "cluster.state"  # the controller answers, or does not
+    WEBHOOK_STATE = "webhook.state"  # a webhook was paused, resumed or deleted, or has missed something
+    WEBHOOK_TEST = "webhook.test"  # sent to a webhook when its owner asks; never written
 
 
 class Event(msgspec.Struct, frozen=True):

@@ -85,7 +85,7 @@ def test_any_bytes_are_a_problem_document(fuzzed, content, kind):
 QUERY = st.lists(
     st.tuples(
         st.sampled_from(["user", "cluster", "state", "fate", "account", "partition", "name", "cursor", "limit",
-                         "offset", "max_age_s", "follow", "stream"]),
+                         "offset", "max_age_s", "follow", "stream", "after", "kind", "job_id"]),
         st.sampled_from(["", "1", "-1", "nan", "inf", "1e999", "RUNNING", "COMPLETED", "big", "alice", "0" * 32])
         | st.integers().map(str) | TEXT,
     ),
@@ -95,12 +95,14 @@ QUERY = st.lists(
 
 @FEW
 @given(
-    path=st.sampled_from(["/v1/jobs", "/v1/jobs/1", f"/v1/jobs/{'0' * 32}", "/v1/clusters/big/nodes", "/v1/clusters"]),
+    path=st.sampled_from(
+        ["/v1/jobs", "/v1/jobs/1", f"/v1/jobs/{'0' * 32}", "/v1/clusters/big/nodes", "/v1/clusters", "/v1/events"]
+    ),
     query=QUERY,
 )
 def test_any_query_is_answered_or_a_problem_document(fuzzed, path, query):
     text = "&".join(f"{name}={quote(value.encode('utf-8', 'surrogatepass'))}" for name, value in query)
-    answered(fuzzed, "GET", f"{path}?{text}")
+    answered(fuzzed, "GET", f"{path}?{text}", headers={"Accept": "application/json"})
 
 
 @FEW

@@ -36,6 +36,7 @@ PATHS = [
     ("GET", "/v1/me"),
     ("GET", "/v1/projects"),
     ("GET", "/v1/audit"),
+    ("GET", "/v1/events"),
     *((method, "/v1/clusters/{name}/files") for method in ("GET", "DELETE")),
     *((method, "/v1/clusters/{name}/files/content") for method in ("GET", "HEAD", "PUT")),
     ("GET", "/v1/clusters/{name}/files/checksum"),
