@@ -13,6 +13,7 @@ import msgspec
 
 from hpcjobs.errors import Refusal
 from hpcjobs.model.cluster import Node
+from hpcjobs.model.detail import JobDetail
 from hpcjobs.model.event import Event
 from hpcjobs.model.job import Job
 from hpcjobs.sse import MEDIA_TYPE, Message, Parser
@@ -223,6 +224,26 @@ class Client:
     def cancel(self, job_id: str, **query: Any) -> Job:  # noqa: ANN401
         """Cancel a job."""
         return msgspec.json.decode(self.call("DELETE", f"/v1/jobs/{_quoted(job_id)}", params=query).content, type=Job)
+
+    def act(self, job_id: str, verb: str, body: dict[str, Any], **query: Any) -> Job:  # noqa: ANN401
+        """Have something done with a job.
+
+        Args:
+            job_id: By any of its names.
+            verb: ``cancel``, ``hold``, ``release``, ``requeue``, ``suspend``, ``resume`` or ``signal``.
+            body: What the verb needs besides: ``hold``, ``signal``, ``scope``.
+            query: ``cluster``.
+        """
+        if verb == "cancel":
+            return self.cancel(job_id, **query)
+        path = f"/v1/jobs/{_quoted(job_id)}/{verb}"
+        more = {"json": body} if body else {}
+        return msgspec.json.decode(self.call("POST", path, params=query, **more).content, type=Job)
+
+    def detail(self, job_id: str, **query: Any) -> JobDetail:  # noqa: ANN401
+        """Everything about one job."""
+        response = self.call("GET", f"/v1/jobs/{_quoted(job_id)}/detail", params=query)
+        return msgspec.json.decode(response.content, type=JobDetail)
 
     def nodes(self, cluster: str, **query: Any) -> list[Node]:  # noqa: ANN401
         """The nodes of a cluster."""

@@ -5,47 +5,18 @@ from __future__ import annotations
 import time
 from typing import Final
 
-import msgspec
-
 from hpcjobs.errors import HpcjobsError
-from hpcjobs.model.event import Event
+from hpcjobs.model.detail import JobDetail
 from hpcjobs.model.history import HistoryQuery, Step
 from hpcjobs.model.job import Job, State
-from hpcjobs.model.spec import JobSpec
-from hpcjobs.model.why import Why
 from hpcjobs.observe.observer import Observer
 from hpcjobs.slurm.reasons import why
 from hpcjobs.store import attempts, events, repository
-from hpcjobs.store.attempts import Attempt
 from hpcjobs.store.store import Store
 
 STEPS_AGE_S: Final = 5.0
 MOST_KEPT: Final = 1000
 MOST_EVENTS: Final = 200
-
-
-class JobDetail(msgspec.Struct, frozen=True):
-    """One job with all that belongs to it.
-
-    Attributes:
-        job: The job.
-        why: Why it does not run, in plain words; None where it runs or has ended.
-        spec: What was asked for, where it was asked for here.
-        steps: Its steps, as accounting has them.
-        steps_note: Why there are no steps though it has run, or ``""``.
-        attempts: How it came into Slurm, first to last.
-        events: What happened to it, oldest first, the last 200.
-        observed_at: Unix seconds of the listing that this is from; None where there was none yet.
-    """
-
-    job: Job
-    why: Why | None
-    spec: JobSpec | None
-    steps: tuple[Step, ...]
-    steps_note: str
-    attempts: list[Attempt]
-    events: list[Event]
-    observed_at: float | None
 
 
 class Details:

@@ -37,6 +37,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         ssh_key: For ssh, in place of ssh_ca_key: pattern of users' own keys, as ``/home/{user}/.ssh/id_ed25519``.
         home: A user's home on the cluster: the working directory of a job that names none.
         observe_s: Seconds between two listings.
+        min_job_age_s: MinJobAge of its slurm.conf, which must not be shorter: how long the controller lists a job
+            after its end, in seconds. What is older is asked of accounting.
         file_roots: The folders whose files can be reached, the first of them the user's own; none: no files. What
             is outside cannot be reached, whatever links lead there. Others must not be able to make these folders.
     """
@@ -53,6 +55,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     ssh_key: str | None = None
     home: str = "/home/{user}"
     observe_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
+    min_job_age_s: Annotated[float, msgspec.Meta(gt=0)] = 300.0
     file_roots: tuple[str, ...] = ("/home/{user}", "/scratch")
 
 

@@ -25,6 +25,7 @@ from hpcjobs.errors import (
     Unavailable,
 )
 from hpcjobs.identity import check_may_run
+from hpcjobs.model.attempt import AttemptState
 from hpcjobs.model.job import Job, State
 from hpcjobs.model.order import Estimate
 from hpcjobs.model.spec import JobSpec
@@ -35,7 +36,7 @@ from hpcjobs.sbatch.when import with_absolute_times
 from hpcjobs.slurm.base import Launch
 from hpcjobs.slurm.explain import explain
 from hpcjobs.store import attempts
-from hpcjobs.store.attempts import AttemptState, Begun
+from hpcjobs.store.attempts import Begun
 from hpcjobs.store.store import Store
 
 log = logging.getLogger(__name__)

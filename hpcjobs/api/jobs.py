@@ -16,9 +16,9 @@ from litestar.response import Stream
 
 from hpcjobs.api.access import SUBMITS, Asked, needs
 from hpcjobs.api.common import JOB_ID_IS, Cluster, JobPage, MaxAge, actor_of, check_fresh, find_job, own_job, problems
-from hpcjobs.details import JobDetail
 from hpcjobs.errors import Refusal, Refused, ViewStale
 from hpcjobs.identity import Scope, policy
+from hpcjobs.model.detail import JobDetail
 from hpcjobs.model.job import Fate, Job, State
 from hpcjobs.model.order import Changes, Verb
 from hpcjobs.model.spec import JobSpec

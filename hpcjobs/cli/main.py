@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from hpcjobs import __version__
-from hpcjobs.cli import operate
+from hpcjobs.cli import operate, orders
 from hpcjobs.cli.common import cluster_option, json_option
 from hpcjobs.cli.common import given as _given
 from hpcjobs.cli.common import print_json as _print_json
@@ -42,6 +42,8 @@ def main() -> None:
 
 main.add_command(events)
 main.add_command(files)
+for _command in orders.COMMANDS:
+    main.add_command(_command)
 
 
 @main.command()
@@ -173,22 +175,6 @@ def logs(job_id: str, follow: bool, tail: int | None, **query: Any) -> None:  # 
         else:
             sys.stdout.buffer.write(client.output(job_id, **wanted))
             sys.stdout.buffer.flush()
-
-
-@main.command()
-@click.argument("job_ids", nargs=-1, required=True)
-@cluster_option
-def cancel(job_ids: tuple[str, ...], **query: Any) -> None:  # noqa: ANN401
-    """Cancel jobs."""
-    failed = False
-    for job_id in job_ids:
-        try:
-            with _service() as client:
-                job = client.cancel(job_id, **_given(**query))
-                click.echo(f"Cancelling job {job.slurm_job_id} on cluster {job.cluster}")
-        except SystemExit:
-            failed = True  # said already; the others are still to be cancelled
-    sys.exit(failed)
 
 
 @main.command()

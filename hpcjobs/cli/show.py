@@ -65,8 +65,9 @@ def duration(seconds: float) -> str:
     return (f"{days}-" if days else "") + f"{hour:02}:{minute:02}:{second:02}"
 
 
-def _clock(moment: float) -> str:
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment)) if moment else "-"
+def moment(seconds: float) -> str:
+    """A time of day, local; ``-`` for none."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else "-"
 
 
 def _ran(job: Job) -> str:
@@ -109,9 +110,9 @@ def job(found: Job) -> None:
         "gpus": gpus_text(found.gpus),
         "memory": f"{found.mem_bytes / 2**30:.1f} GiB",
         "time limit": duration(found.wall_s) if found.wall_s is not None else "-",
-        "submitted": _clock(found.submit_time),
-        "started": _clock(found.start_time),
-        "ended": _clock(found.end_time) if found.final else "-",
+        "submitted": moment(found.submit_time),
+        "started": moment(found.start_time),
+        "ended": moment(found.end_time) if found.final else "-",
         "ran": _ran(found),
         "exit code": f"{found.exit_code}" + (f", signal {found.exit_signal}" if found.exit_signal else ""),
         "restarts": str(found.restarts),
@@ -152,7 +153,7 @@ def files(found: Sequence[FileEntry]) -> None:
             file.owner,
             file.group,
             str(file.size_bytes),
-            _clock(file.mtime),
+            moment(file.mtime),
             file.type,
             file.name + (f" -> {file.target}" if file.target is not None else ""),
         )

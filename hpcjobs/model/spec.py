@@ -270,3 +270,8 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     cluster_constraint: str | None = None
     context: str | None = None
     mcs_label: str | None = None
+
+    @property
+    def all_resources(self) -> tuple[Resources, ...]:
+        """What each component needs, the first first."""
+        return (self.resources, *(component.resources for component in self.het))

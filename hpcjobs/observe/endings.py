@@ -19,9 +19,6 @@ from hpcjobs.store.store import Store
 
 log = logging.getLogger(__name__)
 
-MIN_JOB_AGE_S: Final = 300.0
-"""How long the controller lists a job after its end: MinJobAge of slurm.conf(5), as it is by default."""
-
 FIRST_PAUSE_S: Final = 2.0
 LAST_PAUSE_S: Final = 600.0
 MOST: Final = 200
@@ -35,12 +32,14 @@ class Endings:
         cluster: Its name.
         backend: How it is asked.
         store: Where the rows are.
+        min_job_age_s: How long the controller lists a job after its end.
     """
 
-    def __init__(self, cluster: str, backend: Backend, store: Store) -> None:
+    def __init__(self, cluster: str, backend: Backend, store: Store, min_job_age_s: float) -> None:
         self.cluster = cluster
         self.backend = backend
         self.store = store
+        self.min_job_age_s = min_job_age_s
         self._pauses: dict[str, tuple[float, float]] = {}
         """By our id: when to ask again, and how long to wait after that."""
 
@@ -83,7 +82,7 @@ class Endings:
             now: Unix seconds.
         """
         last = await self.store.read(listing.listed_at, self.cluster)
-        if last is None or now - last < MIN_JOB_AGE_S - SLACK_S or self.backend.lacks(Op.HISTORY):
+        if last is None or now - last < self.min_job_age_s / 2 or self.backend.lacks(Op.HISTORY):
             return
         found = await self.ask(HistoryQuery(since=int(last - SLACK_S), until=int(now)))
         ended = [(None, record) for record in found if record.state is State.FINISHED]

@@ -12,7 +12,7 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.history import HistoryQuery
 from hpcjobs.observe.diff import diff
-from hpcjobs.observe.endings import MIN_JOB_AGE_S, SLACK_S, Endings
+from hpcjobs.observe.endings import SLACK_S, Endings
 from hpcjobs.slurm.base import Backend, Op
 from hpcjobs.store import attempts, events, listing, repository
 from hpcjobs.store.attempts import OpenAttempt
@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 SETTLE_S: Final = 60.0
 """An attempt that is in no listing begun this long after its call never reached Slurm. A message to slurmctld that
 is older than MessageTimeout (10 s, at most 100 s by slurm.conf(5)) is not acted on."""
+
+LATE_S: Final = 5.0
+"""How much earlier than it says the controller may forget a job, by clocks that differ."""
 
 NOTE_S: Final = 30.0
 """How often it is noted that the cluster was listed."""
@@ -58,9 +61,12 @@ class Observer:
         backend: How it is asked.
         store: Where the rows are.
         max_age_s: How old a listing may be that answers a question, unless the caller says otherwise.
+        min_job_age_s: How long the controller lists a job after its end.
     """
 
-    def __init__(self, cluster: str, backend: Backend, store: Store, max_age_s: float = 10.0) -> None:
+    def __init__(
+        self, cluster: str, backend: Backend, store: Store, max_age_s: float = 10.0, min_job_age_s: float = 300.0
+    ) -> None:
         self.cluster = cluster
         self.backend = backend
         self.store = store
@@ -69,7 +75,8 @@ class Observer:
         self.trouble: HpcjobsError | None = None
         self.in_flight: set[str] = set()
         """Attempts that this process is sending now: their outcome is not for a listing to judge."""
-        self.endings = Endings(cluster, backend, store)
+        self.min_job_age_s = min_job_age_s
+        self.endings = Endings(cluster, backend, store, min_job_age_s)
         self._known: dict[int, Known] | None = None
         self._noted_at = 0.0
         self._ticked = asyncio.Condition()
@@ -144,7 +151,7 @@ class Observer:
         Unless it is so long ago that its job may have come, ended and been forgotten: then accounting is asked, and
         without accounting it stays open.
         """
-        if now - attempt.changed_at > MIN_JOB_AGE_S - SLACK_S:
+        if now - attempt.changed_at > self.min_job_age_s - LATE_S:
             if lacking := self.backend.lacks(Op.HISTORY):
                 log.warning("cluster %s: attempt %s stays open: %s", self.cluster, attempt.id, lacking)
                 return

@@ -62,7 +62,7 @@ def beyond_sbatch(spec: JobSpec) -> list[str]:
         if name not in ("script", "args", "script_name", "environment", "resources", "het")
         and (getattr(heard, name) or None) != (getattr(spec, name) or None)
     ]
-    wanted, got = ((part.resources, *(each.resources for each in part.het)) for part in (spec, heard))
+    wanted, got = spec.all_resources, heard.all_resources
     if len(wanted) != len(got):
         return [*names, "het"]
     names += [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Final
 
 import msgspec
 
@@ -10,6 +11,9 @@ from hpcjobs.model.gres import parse_gpus
 from hpcjobs.model.spec import Resources
 from hpcjobs.sbatch.layout import parse_tres_per_task
 from hpcjobs.sbatch.values import parse_extra_node_info
+
+NO_LIMIT_16: Final = 0xFFFF
+"""Slurm's "infinite" of 16 bits: as many tasks on a core as it has threads."""
 
 
 def effective(asked: Resources) -> Resources:
@@ -37,14 +41,25 @@ def effective(asked: Resources) -> Resources:
             asked.extra_node_info)  # fmt: skip
         if any(part is not None for part in named):
             changes["hint"] = None
-        elif asked.hint != "multithread":
+        elif asked.hint == "multithread":
+            changes["ntasks_per_core"] = NO_LIMIT_16
+        else:
             changes["threads_per_core"] = 1
             if asked.hint == "memory_bound":
                 changes["cores_per_socket"] = 1
-    ntasks = asked.ntasks
-    if ntasks is not None and asked.nodes is not None and ntasks < asked.nodes:
-        changes |= {"nodes": ntasks, "nodes_max": None}
+    if asked.ntasks is not None:
+        for name in ("nodes", "nodes_max"):
+            if (getattr(asked, name) or 0) > asked.ntasks:
+                changes[name] = asked.ntasks
     return msgspec.structs.replace(asked, **changes) if changes else asked
+
+
+def _gpus_of_task(asked: Resources) -> int:
+    named = {} if asked.tres_per_task is None else parse_tres_per_task(asked.tres_per_task)
+    counts = {} if asked.gpus_per_task is None else parse_gpus(str(asked.gpus_per_task))
+    return sum(counts.values()) + sum(
+        int(amount) for name, amount in named.items() if name == "gres/gpu" or name.startswith("gres/gpu:")
+    )
 
 
 def tres_per_task(asked: Resources) -> tuple[str | None, str | None]:
@@ -63,12 +78,36 @@ def tres_per_task(asked: Resources) -> tuple[str | None, str | None]:
         needs.insert(0, f"gres/gpu:{kind}={count}" if kind else f"gres/gpu={count}")
     if asked.cpus_per_task is not None and "cpu" not in named:
         needs.insert(0, f"cpu={asked.cpus_per_task}")
-    gpus = sum(counts.values()) + sum(
-        int(amount) for name, amount in named.items() if name == "gres/gpu" or name.startswith("gres/gpu:")
-    )
+    gpus = _gpus_of_task(asked)
     bind = f"gres/gpu:per_task:{gpus}" if gpus else None
     if asked.gpu_bind is not None:
         bind = f"gres/gpu:{asked.gpu_bind}"
     elif asked.tres_bind is not None:
         bind = asked.tres_bind
     return ",".join(needs) or None, bind
+
+
+def implied_tasks(asked: Resources) -> int | None:
+    """How many tasks there are where they follow from GPUs; sbatch tells Slurm, but not the job.
+
+    Args:
+        asked: As ``effective`` returns it.
+
+    Returns:
+        ``ntasks``, or one for each share of the GPUs of the job; None: nothing says.
+    """
+    if asked.ntasks is not None:
+        return asked.ntasks
+    of_job = sum(parse_gpus(str(asked.gpus)).values()) if asked.gpus is not None else 0
+    if asked.ntasks_per_gpu is not None:
+        gpus = of_job or sum(asked.gpus_each_node.values()) * (asked.nodes or 1)
+        return asked.ntasks_per_gpu * gpus or None
+    each = _gpus_of_task(asked)
+    return of_job // each or None if each else None
+
+
+def least_nodes(asked: Resources) -> int | None:
+    """How many nodes tasks need where only their number on each is said; None: nothing says."""
+    if asked.ntasks is None or asked.ntasks_per_node is None or asked.nodes is not None or asked.nodes_max is not None:
+        return None
+    return -(-asked.ntasks // asked.ntasks_per_node)

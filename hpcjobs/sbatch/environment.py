@@ -14,8 +14,6 @@ from hpcjobs.sbatch.layout import parse_distribution, parse_mem_bind
 from hpcjobs.sbatch.values import parse_export
 
 _MIB: Final = 2**20
-_NO_LIMIT_16: Final = 0xFFFF
-"""Slurm's "infinite" of 16 bits: as many tasks on a core as it has threads."""
 
 
 def export_environment(spec: JobSpec) -> dict[str, str]:
@@ -46,7 +44,7 @@ def _of_resources(asked: Resources) -> dict[str, object]:
         "SLURM_NPROCS": ntasks,
         "SLURM_NTASKS_PER_NODE": asked.ntasks_per_node,
         "SLURM_NTASKS_PER_SOCKET": asked.ntasks_per_socket,
-        "SLURM_NTASKS_PER_CORE": _NO_LIMIT_16 if asked.hint == "multithread" else asked.ntasks_per_core,
+        "SLURM_NTASKS_PER_CORE": asked.ntasks_per_core,
         "SLURM_NTASKS_PER_GPU": asked.ntasks_per_gpu,
         "SLURM_CPUS_PER_TASK": asked.cpus_per_task,
         "SLURM_CPUS_PER_GPU": asked.cpus_per_gpu,
@@ -95,7 +93,7 @@ def submission_environment(spec: JobSpec, submit_dir: str, host: str) -> dict[st
     ) | export_environment(spec)
     if not spec.het:
         return said | _texts(_of_resources(effective(spec.resources)))
-    for number, asked in enumerate((spec.resources, *(component.resources for component in spec.het))):
+    for number, asked in enumerate(spec.all_resources):
         values = _of_resources(effective(asked))
         said |= _texts(values, f"_HET_GROUP_{number}") | _texts(values, f"_PACK_GROUP_{number}")
     return said

@@ -67,8 +67,7 @@ def parse_cpu_freq(text: str) -> tuple[str | None, str | None, str | None]:
     return (match[1], match[2], match[3]) if match[2] else (None, match[1], None)
 
 
-_MEM_BINDS: Final = {"no": "none", "none": "none", "local": "local", "rank": "rank", "p": "prefer",
-    "prefer": "prefer"}  # fmt: skip
+_MEM_BINDS: Final = {"no": "none", "none": "none", "local": "local", "rank": "rank"}
 _MEM_LISTS: Final = {"map_mem": "map_mem", "mask_mem": "mask_mem", "mapmem": "map_mem", "maskmem": "mask_mem"}
 
 
@@ -76,32 +75,35 @@ class MemBind(NamedTuple):
     """How tasks are bound to memory.
 
     Attributes:
-        kinds: Of ``none``, ``rank``, ``local``, ``prefer``, ``map_mem``, ``mask_mem``.
+        kind: ``none``, ``rank``, ``local``, ``map_mem``, ``mask_mem``, or ``""``.
         places: Nodes or masks of the last two.
+        prefer: The first node that holds memory is filled first.
         verbose: Says what it does.
     """
 
-    kinds: tuple[str, ...]
+    kind: str
     places: str
+    prefer: bool
     verbose: bool
 
     @property
     def text(self) -> str:
         """As sbatch hands it to the job."""
-        words = ["verbose"] if self.verbose else []
-        words += [f"{kind}:{self.places}" if kind.endswith("_mem") else kind for kind in self.kinds]
+        kind = f"{self.kind}:{self.places}" if self.places else self.kind
+        words = [word for word, said in (("verbose", self.verbose), ("prefer", self.prefer), (kind, kind)) if said]
         return ",".join(words)
 
 
 def parse_mem_bind(text: str) -> MemBind:
-    """Read the argument of --mem-bind.
+    """Read the argument of --mem-bind; of several kinds the last counts.
 
     Raises:
         ValueError: The text is of no such form.
     """
-    kinds: list[str] = []
-    places, verbose = "", False
+    kind = places = ""
+    prefer, verbose = False, False
     rest = text.strip().lower()
+    said = bool(rest)
     while rest:
         word, _, after = rest.partition(",")
         name, joined, _ = word.partition(":")
@@ -110,18 +112,18 @@ def parse_mem_bind(text: str) -> MemBind:
             listed = rest.partition(":")[2]
             if not re.fullmatch(rf"{number}(?:,{number})*", listed):
                 break
-            places, rest = listed.replace("0x", ""), ""
-            kinds.append(_MEM_LISTS[name])
+            kind, places, rest = _MEM_LISTS[name], listed.replace("0x", ""), ""
         elif word in ("v", "verbose", "q", "quiet"):
             verbose, rest = word.startswith("v"), after
+        elif word in ("p", "prefer"):
+            prefer, rest = True, after
         elif word in _MEM_BINDS:
-            kinds.append(_MEM_BINDS[word])
-            rest = after
+            kind, rest = _MEM_BINDS[word], after
         else:
             break
-    if rest or not (kinds or verbose):
+    if rest or not said:
         raise ValueError(f"Invalid memory binding {text!r}: write local, rank, none, map_mem:list or mask_mem:list")
-    return MemBind(tuple(kinds), places, verbose)
+    return MemBind(kind, places, prefer, verbose)
 
 
 def parse_hint(text: str) -> str:

@@ -182,7 +182,7 @@ _BITS: Final[Mapping[str | None, object]] = {"1": True, "0": False}
 
 OPTIONS: Final[Sequence[Option]] = (
     _text("account", "A", "account"),
-    _text("acctg-freq", "", "acctg_freq"),
+    _text("acctg-freq", "", "acctg_freq", values.parse_acctg_freq),
     _converted("array", "a", "array", lambda text: values.parse_array(text).text),
     _text("batch", "", "batch"),
     _text("bb", "", R + "bb"),

@@ -78,7 +78,7 @@ class Signal(NamedTuple):
 
 _SIGNAL = re.compile(r"(?:(?P<flags>[RB]{1,2}):)?(?P<name>[A-Z0-9]+)(?:@(?P<time>\d{1,6}))?", re.IGNORECASE)
 _DEFAULT_WARN_S: Final = 60
-_MOST_WARN_S: Final = 65535
+_MOST_16: Final = 0xFFFF
 
 
 def parse_signal(text: str) -> Signal:
@@ -90,7 +90,7 @@ def parse_signal(text: str) -> Signal:
     match = _SIGNAL.fullmatch(text.strip())
     time_s = int(match["time"] or _DEFAULT_WARN_S) if match else 0
     number = 0
-    if match and time_s <= _MOST_WARN_S:
+    if match and time_s <= _MOST_16:
         name = match["name"].upper().removeprefix("SIG")
         known = signals.Signals.__members__.get(f"SIG{name}")
         number = int(name) if name.isdigit() else known.value if known else 0
@@ -151,7 +151,7 @@ def parse_switches(text: str) -> tuple[int, int | None]:
         ValueError: The text is of no such form.
     """
     count, _, wait = text.strip().partition("@")
-    if not re.fullmatch(r"[1-9]\d{0,9}", count):
+    if not re.fullmatch(r"[1-9]\d{0,9}", count) or (wait and not wait[0].isdigit()):
         raise ValueError(f"Invalid switches {text!r}: write count[@time]")
     return int(count), parse_time(wait) if wait else None
 
@@ -176,7 +176,7 @@ def parse_mem_update(text: str) -> tuple[int, int]:
         ValueError: The text is of no such form.
     """
     match = re.fullmatch(r"(\d{1,5})@(\d{1,5})", text.strip())
-    if match is None:
+    if match is None or not all(0 < int(part) <= _MOST_16 for part in match.groups()):
         raise ValueError(f"Invalid memory update {text!r}: write margin in percent@delay in minutes")
     return int(match[1]), int(match[2])
 
@@ -205,6 +205,18 @@ def parse_node_counts(text: str) -> str:
     item = r"[1-9]\d{0,6}(?:-[1-9]\d{0,6}(?::[1-9]\d{0,6})?)?"
     if not re.fullmatch(rf"{item}(?:,{item})*", text.strip()):
         raise ValueError(f"Invalid numbers of nodes {text!r}: write 1,3 or 2-8:2")
+    return text.strip()
+
+
+def parse_acctg_freq(text: str) -> str:
+    """Read the argument of --acctg-freq: seconds, or seconds of each kind of sample, as ``task=30,energy=60``.
+
+    Raises:
+        ValueError: The text is of no such form.
+    """
+    sample = r"(?:all|energy|filesystem|network|task)=\d{1,9}"
+    if not re.fullmatch(rf"\d{{1,9}}|{sample}(?:,{sample})*", text.strip().lower()):
+        raise ValueError(f"Invalid sampling {text!r}: write 30 or task=30,energy=60,network=60,filesystem=60")
     return text.strip()
 
 

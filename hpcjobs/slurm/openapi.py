@@ -16,6 +16,7 @@ from hpcjobs.model.job import JobRecord, State
 from hpcjobs.slurm.base import MIB, split_comment
 from hpcjobs.slurm.outcomes import Part
 from hpcjobs.slurm.states import node_usable, read_state
+from hpcjobs.slurm.targets import waiting_tasks
 
 T = TypeVar("T")
 
@@ -170,7 +171,7 @@ def array_task(array_job_id: int, task_id: Number, waiting: str) -> str:
     """Which task of its array a job is, as Slurm prints it; ``""`` where it is of none."""
     if not array_job_id:
         return ""
-    return waiting or str(task_id.value if task_id.set else 0)
+    return waiting_tasks(waiting) or str(task_id.value if task_id.set else 0)
 
 
 def record_of(job: JobWords) -> JobRecord:

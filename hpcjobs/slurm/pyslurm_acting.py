@@ -22,6 +22,7 @@ from hpcjobs.slurm.targets import signal_number
 
 ALREADY_DONE: Final = 2021
 INVALID_JOB: Final = 2017
+NO_DATABASE: Final = 7000
 FIRST_OF_SLURM: Final = 1000
 """Error numbers below are the system's."""
 
@@ -84,7 +85,12 @@ def history(query: dict[str, Any]) -> list[Accounted]:
     if wanted.since or not wanted.numbers:
         words["start_time"] = wanted.since or 1
     with slurm_errors() as pyslurm:
-        jobs = pyslurm.db.Jobs.load(pyslurm.db.JobFilter(**words))
+        try:
+            jobs = pyslurm.db.Jobs.load(pyslurm.db.JobFilter(**words))
+        except pyslurm.RPCError as error:
+            if (error.errno or 0) < FIRST_OF_SLURM:  # it says no more than that it failed
+                raise SlurmFailure(NO_DATABASE, str(error.msg)) from error
+            raise
         return [_accounted(Tolerant(job), steps=wanted.steps) for job in jobs.values()]
 
 

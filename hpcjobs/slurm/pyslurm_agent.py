@@ -8,27 +8,20 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
 
 from hpcjobs.agents.serve import Operation
 from hpcjobs.model.cluster import ClusterView, Node
-from hpcjobs.model.gres import UNTYPED, gpus_of_tres, parse_gpus
+from hpcjobs.model.gres import UNTYPED, gpus_of_tres
 from hpcjobs.model.job import JobRecord, State
-from hpcjobs.model.spec import Resources
-from hpcjobs.slurm.base import MIB, Launch, ceil_div, split_comment
+from hpcjobs.slurm.base import MIB, Launch, split_comment
 from hpcjobs.slurm.pyslurm_acting import act, history
-from hpcjobs.slurm.pyslurm_session import NO_VAL, Tolerant, array_task, slurm_errors, user_name
+from hpcjobs.slurm.pyslurm_description import description
+from hpcjobs.slurm.pyslurm_session import Tolerant, array_task, slurm_errors, user_name
 from hpcjobs.slurm.states import node_usable, read_state
-
-NO_VAL16 = 0xFFFE
-"""Slurm's "not set" of 16 bits."""
-
-NO_PROFILES: Iterator[str] = iter(())
-"""Profile types left out make pyslurm send NO_VAL, which slurmctld takes for every kind of profiling; something that
-is there and holds nothing is sbatch's "not set"."""
 
 
 def _gpus(gres: Mapping[str, Any]) -> dict[str, int]:
@@ -135,61 +128,6 @@ def find(attempt: str) -> int | None:
     return None
 
 
-def _description(launch: Launch) -> dict[str, Any]:
-    """Our spec in pyslurm's words; what is None stays Slurm's default."""
-    spec, asked = launch.spec, launch.spec.resources
-    words: dict[str, Any] = {
-        "name": spec.name,
-        "account": spec.account,
-        "partitions": spec.partition,
-        "qos": spec.qos,
-        "reservations": spec.reservation,
-        "dependencies": spec.dependency,
-        "comment": launch.comment,
-        "working_directory": spec.workdir,
-        "standard_output": spec.stdout,
-        "standard_error": spec.stderr,
-        "standard_in": spec.stdin or "/dev/null",
-        "environment": spec.environment,
-        "profile_types": NO_PROFILES,
-        "is_requeueable": spec.requeue,
-        "priority": 0 if spec.hold else None,
-        # pyslurm would make it 1-1; NO_VAL as the maximum is what sbatch sends.
-        "nodes": f"{asked.nodes or 1}-{asked.nodes_max or asked.nodes or NO_VAL}",
-        "ntasks": NO_VAL if asked.ntasks is None else asked.ntasks,
-        "min_cpus_per_node": _least_cpus(asked) if asked.ntasks is None else None,
-        "ntasks_per_node": asked.ntasks_per_node,
-        "cpus_per_task": asked.cpus_per_task,
-        "gpus": _gpu_words(asked.gpus),
-        "gpus_per_task": _gpu_words(asked.gpus_per_task),
-        "gres_per_node": _gpu_words(asked.gpus_per_node),
-        "memory_per_node": _mib(asked.mem_per_node_bytes),
-        "memory_per_cpu": _mib(asked.mem_per_cpu_bytes),
-        "time_limit": None if asked.wall_s is None else f"{ceil_div(asked.wall_s, 60)}:00",
-        "constraints": asked.constraint,
-        "required_nodes": asked.nodelist,
-        "excluded_nodes": asked.exclude,
-        "resource_sharing": "no" if asked.exclusive else None,
-    }
-    return {word: value for word, value in words.items() if value is not None}
-
-
-def _least_cpus(asked: Resources) -> int:
-    """What sbatch asks for where no number of tasks is named; pyslurm keeps it in 16 bits."""
-    cpus = (asked.nodes or 1) * (asked.ntasks_per_node or 1) * (asked.cpus_per_task or 1)
-    return min(cpus, NO_VAL16 - 1)
-
-
-def _gpu_words(request: int | str | None) -> dict[str, int] | None:
-    if request is None:
-        return None
-    return {f"gpu:{kind}" if kind else "gpu": count for kind, count in parse_gpus(str(request)).items()}
-
-
-def _mib(amount: int | None) -> str | None:
-    return None if amount is None else f"{ceil_div(amount, MIB)}M"
-
-
 def submit(launch: dict[str, Any]) -> int:
     """Submit as whoever this process is."""
     wanted = msgspec.convert(launch, Launch)
@@ -200,10 +138,10 @@ def submit(launch: dict[str, Any]) -> int:
             script = f"{folder}/{(wanted.spec.script_name or 'script').replace('/', '_')}"
             with open(script, "w", newline="") as file:
                 file.write(wanted.spec.script)
-        description = pyslurm.JobSubmitDescription(
-            script=script, script_args=list(wanted.spec.args) or None, **_description(wanted)
+        asked = pyslurm.JobSubmitDescription(
+            script=script, script_args=list(wanted.spec.args) or None, **description(wanted)
         )
-        return int(description.submit())
+        return int(asked.submit())
 
 
 OPERATIONS: Mapping[str, Operation] = {"view": view, "find": find, "submit": submit, "act": act, "history": history}

@@ -5,20 +5,11 @@ from __future__ import annotations
 from typing import Any, Final
 
 from hpcjobs.model.order import Changes, Order
-from hpcjobs.model.spec import JobSpec
+from hpcjobs.slurm import pyslurm_description
 from hpcjobs.slurm.base import Launch, Op, ceil_div
 from hpcjobs.slurm.targets import parse_target
 
 ARRAYS: Final = "pyslurm acts on jobs by plain numbers only, not on arrays or heterogeneous jobs"
-
-
-def cannot_say(spec: JobSpec) -> str:
-    """What of a spec pyslurm 25.11 would drop without a word (docs/adr/0005), or ``""``."""
-    if "" in spec.args:
-        return "drops empty script arguments and all that follow them"
-    if spec.resources.mem_per_node_bytes == 0:
-        return "takes --mem=0 (all the memory of each node) for no request"
-    return ""
 
 
 def cannot_change(changes: Changes) -> str:
@@ -38,8 +29,7 @@ def lacks(op: Op, subject: Launch | Order | None) -> str:
     if op is Op.ESTIMATE:
         return "pyslurm has no call that tests a submission without making it"
     if isinstance(subject, Launch):
-        words = cannot_say(subject.spec)
-        return f"pyslurm {words}" if words else ""
+        return pyslurm_description.lacks(subject)
     if isinstance(subject, Order):
         target = parse_target(subject.target)
         if target.tasks or target.offset is not None:

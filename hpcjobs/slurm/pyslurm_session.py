@@ -13,9 +13,8 @@ from functools import cache, lru_cache
 from typing import Any
 
 from hpcjobs.agents.serve import SlurmFailure
-
-NO_VAL = 0xFFFFFFFE
-"""Slurm's "not set" of 32 bits (slurm.h)."""
+from hpcjobs.slurm.pyslurm_description import NO_VAL
+from hpcjobs.slurm.targets import waiting_tasks
 
 
 def exit_code_and_signal(status: int) -> tuple[int, int]:
@@ -98,5 +97,5 @@ def array_task(job: Any) -> str:  # noqa: ANN401
         return ""
     if job.array_tasks_waiting:
         limit = f"%{job.array_tasks_parallel}" if job.array_tasks_parallel else ""
-        return f"{job.array_tasks_waiting}{limit}"
+        return f"{waiting_tasks(job.array_tasks_waiting)}{limit}"
     return str(job.array_task_id or 0)  # pyslurm takes task 0 for none

@@ -26,6 +26,12 @@ from hpcjobs.slurm.targets import parse_target
 TAKEN_BY_SBATCH: Final = frozenset({"SLURM_CONF", "SLURM_CLUSTERS", "SLURM_EXIT_ERROR", "SLURM_HINT", "SLURM_UMASK"})
 """Variables beside SBATCH_... that sbatch reads for itself (sbatch(1), INPUT ENVIRONMENT VARIABLES)."""
 
+DAWN: Final = 1_000_000_000
+"""No job is older. Slurm reads no ``uts`` of fewer figures."""
+
+DUSK: Final = 4_000_000_000
+"""No job is younger; before Slurm's 32 bits of time end."""
+
 UNKNOWN_WORDS: Final = -1
 """In place of a number, where Slurm says what is not in errtexts."""
 
@@ -142,8 +148,8 @@ def change_words(changes: Changes, now: float) -> list[str]:
         "NumNodes": nodes,
         "TimeLimit": None if changes.wall_s is None else ceil_div(changes.wall_s, 60),
         "TimeMin": None if changes.time_min_s is None else ceil_div(changes.time_min_s, 60),
-        "StartTime": None if changes.begin is None else f"uts{changes.begin or int(now)}",
-        "Deadline": None if changes.deadline is None else f"uts{changes.deadline}",
+        "StartTime": None if changes.begin is None else f"uts{max(changes.begin or int(now), DAWN)}",
+        "Deadline": None if changes.deadline is None else f"uts{max(changes.deadline, DAWN)}",
         "Nice": changes.nice,
         "Priority": changes.priority,
         "Requeue": None if changes.requeue is None else int(changes.requeue),
@@ -160,9 +166,10 @@ def history_words(query: HistoryQuery) -> list[str]:
     if query.numbers:
         words.append(f"--jobs={','.join(map(str, query.numbers))}")
     if query.since or not query.numbers:
-        words.append(f"--starttime=uts{query.since or 1}")
-    if query.until:
-        words.append(f"--endtime=uts{query.until}")
+        words.append(f"--starttime=uts{max(query.since, DAWN)}")
+    if query.since or query.until:
+        # It fails where the end, by itself its own now, is not after the start.
+        words.append(f"--endtime=uts{max(query.until, DAWN) if query.until else DUSK}")
     return words
 
 

@@ -17,80 +17,24 @@ import msgspec
 from hpcjobs.errors import NotSupported, OutcomeUnknown, SlurmUnavailable
 from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView
-from hpcjobs.model.gres import parse_gpus
 from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.order import Changes, Estimate, Order, Verb
-from hpcjobs.sbatch.effective import tres_per_task
 from hpcjobs.slurm import slurmrestd_orders as orders
 from hpcjobs.slurm.accounting import AccountsTold, accounts_of
-from hpcjobs.slurm.base import MIB, Launch, Op, ceil_div, split_comment
+from hpcjobs.slurm.base import Launch, Op, split_comment
 from hpcjobs.slurm.errnos import NO_LONGER, error_of
 from hpcjobs.slurm.openapi import ErrorWords, JobWords, Reply, decode, node_of, record_of
 from hpcjobs.slurm.openapi_accounting import AccountingReply, accounted_of
 from hpcjobs.slurm.outcomes import verdict
+from hpcjobs.slurm.slurmrestd_body import VERSIONS, job_body
 from hpcjobs.slurm.targets import Target, expand_tasks, parse_target, signal_number
 
 T = TypeVar("T", Reply, AccountingReply, AccountsTold)
 
-VERSIONS: Final = ("v0.0.45", "v0.0.44", "v0.0.43", "v0.0.42")
 TOKEN_LIFE_S: Final = 600
 TIMEOUT_S: Final = 30.0
 NUMBERS_PER_CALL: Final = 100
 """They travel in the address, which must not grow without bound."""
-
-
-def _tres(request: int | str | None) -> str | None:
-    if request is None:
-        return None
-    counts = parse_gpus(str(request))
-    return ",".join(f"gres/gpu:{kind}:{count}" if kind else f"gres/gpu:{count}" for kind, count in counts.items())
-
-
-def _number(amount: int | None) -> dict[str, Any] | None:
-    return None if amount is None else {"set": True, "number": amount}
-
-
-def job_body(launch: Launch) -> dict[str, Any]:
-    """Our spec in slurmrestd's words; what is None stays Slurm's default."""
-    spec, asked = launch.spec, launch.spec.resources
-    nodes = None
-    if asked.nodes is not None or asked.nodes_max is not None:
-        nodes = f"{asked.nodes or 1}-{asked.nodes_max or asked.nodes}"
-    per_task, bind = tres_per_task(asked)
-    words: dict[str, Any] = {
-        "name": spec.name,
-        "account": spec.account,
-        "partition": spec.partition,
-        "qos": spec.qos,
-        "reservation": spec.reservation,
-        "dependency": spec.dependency,
-        "comment": launch.comment,
-        "current_working_directory": spec.workdir,
-        "standard_output": spec.stdout,
-        "standard_error": spec.stderr,
-        "standard_input": spec.stdin or "/dev/null",
-        "environment": [f"{name}={value}" for name, value in spec.environment.items()],
-        "argv": [spec.script_name or "script", *spec.args] if spec.args else None,
-        "requeue": spec.requeue,
-        "hold": spec.hold,
-        "nodes": nodes,
-        "tasks": asked.ntasks,
-        "tasks_per_node": asked.ntasks_per_node,
-        "cpus_per_task": asked.cpus_per_task,
-        "flags": ["EXACT_CPU_COUNT_REQUESTED"] if asked.cpus_per_task is not None else None,
-        "tres_per_job": _tres(asked.gpus),
-        "tres_per_node": _tres(asked.gpus_per_node),
-        "tres_per_task": per_task,
-        "tres_bind": bind,
-        "memory_per_node": _number(asked.mem_per_node_bytes and ceil_div(asked.mem_per_node_bytes, MIB)),
-        "memory_per_cpu": _number(asked.mem_per_cpu_bytes and ceil_div(asked.mem_per_cpu_bytes, MIB)),
-        "time_limit": _number(asked.wall_s and ceil_div(asked.wall_s, 60)),
-        "constraints": asked.constraint,
-        "required_nodes": asked.nodelist,
-        "excluded_nodes": asked.exclude,
-        "shared": ["none"] if asked.exclusive else None,
-    }
-    return {"script": spec.script, "job": {word: value for word, value in words.items() if value is not None}}
 
 
 class SlurmrestdBackend:
@@ -199,6 +143,9 @@ class SlurmrestdBackend:
 
     async def submit(self, user: str, launch: Launch) -> int:
         """See Backend."""
+        await self._known_version()
+        if why := self.lacks(Op.SUBMIT, launch):
+            raise NotSupported(f"Cluster {self.cluster!r}: {why}.")
         reply = await self._call(user, "POST", "/job/submit", job_body(launch), submitting=True)
         if not reply.job_id:
             raise OutcomeUnknown("slurmrestd answered the submission without a job number.")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from hpcjobs.model.order import Changes, Order, SignalScope, Verb
+from hpcjobs.slurm import slurmrestd_body
 from hpcjobs.slurm.base import Launch, Op, ceil_div
 from hpcjobs.slurm.targets import expand_tasks, parse_target
 
@@ -30,6 +31,8 @@ def lacks(op: Op, subject: Launch | Order | None, version: str) -> str:
         return "slurmrestd has no call that tests a submission without making it"
     if op is Op.REQUEUE and version and int(version.rpartition(".")[2]) < REQUEUES_SINCE:
         return f"slurmrestd {version} has no call that requeues a job; v0.0.{REQUEUES_SINCE} is the first that has"
+    if isinstance(subject, Launch):
+        return slurmrestd_body.lacks(subject, version or slurmrestd_body.VERSIONS[0])
     if not isinstance(subject, Order):
         return ""
     target = parse_target(subject.target)

@@ -202,6 +202,8 @@ class SshBackend:
 
     async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
         """See Backend."""
+        if query.until and query.until <= query.since:
+            return ()
         ran = await self._words(self.observer, commands.history_words(query), LISTING_S, LISTING_BYTES)
         return tuple(map(accounted_of, self._document(ran, AccountingReply).jobs))
 

@@ -51,7 +51,7 @@ class Keys(Protocol):
 
 
 class CertificateKeys:
-    """Fresh keys, each with a certificate of our CA (docs/adr/0006).
+    """Fresh keys, each with a certificate of our CA (docs/adr/0009).
 
     The certificate names one principal, the user, and carries no extension: no terminal, no forwarding of ports, X11
     or agents, no rc file.

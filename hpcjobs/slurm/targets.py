@@ -94,6 +94,15 @@ def fold_tasks(tasks: list[int]) -> str:
     return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
 
 
+def waiting_tasks(text: str) -> str:
+    """Tasks that wait together as the controller prints them; slurmdbd keeps a bit mask (``0x4A%2``: ``1,3,6%2``)."""
+    mask, percent, limit = text.partition("%")
+    if not mask.startswith("0x"):
+        return text
+    bits = int(mask, 16)
+    return fold_tasks([task for task in range(bits.bit_length()) if bits >> task & 1]) + percent + limit
+
+
 def signal_number(name: str) -> int:
     """The number of a signal.
 

@@ -12,13 +12,13 @@ Every function takes a connection whose transaction its caller opened (Store.rea
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import StrEnum
 from typing import Any, Final
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, select, update
 
 from hpcjobs.errors import Refusal
+from hpcjobs.model.attempt import Attempt, AttemptState
 from hpcjobs.model.event import EventKind
 from hpcjobs.model.job import Fate, Job, JobFacts, State
 from hpcjobs.model.spec import JobSpec
@@ -27,38 +27,7 @@ from hpcjobs.store.rows import columns_of, job_of
 from hpcjobs.store.store import new_id
 from hpcjobs.store.tables import ATTEMPTS, JOBS, SPECS
 
-
-class AttemptState(StrEnum):
-    """How far an attempt has come."""
-
-    WAITING = "WAITING"  # written, to be sent when Slurm answers and those before it are sent
-    SENDING = "SENDING"  # Slurm is being called
-    UNKNOWN = "UNKNOWN"  # called, and the answer was lost
-    SENT = "SENT"  # Slurm has the job
-    REFUSED = "REFUSED"  # Slurm would not have it
-    UNSENT = "UNSENT"  # it did not reach Slurm
-    CANCELLED = "CANCELLED"  # cancelled while it waited
-
-
 OPEN: Final = (AttemptState.SENDING, AttemptState.UNKNOWN)
-
-
-class Attempt(msgspec.Struct, frozen=True):
-    """One attempt as it is shown.
-
-    Attributes:
-        id: Travels in the job's comment.
-        number: 1 for the first of the job.
-        changed_at: Unix seconds of the last change of state.
-        detail: Why it is not SENT, where that can be said.
-    """
-
-    id: str
-    number: int
-    state: AttemptState
-    created_at: float
-    changed_at: float
-    detail: str = ""
 
 
 class Begun(msgspec.Struct, frozen=True):

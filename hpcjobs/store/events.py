@@ -6,12 +6,11 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, delete, func, insert, or_, select
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, or_, select
 
 from hpcjobs.identity.policy import PUBLIC_KINDS, Visibility
 from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.job import Fate, Job, State
-from hpcjobs.store.repository import is_visible
 from hpcjobs.store.tables import EVENTS, JOBS
 
 ORDER_LOCK: Final = 0x68706A6F6273
@@ -133,6 +132,17 @@ def tells(job: Job, before: Job | None) -> bool:
     )
 
 
+def _is_visible(visible: Visibility) -> ColumnElement[bool]:
+    """What Visibility.covers says of events about jobs, in SQL."""
+    accounts: dict[str, list[str]] = {}
+    for cluster, account in sorted(visible.accounts):
+        accounts.setdefault(cluster, []).append(account)
+    return or_(
+        EVENTS.c.user == visible.user,
+        *(and_(EVENTS.c.cluster == cluster, EVENTS.c.account.in_(names)) for cluster, names in accounts.items()),
+    )
+
+
 def page(connection: Connection, wanted: EventFilter, after: int, limit: int) -> list[Event]:
     """Events in order.
 
@@ -180,9 +190,7 @@ def _clauses(wanted: EventFilter) -> list[ColumnElement[bool]]:
     if wanted.states or wanted.fates:
         clauses.append(EVENTS.c.kind == EventKind.JOB_STATE.value)
     if wanted.visible is not None and not wanted.visible.everything:
-        clauses.append(
-            or_(EVENTS.c.kind.in_([kind.value for kind in PUBLIC_KINDS]), is_visible(EVENTS, wanted.visible))
-        )
+        clauses.append(or_(EVENTS.c.kind.in_([kind.value for kind in PUBLIC_KINDS]), _is_visible(wanted.visible)))
     return clauses
 
 

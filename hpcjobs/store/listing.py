@@ -8,12 +8,12 @@ from typing import Final
 import msgspec
 from sqlalchemy import Connection, bindparam, func, insert, select, update
 
+from hpcjobs.model.attempt import AttemptState
 from hpcjobs.model.event import Event
 from hpcjobs.model.job import Fate, Job, JobFacts, JobRecord, State
 from hpcjobs.model.tasks import count_together, tally
 from hpcjobs.slurm.states import read_state
 from hpcjobs.store import events
-from hpcjobs.store.attempts import AttemptState
 from hpcjobs.store.repository import CHUNK, Known, jobs_by_id, newest_by_number
 from hpcjobs.store.rows import columns_of, job_of, with_record
 from hpcjobs.store.store import new_id

@@ -258,3 +258,26 @@ def test_events_are_printed_a_line_each_and_followed(run, served):
         followed.close()
     result = run("events", "--job", "99999")
     assert (result.exit_code, "There is no job '99999'" in result.stderr) == (1, True)
+
+
+def test_jobs_are_held_released_signalled_and_say_why_they_wait(run, slurm):
+    number = str(submitted(run, "-J", "orders"))
+    until(lambda: json.loads(run("show", "--json", number).stdout)["raw_state"])
+    held = run("submit", "-J", "held", "-", stdin="#!/bin/sh\n#SBATCH --hold\nsleep 9999\n")
+    other = re.search(r"job (\d+)", held.stdout)[1]
+    until(lambda: json.loads(run("show", "--json", other).stdout)["state"] == "HELD")
+    answer = run("why", other)
+    assert answer.exit_code == 0
+    assert "hpcjobs release" in answer.stdout
+    assert json.loads(run("why", "--json", other).stdout)["reason"] == "JobHeldUser"
+    released = run("release", other)
+    assert (released.exit_code, released.stdout) == (0, f"Releasing job {other} on cluster big\n")
+    until(lambda: json.loads(run("show", "--json", other).stdout)["state"] != "HELD")
+    bad = run("hold", "999999", other)
+    assert (bad.exit_code, "There is no job '999999'" in bad.stderr) == (1, True)
+    signalled = run("signal", "USR1", "--batch", number)
+    assert (signalled.exit_code, signalled.stdout) == (0, f"Signalling job {number} on cluster big\n")
+    ended = run("cancel", number, other)
+    assert ended.exit_code == 0
+    until(lambda: json.loads(run("show", "--json", other).stdout)["state"] == "FINISHED")
+    assert "does not wait" in run("why", other).stdout

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import os
 import shutil
@@ -89,7 +90,8 @@ async def test_a_folder_is_listed_page_by_page(bench, home):
     assert [item["name"] for item in first["items"]] == ["a", "b", "c"]
     assert first["items"][0] == {
         "name": "a", "quoted_path": f"{home}/a", "type": "file", "size_bytes": 5, "mode": "0644", "owner": "nobody",
-        "group": "nogroup", "mtime": (home / "a").stat().st_mtime, "target": None, "etag": first["items"][0]["etag"],
+        "group": "nogroup", "mtime": (home / "a").stat().st_mtime_ns / 1e9, "target": None,
+        "etag": first["items"][0]["etag"],
     }  # fmt: skip
     assert (first["file"]["type"], first["file"]["quoted_path"]) == ("dir", str(home))
     rest = (await ask(bench, "GET", FILES, home, q={"limit": 3, "cursor": quote(first["next_cursor"])})).json()
@@ -148,7 +150,10 @@ async def test_a_head_says_what_a_get_would_without_the_bytes(bench, home):
     full = await ask(bench, "GET", CONTENT, home / "file")
     head = await ask(bench, "HEAD", CONTENT, home / "file", headers={"Range": "bytes=1-2"})
     assert (head.status_code, head.content) == (200, b"")
-    assert dict(head.headers) == dict(full.headers)
+    told = dict(head.headers), dict(full.headers)
+    for headers in told:
+        headers.pop("x-request-id", None)
+    assert told[0] == told[1]
 
 
 async def test_conditions_and_ranges_that_do_not_hold_are_304_412_and_416(bench, home):
@@ -412,8 +417,9 @@ async def test_agents_that_are_killed_all_the_time_break_no_transfer(bench, home
             await asyncio.sleep(0.03)
             channel = bench.service.pool._channels.get(Key("files", "nobody"))
             if channel:
-                os.kill(channel.pid, signal.SIGKILL)
-                killed += 1
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(channel.pid, signal.SIGKILL)
+                    killed += 1
         return killed
 
     task = asyncio.create_task(killer())
@@ -518,7 +524,7 @@ async def test_what_is_not_a_file_and_what_is_not_there_is_said(bench, home):
         assert code_of(await ask(bench, "GET", url, "relative")) == (422, "refused")
         assert code_of(await ask(bench, "GET", url, f"{home}/\0")) == (422, "refused")
         assert code_of(await ask(bench, "GET", url, home / ("x" * 256))) == (422, "refused")
-        assert (await ask(bench, "GET", url)).status_code == 400
+        assert (await ask(bench, "GET", url)).status_code == (200 if url == FILES else 400), "a listing is of home"
     assert code_of(await put(bench, home / "none/file", b"x")) == (404, "file-missing")
 
 

@@ -13,6 +13,7 @@ from hpcjobs.errors import HpcjobsError, Refused
 from hpcjobs.identity import Scope, make_token
 from hpcjobs.model.order import Order, Verb
 from hpcjobs.settings import SettingsError
+from hpcjobs.slurm.base import Op
 from tests.api.bench import SCRIPT, problem_of
 
 PATHS = [
@@ -181,6 +182,13 @@ async def test_a_database_that_does_not_answer_is_not_ready(bench, tmp_path):
     assert answer.json()["cluster big"] == "ok"
     jobs = await bench.get("/v1/jobs")
     assert (jobs.status_code, problem_of(jobs)["code"]) == (503, "unavailable")
+
+
+async def test_the_table_of_what_a_cluster_can_names_a_way_for_everything_that_a_simulated_one_does(bench):
+    answer = await bench.get("/v1/clusters/big/capabilities")
+    assert answer.status_code == 200
+    assert {(line["op"], line["way"]) for line in answer.json()} == {(op.value, "simulated") for op in Op}
+    assert (await bench.get("/v1/clusters/none/capabilities")).status_code == 404
 
 
 async def test_the_clusters_and_their_nodes_are_listed(bench):

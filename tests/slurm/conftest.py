@@ -89,7 +89,11 @@ class Stack:
 
     def secret(self, service: str, path: str) -> bytes:
         """The content of a file that only a container holds."""
-        return base64.b64decode(self.run(service, f"base64 -w0 {shlex.quote(path)}"))
+        for _ in range(5):  # on a busy machine an exec's output is lost now and then
+            if said := self.run(service, f"base64 -w0 {shlex.quote(path)}"):
+                return base64.b64decode(said)
+            time.sleep(0.5)
+        pytest.fail(f"{service}: {path} is empty")
 
     @property
     def url(self) -> str:

@@ -65,7 +65,7 @@ async def printed(subject: Subject, cluster: Stack, script: str, **fields: objec
     job = await subject.ended(number)
     try:
         assert job.fate is Fate.COMPLETED, job
-        return base64.b64decode(cluster.run("login", f"base64 -w0 {path}"))
+        return cluster.secret("login", path)
     finally:
         cluster.run("login", f"rm -f {path}")
 

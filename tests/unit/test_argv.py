@@ -19,6 +19,7 @@ KIB = st.integers(1, 2**40).map(lambda count: count * 1024)
 GPUS = st.sampled_from(["1", "8", "a100:4", "a100:4,h100:2"])
 YES = st.just(True)
 FORMS: dict[str, st.SearchStrategy[object]] = {
+    "acctg_freq": st.sampled_from(["30", "task=30,energy=60"]),
     "array": st.sampled_from(["1", "0-15", "0-15%4", "1,3,5-7:2"]),
     "begin": st.sampled_from(["now+1hour", "uts1799999999", "16:00"]),
     "deadline": st.sampled_from(["tomorrow", "2026-12-24T16:00:30"]),

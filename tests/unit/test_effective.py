@@ -20,7 +20,7 @@ from hpcjobs.sbatch.effective import effective, tres_per_task
          "threads_per_core": 1}),
         (Resources(hint="compute_bound"), {"threads_per_core": 1}),
         (Resources(hint="memory_bound"), {"threads_per_core": 1, "cores_per_socket": 1}),
-        (Resources(hint="multithread"), {}),
+        (Resources(hint="multithread"), {"ntasks_per_core": 0xFFFF}),
         (Resources(hint="compute_bound", threads_per_core=2), {"hint": None}),
         (Resources(hint="memory_bound", cores_per_socket=3), {"hint": None}),
         (Resources(hint="compute_bound", ntasks_per_core=1), {"hint": None}),

@@ -8,8 +8,9 @@ import pytest
 
 from hpcjobs.model.spec import Resources
 from hpcjobs.slurm.base import MIB, Launch
-from hpcjobs.slurm.pyslurm_agent import NO_PROFILES, _dependency, _description
-from hpcjobs.slurm.pyslurm_session import NO_VAL, exit_code_and_signal
+from hpcjobs.slurm.pyslurm_agent import _dependency
+from hpcjobs.slurm.pyslurm_description import NO_PROFILES, NO_VAL, description
+from hpcjobs.slurm.pyslurm_session import exit_code_and_signal
 
 from .builders import spec
 
@@ -17,7 +18,7 @@ ATTEMPT = "a" * 32
 
 
 def described(**asked: object) -> dict[str, object]:
-    return _description(Launch(spec(resources=Resources(**asked)), ATTEMPT))
+    return description(Launch(spec(resources=Resources(**asked)), ATTEMPT))
 
 
 def test_the_module_is_imported_without_pyslurm():
@@ -47,7 +48,7 @@ def test_a_job_with_nothing_asked_for_leaves_everything_to_slurm():
         "comment": f"hpcjobs:{ATTEMPT}",
         "standard_in": "/dev/null",
         "environment": {},
-        "nodes": f"1-{NO_VAL}",
+        "nodes": f"{NO_VAL}-{NO_VAL}",
         "ntasks": NO_VAL,
         "min_cpus_per_node": 1,
         "profile_types": NO_PROFILES,
@@ -87,7 +88,7 @@ def test_a_job_with_everything_asked_for_says_all_of_it_in_pyslurms_words():
             exclusive=True,
         ),
     )
-    assert _description(Launch(asked, ATTEMPT)) == {
+    assert description(Launch(asked, ATTEMPT)) == {
         "name": "train",
         "account": "physics",
         "partitions": "gpu",
@@ -103,13 +104,13 @@ def test_a_job_with_everything_asked_for_says_all_of_it_in_pyslurms_words():
         "is_requeueable": False,
         "priority": 0,
         "nodes": "2-4",
-        "ntasks": NO_VAL,
-        "min_cpus_per_node": 2 * 8 * 4,
+        "ntasks": 17,
         "profile_types": NO_PROFILES,
         "ntasks_per_node": 8,
         "cpus_per_task": 4,
         "gpus": {"gpu:a100": 16, "gpu:h100": 1},
         "gpus_per_task": {"gpu:a100": 1},
+        "gpu_binding": "gres/gpu:per_task:1",
         "gres_per_node": {"gpu": 8},
         "memory_per_node": "2M",
         "memory_per_cpu": "2M",
@@ -127,8 +128,9 @@ def test_a_job_with_everything_asked_for_says_all_of_it_in_pyslurms_words():
         ({"nodes": 3}, "3-3"),
         ({"nodes": 2, "nodes_max": 3}, "2-3"),
         ({"nodes_max": 3}, "1-3"),
-        ({"ntasks": 64}, f"1-{NO_VAL}"),
-        ({"gpus": 64}, f"1-{NO_VAL}"),
+        ({"ntasks": 64}, f"{NO_VAL}-{NO_VAL}"),
+        ({"gpus": 64}, f"{NO_VAL}-{NO_VAL}"),
+        ({"ntasks": 4, "ntasks_per_node": 3}, f"2-{NO_VAL}"),
     ],
 )
 def test_nodes_that_were_not_asked_for_are_not_limited_to_one(asked, nodes):

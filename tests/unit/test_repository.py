@@ -6,9 +6,10 @@ import pytest
 from sqlalchemy import Connection, select, update
 
 from hpcjobs.errors import Refusal
+from hpcjobs.model.attempt import AttemptState
 from hpcjobs.model.job import Fate, Job, State
 from hpcjobs.store import attempts, listing, repository
-from hpcjobs.store.attempts import AttemptState, Begun
+from hpcjobs.store.attempts import Begun
 from hpcjobs.store.repository import JobFilter
 from hpcjobs.store.rows import job_of
 from hpcjobs.store.tables import ATTEMPTS

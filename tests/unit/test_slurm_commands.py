@@ -23,7 +23,7 @@ from .builders import spec
 ATTEMPT = "a" * 32
 
 
-def shell(script: str, **more: object) -> bytes:
+def shell(script: str) -> bytes:
     command = ["/bin/sh", "-s"]
     return subprocess.run(
         command, input=script.encode(errors="surrogateescape"), capture_output=True, check=True
@@ -125,21 +125,22 @@ def test_variables_that_sbatch_takes_for_itself_are_named():
                 "JobName=a\x00b=c",
                 "NumNodes=2-2",
                 "TimeLimit=2",
-                "StartTime=uts1000",
+                "StartTime=uts1700000000",
                 "Requeue=0",
             ],
         ),
     ],
 )
 def test_an_order_is_one_command(order, words):
-    assert commands.order_words(order, 1000.5) == [word.replace("\0", " ") for word in words]
+    assert commands.order_words(order, 1.7e9 + 0.5) == [word.replace("\0", " ") for word in words]
 
 
 def test_accounting_is_asked_from_the_beginning_where_no_time_is_named():
-    assert commands.history_words(HistoryQuery())[-1] == "--starttime=uts1"
+    assert commands.history_words(HistoryQuery())[-1] == f"--starttime=uts{commands.DAWN}"
+    assert commands.history_words(HistoryQuery(since=1_700_000_000))[-1] == f"--endtime=uts{commands.DUSK}"
     assert "--jobs=1,2" in commands.history_words(HistoryQuery(numbers=(1, 2)))
     assert not [word for word in commands.history_words(HistoryQuery(numbers=(1,))) if "time" in word]
-    assert "--endtime=uts9" in commands.history_words(HistoryQuery(until=9, since=3))
+    assert "--endtime=uts1700000000" in commands.history_words(HistoryQuery(until=1_700_000_000, since=3))
 
 
 def test_a_mark_is_found_behind_its_own_number_even_where_a_comment_looks_like_a_listing():

@@ -7,7 +7,7 @@ from hpcjobs.model.job import Fate, State
 from hpcjobs.model.spec import Resources
 from hpcjobs.slurm.base import MIB, Launch
 from hpcjobs.slurm.openapi import JobWords, NodeWords, Reply, node_of, record_of
-from hpcjobs.slurm.slurmrestd import job_body
+from hpcjobs.slurm.slurmrestd_body import job_body
 
 from .builders import SCRIPT, spec
 
@@ -132,7 +132,12 @@ def test_a_node_is_read_in_full():
 def test_a_job_with_nothing_asked_for_leaves_everything_to_slurm():
     assert job_body(Launch(spec(), ATTEMPT)) == {
         "script": SCRIPT,
-        "job": {"comment": f"hpcjobs:{ATTEMPT}", "standard_input": "/dev/null", "environment": []},
+        "job": {
+            "comment": f"hpcjobs:{ATTEMPT}",
+            "standard_input": "/dev/null",
+            "environment": [],
+            "oom_kill_step": 0xFFFE,  # not set: left out, slurmrestd would send 0
+        },
     }
 
 
@@ -190,7 +195,9 @@ def test_a_job_with_everything_asked_for_says_all_of_it_in_slurmrestds_words():
             "requeue": False,
             "hold": True,
             "nodes": "2-4",
+            "tasks": 17,
             "tasks_per_node": 8,
+            "oom_kill_step": 0xFFFE,
             "cpus_per_task": 4,
             "tres_per_job": "gres/gpu:a100:16,gres/gpu:h100:1",
             "tres_per_node": "gres/gpu:8",

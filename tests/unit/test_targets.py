@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from hpcjobs.errors import Conflict, JobUnknown, NotAllowed, Refused
 from hpcjobs.slurm.outcomes import Part, verdict
-from hpcjobs.slurm.targets import Target, expand_tasks, fold_tasks, parse_target, signal_number
+from hpcjobs.slurm.targets import Target, expand_tasks, fold_tasks, parse_target, signal_number, waiting_tasks
 
 
 @pytest.mark.parametrize(
@@ -50,6 +50,13 @@ def test_ranges_steps_and_limits_are_read(text, tasks):
 def test_what_is_no_list_of_tasks_is_refused(text):
     with pytest.raises(ValueError, match="task numbers"):
         expand_tasks(text)
+
+
+@pytest.mark.parametrize(
+    ("kept", "printed"), [("0x4A", "1,3,6"), ("0x4A%2", "1,3,6%2"), ("0x1", "0"), ("1-6%2", "1-6%2"), ("", "")]
+)
+def test_tasks_that_wait_are_written_alike_whoever_tells_of_them(kept, printed):
+    assert waiting_tasks(kept) == printed
 
 
 @pytest.mark.parametrize(("name", "number"), [("USR1", 10), ("usr1", 10), ("SIGTERM", 15), ("9", 9)])

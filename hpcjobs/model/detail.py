@@ -1,0 +1,36 @@
+"""A job with all that belongs to it."""
+
+from __future__ import annotations
+
+import msgspec
+
+from hpcjobs.model.attempt import Attempt
+from hpcjobs.model.event import Event
+from hpcjobs.model.history import Step
+from hpcjobs.model.job import Job
+from hpcjobs.model.spec import JobSpec
+from hpcjobs.model.why import Why
+
+
+class JobDetail(msgspec.Struct, frozen=True):
+    """One job with all that belongs to it.
+
+    Attributes:
+        job: The job.
+        why: Why it does not run, in plain words; None where it runs or has ended.
+        spec: What was asked for, where it was asked for here.
+        steps: Its steps, as accounting has them.
+        steps_note: Why there are no steps though it has run, or ``""``.
+        attempts: How it came into Slurm, first to last.
+        events: What happened to it, oldest first, the last 200.
+        observed_at: Unix seconds of the listing that this is from; None where there was none yet.
+    """
+
+    job: Job
+    why: Why | None
+    spec: JobSpec | None
+    steps: tuple[Step, ...]
+    steps_note: str
+    attempts: list[Attempt]
+    events: list[Event]
+    observed_at: float | None
