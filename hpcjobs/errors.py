@@ -15,6 +15,7 @@ Each says what was wrong (``detail``), what was kept (``kept``) and whether tryi
     |   +-- OutputMissing    the job is known, its output is not there (yet)
     |   +-- FileMissing      nothing has this path
     |   +-- UploadUnknown    no such upload is under way
+    |   +-- WebhookUnknown   no webhook has this id, or it is somebody else's
     +-- Conflict             the request contradicts what is already so
     |   +-- FileExists       the path is taken
     |   +-- WrongKind        a folder where a file was meant, a device, the reverse
@@ -155,6 +156,13 @@ class UploadUnknown(NotFound):
 
     code = "upload-unknown"
     title = "Unknown upload"
+
+
+class WebhookUnknown(NotFound):
+    """No webhook has this id."""
+
+    code = "webhook-unknown"
+    title = "Unknown webhook"
 
 
 class Conflict(HpcjobsError):

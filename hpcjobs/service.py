@@ -21,10 +21,11 @@ from hpcjobs.observe.observer import Observer
 from hpcjobs.orders import Orders
 from hpcjobs.output import OutputReader
 from hpcjobs.push.hub import EventHub
+from hpcjobs.push.webhooks import Webhooks
 from hpcjobs.settings import ClusterSettings, Settings
 from hpcjobs.slurm.base import Backend
 from hpcjobs.slurm.layered import ways_of
-from hpcjobs.store import events
+from hpcjobs.store import events, webhooks
 from hpcjobs.store.store import Store
 from hpcjobs.submission import Submission, Target
 from hpcjobs.ways import open_ways
@@ -33,6 +34,7 @@ log = logging.getLogger(__name__)
 
 DAY_S: Final = 86_400.0
 FORGET_S: Final = 3600.0
+SAVE_S: Final = 30.0
 LEARN_S: Final = 60.0
 """Seconds between two questions to Slurm's accounting: how long a new coordinator waits."""
 
@@ -56,6 +58,7 @@ class Service:
         self.directory = Directory()
         self.audit = AuditLog(self.store)
         self.hub = EventHub(self.store)
+        self.webhooks = Webhooks(settings, self.store, self.hub, self.directory)
         self.limiter = RateLimiter()
         self.token_key = b""
         self.authenticator = Authenticator(settings, self.token_key, self.directory)
@@ -72,6 +75,7 @@ class Service:
         entries = [
             clock.Entry("let-go-idle-agents", 30.0, self._let_go),
             clock.Entry("forget-events", FORGET_S, self.forget_events),
+            clock.Entry("save-webhooks", SAVE_S, self.webhooks.save),
         ]
         for cluster in self.settings.clusters:
             backend = self._backends[cluster.name] if self._backends else await self._open(cluster)
@@ -96,6 +100,7 @@ class Service:
         await self.submission.start(list(self.targets))
         self.audit.start()
         self.hub.start()
+        await self.webhooks.start(self.token_key)
         self._clock = clock.Clock(entries)
         self._clock.start()
 
@@ -121,12 +126,18 @@ class Service:
     async def forget_events(self, now: float) -> None:
         """Forget events that are older than the settings say, few at a time: others want to write too.
 
+        Those that a webhook has not got yet are kept, up to twice as long.
+
         Args:
             now: Unix seconds.
         """
         try:
-            while await self.store.write(events.prune, now - self.settings.events_days * DAY_S):
-                pass
+            for days, keep_after in [
+                (self.settings.events_days, await self.store.read(webhooks.slowest)),
+                (2 * self.settings.events_days, None),
+            ]:
+                while await self.store.write(events.prune, now - days * DAY_S, keep_after):
+                    pass
         except HpcjobsError as error:
             log.warning("old events are not forgotten now: %s", error.detail)
 
@@ -164,6 +175,7 @@ class Service:
         """Stop the clock and let go of everything."""
         if self._clock is not None:
             await self._clock.stop()
+        await self.webhooks.stop()
         await self.hub.stop()
         await self.audit.stop()
         await self.authenticator.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -157,6 +158,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         max_age_s: How old a listing may be that answers a question, unless the caller says otherwise.
         events_days: How long events are kept, in days; those that a webhook waits for, up to twice as long.
         streams_per_user: How many streams of events a user may have open, for each process of the service.
+        webhooks_per_user: How many webhooks a user may have.
+        webhook_networks: Networks that webhooks may reach beside the hosts of the world, as ``10.0.0.0/8``.
+        webhook_http_hosts: Hosts that webhooks may reach without TLS.
+        webhook_ca_file: Certificates that webhooks' hosts are believed by, in place of the system's.
     """
 
     clusters: tuple[ClusterSettings, ...]
@@ -176,6 +181,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     max_age_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0
     events_days: Annotated[float, msgspec.Meta(gt=0)] = 30.0
     streams_per_user: Annotated[int, msgspec.Meta(ge=0)] = 20
+    webhooks_per_user: Annotated[int, msgspec.Meta(ge=0)] = 20
+    webhook_networks: tuple[str, ...] = ()
+    webhook_http_hosts: tuple[str, ...] = ()
+    webhook_ca_file: Path | None = None
 
 
 def _decode(kind: type, value: object) -> object:
@@ -225,6 +234,11 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     for issuer in settings.issuers:
         if fault := issuer.fault():
             raise SettingsError(f"{path}: issuer {issuer.issuer}: {fault}")
+    for network in settings.webhook_networks:
+        try:
+            ipaddress.ip_network(network)
+        except ValueError as error:
+            raise SettingsError(f"{path}: webhook_networks: {error}") from error
     if url := environment.get("HPCJOBS_DATABASE_URL"):
         settings = msgspec.structs.replace(settings, database_url=url)
     return settings

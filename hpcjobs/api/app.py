@@ -17,7 +17,21 @@ from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 
 from hpcjobs import __version__
-from hpcjobs.api import access, actions, audit, clusters, events, files, jobs, me, output, problems, trail, uploads
+from hpcjobs.api import (
+    access,
+    actions,
+    audit,
+    clusters,
+    events,
+    files,
+    jobs,
+    me,
+    output,
+    problems,
+    trail,
+    uploads,
+    webhooks,
+)
 from hpcjobs.identity import Scope
 from hpcjobs.service import Service
 
@@ -62,6 +76,7 @@ def create_app(service: Service) -> Litestar:
             me.projects,
             audit.trail_page,
             events.events,
+            webhooks.WebhooksController,
             files.FilesController,
             uploads.UploadsController,
             clusters.healthz,

@@ -160,6 +160,13 @@ NEEDED = {
     ("GET", "/v1/projects"): "clusters:read",
     ("GET", "/v1/audit"): "admin",
     ("GET", "/v1/events"): "events:read",
+    ("GET", "/v1/webhooks"): "events:read",
+    ("POST", "/v1/webhooks"): "events:write",
+    ("GET", "/v1/webhooks/{webhook_id}"): "events:read",
+    ("PATCH", "/v1/webhooks/{webhook_id}"): "events:write",
+    ("DELETE", "/v1/webhooks/{webhook_id}"): "events:write",
+    ("GET", "/v1/webhooks/{webhook_id}/deliveries"): "events:read",
+    ("POST", "/v1/webhooks/{webhook_id}/test"): "events:write",
     ("GET", "/v1/me"): None,
 }
 
@@ -175,7 +182,7 @@ async def test_every_route_names_its_scope_in_the_openapi_document_and_holds_cal
     assert told == {route: [{"token": [scope] if scope else []}] for route, scope in NEEDED.items()}
     for (method, path), scope in NEEDED.items():
         others = [one for one in Scope if one != scope]
-        where = path.format(job_id="1", name="big", upload_id="0" * 32)
+        where = path.format(job_id="1", name="big", upload_id="0" * 32, webhook_id="0" * 32)
         told = {"Accept": "application/json"}  # an answer that ends
         answer = await bench.call(method, where, "boss", scopes=others, headers=told)
         if scope is None:
