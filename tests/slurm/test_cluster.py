@@ -104,7 +104,7 @@ def test_pyslurm_is_there_where_it_builds_and_the_service_says_why_where_it_does
         assert "cluster slurm2605 through pyslurm" in logs
     else:
         assert "does not build against Slurm 24.11" in report
-        assert "falling back to slurmrestd" in logs
+        assert "no pyslurm here, going by slurmrestd" in logs
         assert "does not build against Slurm 24.11" in logs
 
 
