@@ -150,7 +150,8 @@ class Subscription:
                 continue
             self._wake.clear()
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), max(left_s, 0.0))
+                async with asyncio.timeout(max(left_s, 0.0)):  # wait_for of 3.11 can lose a cancellation
+                    await self._wake.wait()
 
     async def _read(self) -> None:
         """Read a piece of the table; live when it was the last."""
@@ -293,7 +294,8 @@ class EventHub:
         in_trouble = False
         while not self.closed:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), LOOK_S)
+                async with asyncio.timeout(LOOK_S):
+                    await self._wake.wait()
             self._wake.clear()
             try:
                 await self._hand_out()

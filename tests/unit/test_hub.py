@@ -170,6 +170,19 @@ async def test_a_closed_hub_ends_every_wait(store):
         assert listener.closed
 
 
+async def test_a_listener_who_is_cancelled_as_something_comes_is_gone(hub):
+    """wait_for of Python 3.11 would lose the cancellation, and who waits for the listener's end would wait for ever."""
+    with hub.subscribe(EVERYTHING, None) as listener:
+        await listener.next(0)
+        waiting = asyncio.create_task(listener.next(60))
+        await asyncio.sleep(0.05)
+        listener.wake()
+        waiting.cancel()
+        done, _ = await asyncio.wait([waiting], timeout=5)
+        assert done == {waiting}
+        assert waiting.cancelled()
+
+
 async def test_a_user_has_so_many_streams_and_one_that_is_closed_or_forgotten_does_not_count(hub):
     one = hub.subscribe(EVERYTHING, None)
     hub.admit("alice", one, 2)
