@@ -69,7 +69,7 @@ async def test_every_path_but_the_open_ones_needs_a_token(bench):
     ]
     assert sorted(closed) == sorted(PATHS), "a new route: is it meant to be open?"
     for method, path in closed:
-        answer = await bench.http.request(method, path.format(job_id="1", name="big", upload_id="x"))
+        answer = await bench.http.request(method, path.format(job_id="1", name="big", upload_id="x", webhook_id="x"))
         assert answer.status_code == 401, (method, path)
         assert method == "HEAD" or problem_of(answer)["code"] == "not-authenticated"
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="hpcjobs"'
