@@ -190,9 +190,7 @@ def _clauses(wanted: EventFilter) -> list[ColumnElement[bool]]:
     if wanted.states or wanted.fates:
         clauses.append(EVENTS.c.kind == EventKind.JOB_STATE.value)
     if wanted.visible is not None and not wanted.visible.everything:
-        clauses.append(
-            or_(EVENTS.c.kind.in_([kind.value for kind in PUBLIC_KINDS]), _is_visible(wanted.visible))
-        )
+        clauses.append(or_(EVENTS.c.kind.in_([kind.value for kind in PUBLIC_KINDS]), _is_visible(wanted.visible)))
     return clauses
 
 
