@@ -38,14 +38,13 @@ class Details:
             observer: Of its cluster.
         """
         steps, note = await self._steps_of(job, observer)
-        own_id = job.parent if job.parent and not job.attempt else job.id
         return JobDetail(
             job=job,
             why=why(job, observer.view, time.time()),
             spec=await self.store.read(repository.spec_of, job.parent or job.id),
             steps=steps,
             steps_note=note,
-            attempts=await self.store.read(attempts.of_job, own_id),
+            attempts=await self.store.read(attempts.of_job, job.parent or job.id),
             events=await self.store.read(events.latest_of, job.id, MOST_EVENTS),
             observed_at=observer.view.asked_at if observer.view else None,
         )

@@ -61,7 +61,7 @@ async def find(store: Store, cluster: str, name: str, visible: Visibility | None
     if one is not None:
         return Found(one)
     if job.array_task and among(int(task), job.array_task):
-        return Found(still_together(job, int(task)), task)
+        return Found(still_together(job, int(task)))
     raise JobUnknown(f"There is no job {name!r}.")
 
 

@@ -114,8 +114,12 @@ class Orders:
             if down := observer.known_down(time.time()):
                 raise SlurmUnavailable(down, kept=f"Job {job.id} is as it was.")
             await observer.backend.act(actor, order)
+        # A task that Slurm has not split off has no row: the event is its array's.
+        together = "_" in job.id
+        whose = msgspec.structs.replace(job, id=job.parent or job.id) if together else job
+        tasks = wish.tasks or (str(job.task) if together else "")
         told = events.of_job(
-            EventKind.JOB_ORDER, job, time.time(), verb=wish.verb.value, by=by, tasks=wish.tasks, signal=wish.signal
+            EventKind.JOB_ORDER, whose, time.time(), verb=wish.verb.value, by=by, tasks=tasks, signal=wish.signal
         )
         await self.store.write(events.write, [told])
 
