@@ -83,3 +83,22 @@ def among(task: int, array_task: str) -> bool:
         if int(first) <= task <= int(last or first) and (task - int(first)) % int(step or 1) == 0:
             return True
     return False
+
+
+def tasks_of(array_task: str) -> set[int] | None:
+    """Which tasks wait together.
+
+    Args:
+        array_task: As Slurm prints them.
+
+    Returns:
+        Their numbers; None where Slurm has cut the text short.
+    """
+    found: set[int] = set()
+    for part in filter(None, array_task.partition("%")[0].split(",")):
+        if part == "...":
+            return None
+        span, _, step = part.partition(":")
+        first, _, last = span.partition("-")
+        found.update(range(int(first), int(last or first) + 1, int(step or 1)))
+    return found

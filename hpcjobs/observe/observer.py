@@ -130,7 +130,9 @@ class Observer:
         change = diff(known, view)
         lost = [known[number].id for number in change.lost]
         if change.changed or lost:
-            known.update(await self.store.write(listing.apply, self.cluster, change.changed, lost, view.asked_at))
+            unbroken = self.view is not None and view.asked_at - self.view.asked_at < self.min_job_age_s - LATE_S
+            arguments = (self.cluster, change.changed, lost, view.asked_at, unbroken)
+            known.update(await self.store.write(listing.apply, *arguments))
         if told := node_events(self.view, view):
             await self.store.write(events.write, told)
         for number in [number for number in known if number not in view.jobs]:

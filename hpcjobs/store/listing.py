@@ -11,7 +11,7 @@ from sqlalchemy import Connection, bindparam, func, insert, select, update
 from hpcjobs.model.attempt import AttemptState
 from hpcjobs.model.event import Event
 from hpcjobs.model.job import Fate, Job, JobFacts, JobRecord, State
-from hpcjobs.model.tasks import count_together, tally
+from hpcjobs.model.tasks import count_together, tally, tasks_of
 from hpcjobs.slurm.states import read_state
 from hpcjobs.store import events
 from hpcjobs.store.repository import CHUNK, Known, jobs_by_id, newest_by_number
@@ -19,6 +19,7 @@ from hpcjobs.store.rows import columns_of, job_of, with_record
 from hpcjobs.store.store import new_id
 from hpcjobs.store.tables import ATTEMPTS, CLUSTERS, JOBS
 
+CANCELLED_WAITING: Final = "Cancelled while it waited; Slurm keeps no record of such a task."
 UNKNOWN_END: Final = "Slurm no longer lists this job; its end is not known (yet)."
 
 
@@ -47,6 +48,7 @@ def apply(
     changed: Sequence[tuple[str | None, JobRecord]],
     lost: Sequence[str],
     now: float,
+    unbroken: bool = False,
 ) -> dict[int, Known]:
     """Write what a listing changed.
 
@@ -56,6 +58,7 @@ def apply(
         changed: Our id (None where the job is new to the observer) and what Slurm says now.
         lost: Our ids of jobs that the listing should have held and did not.
         now: Unix seconds of the listing.
+        unbroken: Whether the listing before was so recent that no job can have come and gone between the two.
 
     Returns:
         What to remember, by Slurm's number.
@@ -65,6 +68,8 @@ def apply(
     for job in jobs_by_id(connection, lost).values():
         if job.state not in (State.FINISHED, State.UNKNOWN):
             writer.lose(job)
+    if unbroken:
+        writer.bury()
     writer.flush()
     writer.add_up()
     return {number: one for number, one in known.items() if one is not None}
@@ -118,6 +123,8 @@ class _Writer:
         self.before = dict(self.jobs)
         self.touched: dict[str, Job] = {}
         self.parents: set[str] = set()
+        self.left: dict[str, set[int]] = {}
+        """By array: the tasks that no longer wait together with the others."""
 
     def _attempts(self, ids: set[str]) -> dict[str, tuple[str, AttemptState]]:
         found: dict[str, tuple[str, AttemptState]] = {}
@@ -138,6 +145,39 @@ class _Writer:
             self.parents.add(job.parent)
         if job.array_size:
             self.parents.add(job.id)
+
+    def _note_left(self, array: Job, still: str) -> None:
+        before, now = tasks_of(array.array_task), tasks_of(still)
+        if before is not None and now is not None and before - now:
+            self.left.setdefault(array.id, set()).update(before - now)
+
+    def bury(self) -> None:
+        """Tasks that wait no more and have no record of their own were cancelled: whatever starts has one."""
+        for array_id, tasks in self.left.items():
+            has_one = set(self.connection.execute(select(JOBS.c.task).where(JOBS.c.parent == array_id)).scalars()) | {
+                job.task for job in self.touched.values() if job.parent == array_id
+            }
+            array = self.jobs[array_id]
+            for task in sorted(tasks - has_one):
+                buried = msgspec.structs.replace(
+                    array,
+                    id=new_id(),
+                    parent=array_id,
+                    task=task,
+                    slurm_job_id=None,
+                    array_task=str(task),
+                    array_size=0,
+                    tasks={},
+                    state=State.FINISHED,
+                    fate=Fate.CANCELLED,
+                    raw_state="CANCELLED",
+                    reason="",
+                    detail=CANCELLED_WAITING,
+                    end_time=int(self.now),
+                    created_at=self.now,
+                    changed_at=self.now,
+                )
+                self.put(buried)
 
     def lose(self, job: Job) -> None:
         """A job that is not listed any more though it has not ended."""
@@ -160,6 +200,8 @@ class _Writer:
         if job.fate is Fate.REFUSED and never_ran(record):
             # Slurm keeps a record of some jobs that it refuses; the caller has been told, and that holds.
             return Known(job.id, record)
+        if number is None and job.array_task:
+            self._note_left(job, record.array_task)
         after = with_record(job, record, self.now)
         if number is None and record.array_task and not job.array_size:
             after = msgspec.structs.replace(after, array_size=count_together(record.array_task) or 1)
@@ -232,6 +274,7 @@ class _Writer:
         parent = self._parent_of(record)
         if record.slurm_job_id == parent.slurm_job_id and parent.array_task:
             # The last task has taken the array's own number: nothing waits together any more.
+            self._note_left(parent, str(number))
             self.put(msgspec.structs.replace(parent, array_task="", raw_state="", reason="", changed_at=self.now))
         for job in self.by_number.get(record.slurm_job_id, ()):
             if job.parent == parent.id and job.task == number:

@@ -121,6 +121,30 @@ def test_the_waiting_rest_of_a_lost_array_is_unknown(connection):
     assert (array.state, array.tasks) == (State.UNKNOWN, {"UNKNOWN": 10})
 
 
+def test_tasks_cancelled_while_they_wait_leave_no_record_and_are_known_by_that(connection):
+    known = see(connection, together("0-5"))
+    change = [(known[100].id, together("0,2-3")), (None, task(1, 101))]
+    listing.apply(connection, "big", change, (), 60.0, unbroken=True)
+    (array,) = page(connection)
+    assert array.tasks == {"PENDING": 3, "RUNNING": 1, "CANCELLED": 2}
+    gone = [job for job in page(connection, parent=array.id) if job.fate]
+    assert {(job.task, job.fate, job.slurm_name) for job in gone} == {
+        (4, Fate.CANCELLED, "100_4"),
+        (5, Fate.CANCELLED, "100_5"),
+    }
+    assert all(job.detail == listing.CANCELLED_WAITING for job in gone)
+    listing.apply(connection, "big", [(None, task(3, 100)), (None, done(2, 102)), (None, done(0, 103))], (), 61.0, True)
+    (array,) = page(connection)
+    assert array.tasks == {"COMPLETED": 2, "RUNNING": 2, "CANCELLED": 2}
+
+
+def test_after_a_gap_a_task_without_a_record_is_not_taken_for_cancelled(connection):
+    known = see(connection, together("0-5"))
+    listing.apply(connection, "big", [(known[100].id, together("0,2-3"))], (), 9000.0)
+    (array,) = page(connection)
+    assert array.tasks == {"PENDING": 3, "UNKNOWN": 3}
+
+
 def test_a_heterogeneous_job_is_one_job_with_components(connection):
     components = [record(200 + offset, het_job_id=200, het_offset=offset) for offset in (1, 0, 2)]
     see(connection, *components)
