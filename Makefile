@@ -16,7 +16,7 @@ test:           ## every test: linters, unit tests, tests on both dockerized clu
 	@scripts/lint
 	@.venv/bin/pytest -n 2 --dist loadgroup --durations=12 --cov --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
 
-fast:           ## the tests that need no docker, and the linters: under a minute
+fast:           ## the tests that need no docker, and the linters
 	@scripts/venv
 	@scripts/lint
 	@.venv/bin/pytest -n 2 -m 'not slurm' $(ARGS)
