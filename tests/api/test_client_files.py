@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
@@ -144,8 +145,9 @@ def test_a_download_outlives_the_agent_that_serves_it(served, there, home, local
 
     def progress(_done: int, _all: int) -> None:
         channel = served[0].pool._channels.get(Key("files", "nobody"))
-        if channel and len(killed) < 2:
-            os.kill(channel.pid, signal.SIGKILL)
+        if channel and channel.pid not in killed and len(killed) < 2:
+            with contextlib.suppress(ProcessLookupError):  # it has just ended by itself
+                os.kill(channel.pid, signal.SIGKILL)
             killed.append(channel.pid)
 
     there._progress = progress
