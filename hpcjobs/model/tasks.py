@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Final
 
 from hpcjobs.model.job import Fate, State
@@ -49,56 +49,41 @@ def tally(tasks: Mapping[str, int], array_size: int) -> tuple[dict[str, int], St
     return counts, state, fate
 
 
-def count_together(array_task: str) -> int | None:
-    """How many tasks of an array wait together.
+def _spans(array_task: str) -> Iterator[range | None]:
+    """The tasks that wait together, span by span; None where Slurm has cut the text short (SLURM_BITSTR_LEN).
 
     Args:
-        array_task: As Slurm prints them: ``5-10%2``, ``1,3-9:2``.
-
-    Returns:
-        Their number; None where Slurm has cut the text short (``1,3,5,...``; SLURM_BITSTR_LEN of squeue(1)).
+        array_task: As Slurm prints them: ``5-10%2``, ``1,3-9:2``, ``1,3,5,...``; ``""``: none.
     """
-    count = 0
-    for part in array_task.partition("%")[0].split(","):
+    for part in filter(None, array_task.partition("%")[0].split(",")):
         if part == "...":
-            return None
+            yield None
+            return
         span, _, step = part.partition(":")
         first, _, last = span.partition("-")
-        count += (int(last or first) - int(first)) // int(step or 1) + 1
+        yield range(int(first), int(last or first) + 1, int(step or 1))
+
+
+def count_together(array_task: str) -> int | None:
+    """How many tasks of an array wait together; None where Slurm has cut the text short."""
+    count = 0
+    for span in _spans(array_task):
+        if span is None:
+            return None
+        count += len(span)
     return count
 
 
 def among(task: int, array_task: str) -> bool:
-    """Whether a task is one of those that wait together.
-
-    Args:
-        task: Its number.
-        array_task: As Slurm prints them; where it has cut the text short, any later task may be among them.
-    """
-    for part in array_task.partition("%")[0].split(","):
-        if part == "...":
-            return True
-        span, _, step = part.partition(":")
-        first, _, last = span.partition("-")
-        if int(first) <= task <= int(last or first) and (task - int(first)) % int(step or 1) == 0:
-            return True
-    return False
+    """Whether a task is one of those that wait together; where the text is cut short, any may be among the rest."""
+    return any(span is None or task in span for span in _spans(array_task))
 
 
 def tasks_of(array_task: str) -> set[int] | None:
-    """Which tasks wait together.
-
-    Args:
-        array_task: As Slurm prints them.
-
-    Returns:
-        Their numbers; None where Slurm has cut the text short.
-    """
+    """Which tasks wait together; None where Slurm has cut the text short."""
     found: set[int] = set()
-    for part in filter(None, array_task.partition("%")[0].split(",")):
-        if part == "...":
+    for span in _spans(array_task):
+        if span is None:
             return None
-        span, _, step = part.partition(":")
-        first, _, last = span.partition("-")
-        found.update(range(int(first), int(last or first) + 1, int(step or 1)))
+        found.update(span)
     return found

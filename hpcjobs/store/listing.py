@@ -244,23 +244,17 @@ class _Writer:
 
     def _job_of(self, record: JobRecord) -> Job:
         """The job that a record is of: ours by its mark, known by its number, or new."""
-        job = self._marked(record)
-        if job is not None:
-            return job
-        candidates = [job for job in self.by_number.get(record.slurm_job_id, ()) if job.parent is None]
-        if candidates and same_job(candidates[0], record):
-            return self.jobs[candidates[0].id]
-        return self._new(record)
+        return self._marked(record) or self._numbered(record.slurm_job_id, record) or self._new(record)
+
+    def _numbered(self, number: int, record: JobRecord) -> Job | None:
+        """The newest job of this number that is no task, if the record can be of it."""
+        newest = next((job for job in self.by_number.get(number, ()) if job.parent is None), None)
+        return self.jobs[newest.id] if newest and same_job(newest, record) else None
 
     def _parent_of(self, record: JobRecord) -> Job:
         """The array or heterogeneous job that a task or component is of; made where it was never seen."""
-        job = self._marked(record)
         number = record.array_job_id or record.het_job_id
-        if job is None:
-            candidates = [job for job in self.by_number.get(number, ()) if job.parent is None]
-            job = self.jobs[candidates[0].id] if candidates and same_job(candidates[0], record) else None
-        if job is None:
-            job = self._new(record)
+        job = self._marked(record) or self._numbered(number, record) or self._new(record)
         if job.slurm_job_id is None:
             # Nothing is known of the whole but what its tasks share.
             shared = msgspec.structs.replace(
@@ -288,8 +282,8 @@ class _Writer:
             return job
         return self._new(record, parent=parent.id, task=number)
 
-    def flush(self) -> None:
-        """Write the rows that changed, and their events."""
+    def flush(self, *, arrays: bool = False) -> None:
+        """Write the rows that changed, and their events; of arrays only when they have been added up."""
         fresh = [job for job in self.touched.values() if job.id not in self.before]
         old = [job for job in self.touched.values() if job.id in self.before]
         if fresh:
@@ -305,7 +299,7 @@ class _Writer:
         told: list[Event] = [
             events.state_event(job, self.before.get(job.id), self.now)
             for job in self.touched.values()
-            if not job.array_size and events.tells(job, self.before.get(job.id))
+            if (arrays or not job.array_size) and events.tells(job, self.before.get(job.id))
         ]
         events.write(self.connection, told)
         self.before |= self.touched
@@ -342,15 +336,4 @@ class _Writer:
             if msgspec.structs.replace(after, changed_at=array.changed_at) != array:
                 self.touched[job_id] = after
                 self.before[job_id] = array
-        told = [
-            events.state_event(job, self.before[job.id], self.now)
-            for job in self.touched.values()
-            if events.tells(job, self.before[job.id])
-        ]
-        self._write_arrays()
-        events.write(self.connection, told)
-
-    def _write_arrays(self) -> None:
-        for job in self.touched.values():
-            columns = columns_of(job)
-            self.connection.execute(update(JOBS).where(JOBS.c.id == columns.pop("id")).values(columns))
+        self.flush(arrays=True)
