@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 
 from hpcjobs.api.access import Asked, needs
-from hpcjobs.api.common import JOB_ID_IS, Cluster, actor_of, find_job, problems
+from hpcjobs.api.common import JOB_ID_IS, Cluster, do, find_job, one, problems
 from hpcjobs.api.jobs import wanted_of
 from hpcjobs.api.problems import Problem, problem_of
 from hpcjobs.api.trail import ABOUT
@@ -252,16 +252,3 @@ class ActionsController(Controller):
         """Signal."""
         wish = Wish(Verb.SIGNAL, signal=data.signal, scope=data.scope)
         return await one(request, service, job_id, cluster, wish)
-
-
-async def one(request: Asked, service: Service, job_id: str, cluster: str | None, wish: Wish) -> Job:
-    """Have something done with the job that a path names."""
-    found = await find_job(service, request, job_id, cluster)
-    await do(request, service, found.job, msgspec.structs.replace(wish, tasks=found.tasks))
-    return found.job
-
-
-async def do(request: Asked, service: Service, job: Job, wish: Wish) -> None:
-    """Have something done with a job, in the caller's name."""
-    observer = service.target(job.cluster).observer
-    await service.orders.do(job, actor_of(service, request, job), request.user.user, wish, observer)

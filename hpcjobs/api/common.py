@@ -16,6 +16,7 @@ from hpcjobs.errors import JobUnknown
 from hpcjobs.identity import check_may_run, policy
 from hpcjobs.lookup import Found
 from hpcjobs.model.job import Job
+from hpcjobs.orders import Wish
 from hpcjobs.service import Service
 
 ALL_PROBLEMS: Final = {
@@ -109,3 +110,16 @@ def actor_of(service: Service, request: Asked, job: Job) -> str:
     if name == request.user.user:
         check_may_run(name, frozenset(settings.never_run_as), settings.min_uid)
     return name
+
+
+async def one(request: Asked, service: Service, job_id: str, cluster: str | None, wish: Wish) -> Job:
+    """Have something done with the job that a path names."""
+    found = await find_job(service, request, job_id, cluster)
+    await do(request, service, found.job, msgspec.structs.replace(wish, tasks=found.tasks))
+    return found.job
+
+
+async def do(request: Asked, service: Service, job: Job, wish: Wish) -> None:
+    """Have something done with a job, in the caller's name."""
+    observer = service.target(job.cluster).observer
+    await service.orders.do(job, actor_of(service, request, job), request.user.user, wish, observer)

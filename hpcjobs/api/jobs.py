@@ -15,7 +15,7 @@ from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, Quer
 from litestar.response import Stream
 
 from hpcjobs.api.access import SUBMITS, Asked, needs
-from hpcjobs.api.common import JOB_ID_IS, Cluster, JobPage, MaxAge, actor_of, check_fresh, find_job, own_job, problems
+from hpcjobs.api.common import JOB_ID_IS, Cluster, JobPage, MaxAge, check_fresh, find_job, one, own_job, problems
 from hpcjobs.errors import Refusal, Refused, ViewStale
 from hpcjobs.identity import Scope, policy
 from hpcjobs.model.detail import JobDetail
@@ -241,11 +241,7 @@ class JobsController(Controller):
         cluster: Cluster = None,
     ) -> Job:
         """Change."""
-        found = await find_job(service, request, job_id, cluster)
-        wish = Wish(Verb.UPDATE, found.tasks, changes=data)
-        await service.orders.do(found.job, actor_of(service, request, found.job), request.user.user, wish,
-                                service.target(found.job.cluster).observer)  # fmt: skip
-        return found.job
+        return await one(request, service, job_id, cluster, Wish(Verb.UPDATE, changes=data))
 
     @delete(
         "/{job_id:str}",
@@ -260,11 +256,8 @@ class JobsController(Controller):
         self, request: Asked, service: NamedDependency[Service], job_id: FromPath[str], cluster: Cluster = None
     ) -> Job:
         """Cancel."""
-        found = await find_job(service, request, job_id, cluster)
-        wish = Wish(Verb.CANCEL, found.tasks)
-        await service.orders.do(found.job, actor_of(service, request, found.job), request.user.user, wish,
-                                service.target(found.job.cluster).observer)  # fmt: skip
-        return (await find_job(service, request, found.job.id, found.job.cluster)).job
+        job = await one(request, service, job_id, cluster, Wish(Verb.CANCEL))
+        return (await find_job(service, request, job.id, job.cluster)).job
 
 
 class _Id(msgspec.Struct):
