@@ -75,14 +75,14 @@ class Endings:
             log.warning("cluster %s: accounting was asked in vain: %s", self.cluster, error.detail)
             return []
 
-    async def fill_gap(self, now: float) -> None:
+    async def fill_gap(self, last: float, now: float) -> None:
         """Write what ended while nobody listed, where that was so long that the controller may have forgotten it.
 
         Args:
-            now: Unix seconds.
+            last: Unix seconds of the listing before.
+            now: Unix seconds of this one.
         """
-        last = await self.store.read(listing.listed_at, self.cluster)
-        if last is None or now - last < self.min_job_age_s / 2 or self.backend.lacks(Op.HISTORY):
+        if now - last < self.min_job_age_s / 2 or self.backend.lacks(Op.HISTORY):
             return
         found = await self.ask(HistoryQuery(since=int(last - SLACK_S), until=int(now)))
         ended = [(None, record) for record in found if record.state is State.FINISHED]

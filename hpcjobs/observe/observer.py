@@ -124,8 +124,9 @@ class Observer:
         if self._known is None:
             await self.store.write(attempts.adopt_sending, self.cluster)
             self._known = await self.store.read(repository.live_jobs, self.cluster)
-        if view.asked_at - self._noted_at > NOTE_S:
-            await self.endings.fill_gap(view.asked_at)
+        before = self.view.asked_at if self.view else await self.store.read(listing.listed_at, self.cluster)
+        if before is not None:
+            await self.endings.fill_gap(before, view.asked_at)
         known = self._known
         change = diff(known, view)
         lost = [known[number].id for number in change.lost]
