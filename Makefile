@@ -1,6 +1,6 @@
 # The task runner. Everything a task needs it installs and starts itself (README.md).
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast lint format up down status lock
+.PHONY: help demo test fast lint format up clean down status lock
 
 help:           ## what there is
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -34,6 +34,11 @@ up:             ## the cluster and the service, usable
 	@scripts/engine
 	@scripts/images 26.05
 	@scripts/cluster up
+
+clean:          ## forget the clusters and all that they hold, keep the images
+	@scripts/venv
+	@scripts/engine
+	@scripts/cluster down
 
 down:           ## remove all of it: containers, volumes, images; an engine that we started
 	@scripts/cluster down --images --engine

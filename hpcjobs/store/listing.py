@@ -14,7 +14,7 @@ from hpcjobs.model.job import Fate, Job, JobFacts, JobRecord, State
 from hpcjobs.model.tasks import count_together, tally, tasks_of
 from hpcjobs.slurm.states import read_state
 from hpcjobs.store import events
-from hpcjobs.store.repository import CHUNK, Known, jobs_by_id, newest_by_number
+from hpcjobs.store.repository import Known, chunks, jobs_by_id, newest_by_number
 from hpcjobs.store.rows import columns_of, job_of, with_record
 from hpcjobs.store.store import new_id
 from hpcjobs.store.tables import ATTEMPTS, CLUSTERS, JOBS
@@ -128,12 +128,9 @@ class _Writer:
 
     def _attempts(self, ids: set[str]) -> dict[str, tuple[str, AttemptState]]:
         found: dict[str, tuple[str, AttemptState]] = {}
-        wanted = list(ids)
-        for at in range(0, len(wanted), CHUNK):
+        for chunk in chunks(ids):
             rows = self.connection.execute(
-                select(ATTEMPTS.c.id, ATTEMPTS.c.job_id, ATTEMPTS.c.state).where(
-                    ATTEMPTS.c.id.in_(wanted[at : at + CHUNK])
-                )
+                select(ATTEMPTS.c.id, ATTEMPTS.c.job_id, ATTEMPTS.c.state).where(ATTEMPTS.c.id.in_(chunk))
             )
             found.update((row.id, (row.job_id, AttemptState(row.state))) for row in rows)
         return found
@@ -309,11 +306,10 @@ class _Writer:
         """Bring the arrays whose tasks changed up to date."""
         arrays = {job_id: job for job_id, job in jobs_by_id(self.connection, self.parents).items() if job.array_size}
         counts: dict[str, dict[str, int]] = {job_id: {} for job_id in arrays}
-        ids = list(arrays)
-        for at in range(0, len(ids), CHUNK):
+        for chunk in chunks(arrays):
             rows = self.connection.execute(
                 select(JOBS.c.parent, JOBS.c.state, JOBS.c.fate, func.count().label("number"))
-                .where(JOBS.c.parent.in_(ids[at : at + CHUNK]))
+                .where(JOBS.c.parent.in_(chunk))
                 .group_by(JOBS.c.parent, JOBS.c.state, JOBS.c.fate)
             )
             for row in rows:

@@ -6,7 +6,8 @@ Every function takes a connection that its caller opened (Store.read, Store.writ
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, func, select, true
@@ -17,6 +18,7 @@ from hpcjobs.model.spec import JobSpec
 from hpcjobs.store.rows import job_of, record_of
 from hpcjobs.store.tables import JOBS, SPECS
 
+T = TypeVar("T")
 CHUNK = 500
 """How many values stand in one IN (...)."""
 
@@ -159,12 +161,18 @@ def live_jobs(connection: Connection, cluster: str) -> dict[int, Known]:
     }
 
 
+def chunks(values: Iterable[T]) -> Iterator[list[T]]:
+    """Values in lists that each stand in one IN (...)."""
+    wanted = list(values)
+    for at in range(0, len(wanted), CHUNK):
+        yield wanted[at : at + CHUNK]
+
+
 def jobs_by_id(connection: Connection, ids: Iterable[str]) -> dict[str, Job]:
     """Jobs by our ids; those that are not there are left out."""
     found: dict[str, Job] = {}
-    wanted = list(ids)
-    for at in range(0, len(wanted), CHUNK):
-        rows = connection.execute(select(JOBS.c.document).where(JOBS.c.id.in_(wanted[at : at + CHUNK])))
+    for chunk in chunks(ids):
+        rows = connection.execute(select(JOBS.c.document).where(JOBS.c.id.in_(chunk)))
         found.update((job.id, job) for job in map(job_of, rows.scalars()))
     return found
 
@@ -172,11 +180,10 @@ def jobs_by_id(connection: Connection, ids: Iterable[str]) -> dict[str, Job]:
 def newest_by_number(connection: Connection, cluster: str, numbers: Iterable[int]) -> dict[int, list[Job]]:
     """Every job that has or had one of these numbers, newest first."""
     found: dict[int, list[Job]] = {}
-    wanted = list(numbers)
-    for at in range(0, len(wanted), CHUNK):
+    for chunk in chunks(numbers):
         rows = connection.execute(
             select(JOBS.c.document)
-            .where(JOBS.c.cluster == cluster, JOBS.c.slurm_job_id.in_(wanted[at : at + CHUNK]))
+            .where(JOBS.c.cluster == cluster, JOBS.c.slurm_job_id.in_(chunk))
             .order_by(JOBS.c.id.desc())
         )
         for job in map(job_of, rows.scalars()):

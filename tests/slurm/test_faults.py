@@ -116,6 +116,22 @@ def test_what_is_submitted_while_the_controller_is_known_to_be_down_goes_out_onc
         stack.run("slurmctld", f"scancel {' '.join(map(str, numbers))}")
 
 
+def test_a_controller_killed_before_it_first_wrote_its_whole_state_starts_with_the_jobs_it_had(
+    stack: Stack, name: str
+) -> None:
+    job = stack.submit(HELLO, name=name, hold=True)
+    time.sleep(6)  # jobs are saved every five seconds
+    stack.run("slurmctld", "rm /var/lib/slurm/slurmctld/assoc_usage*; kill -9 $(pidof slurmctld)", check=False)
+    give_up = time.monotonic() + 60
+    while time.monotonic() < give_up:
+        if "is UP" in stack.run("login", "scontrol ping", check=False):
+            break
+        time.sleep(0.5)
+    assert stack.slurm_jobs_named(name) == [str(job["slurm_job_id"])]
+    stack.wait_ready(60)
+    stack.run("slurmctld", f"scancel {job['slurm_job_id']}")
+
+
 def worker_pids(stack: Stack, user: str) -> list[int]:
     """Processes of a user inside the service's container: its agents."""
     found = stack.run(
