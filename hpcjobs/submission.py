@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import hashlib
 import logging
 import socket
@@ -35,8 +36,8 @@ from hpcjobs.sbatch.values import parse_array
 from hpcjobs.sbatch.when import with_absolute_times
 from hpcjobs.slurm.base import Launch
 from hpcjobs.slurm.explain import explain
-from hpcjobs.store import attempts
-from hpcjobs.store.attempts import Begun
+from hpcjobs.store import attempts, intake
+from hpcjobs.store.intake import Begun, Request, Sent
 from hpcjobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -82,6 +83,12 @@ def digest_of(cluster: str, spec: JobSpec) -> str:
     return hashlib.sha256(cluster.encode() + b"\0" + msgspec.json.encode(spec, order="deterministic")).hexdigest()
 
 
+@functools.cache
+def host_name() -> str:
+    """This machine's, as SLURM_SUBMIT_HOST shows it."""
+    return socket.gethostname()
+
+
 def launch_of(spec: JobSpec, attempt: str, user: str, home: str) -> Launch:
     """Fill in what a backend must not choose: working directory and environment.
 
@@ -91,7 +98,7 @@ def launch_of(spec: JobSpec, attempt: str, user: str, home: str) -> Launch:
     home_dir = home.format(user=user)
     environment = {
         "PATH": SCRIPT_PATH,
-        **submission_environment(spec, home_dir, socket.gethostname()),
+        **submission_environment(spec, home_dir, host_name()),
         **spec.environment,
     }
     return Launch(msgspec.structs.replace(spec, environment=environment, workdir=spec.workdir or home_dir), attempt)
@@ -145,12 +152,13 @@ class Submission:
     async def _submit(self, user: str, target: Target, spec: JobSpec, digest: str, key: str | None) -> Submitted:
         observer = target.observer
         size = parse_array(spec.array).tasks if spec.array else 0
-        request = attempts.Request(user, observer.cluster, spec, key, digest, size)
-        waits = self._must_wait(observer, time.time())
+        now = time.time()
+        waits = self._must_wait(observer, now)
+        request = Request(user, observer.cluster, spec, key, digest, now, size, waits)
         try:
-            begun = await self.store.write(attempts.begin, request, waits, time.time())
+            begun = await self.store.write_each(intake.begin, request)
         except IntegrityError:  # another process had the key first
-            begun = await self.store.write(attempts.begin, request, waits, time.time())
+            begun = await self.store.write_each(intake.begin, request)
         if not begun.made:
             return self._answer_again(begun, digest)
         if waits:
@@ -220,7 +228,7 @@ class Submission:
             self._waiting[observer.cluster] = self._waiting.get(observer.cluster, 0) + 1
             return waiting
         try:
-            return await self.store.write(attempts.settle_sent, attempt, number, time.time())
+            return await self.store.write_each(intake.settle_sent, Sent(attempt, number, time.time()))
         except Unavailable as error:
             # The attempt is on disk and its mark is in Slurm: the next listing brings the number to its row.
             log.warning("job %s is %d in Slurm, which could not be written down: %s", job.id, number, error.detail)

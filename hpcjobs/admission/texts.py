@@ -74,13 +74,14 @@ FORMS: Final[Mapping[str, Callable[[str], object]]] = {
 }
 """How each text is read; requests for GPUs have a rule of their own."""
 
+_READERS: Final = [(field, *field.rpartition(".")[::2], read) for field, read in FORMS.items()]
+
 
 def judge_forms(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
     """Refuse a text that the option of its field would not take."""
     refusals = []
     for prefix, part in parts_of(spec):
-        for field, read in FORMS.items():
-            inner, _, name = field.rpartition(".")
+        for field, inner, name, read in _READERS:
             value = getattr(part.resources if inner else part, name, None)
             try:
                 if value and isinstance(value, str):

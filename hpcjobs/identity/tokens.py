@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import math
 import os
 import secrets
+import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -108,6 +110,7 @@ def bearer(header: str | None) -> str:
     return token
 
 
+@functools.lru_cache(maxsize=4096)
 def unverified(token: str) -> tuple[Mapping[str, Any], object]:
     """Header and ``iss`` of a token that nobody has checked yet: good for choosing a key, and for nothing else.
 
@@ -119,6 +122,13 @@ def unverified(token: str) -> tuple[Mapping[str, Any], object]:
         return told["header"], told["payload"].get("iss")
     except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError) as error:
         raise does_not_hold(error) from error
+
+
+CHECKED_S: Final = 30.0
+"""A token that held is not checked again for so long by the same key, unless it ends before."""
+MOST_CHECKED: Final = 4096
+_checked: dict[tuple[object, ...], tuple[float, dict[str, Any]]] = {}
+"""By token, key and how it was checked: until when, by time.monotonic(), and what it claims."""
 
 
 def verified(
@@ -145,6 +155,10 @@ def verified(
     Raises:
         NotAuthenticated: It does not hold; the message says why.
     """
+    check = (token, key, audience, issuer, leeway_s)
+    until, remembered = _checked.get(check, (0.0, {}))
+    if time.monotonic() < until and time.time() < remembered["exp"]:
+        return remembered
     try:
         claims: dict[str, Any] = jwt.decode(
             token,
@@ -165,6 +179,9 @@ def verified(
         raise does_not_hold(error) from error
     if not math.isfinite(float(claims["exp"])):
         raise does_not_hold("it never expires")
+    if len(_checked) >= MOST_CHECKED:
+        _checked.clear()
+    _checked[check] = (time.monotonic() + CHECKED_S, claims)
     return claims
 
 

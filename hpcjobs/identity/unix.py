@@ -2,9 +2,23 @@
 
 from __future__ import annotations
 
+import functools
 import pwd
+import time
+from typing import Final
 
 from hpcjobs.errors import NotAllowed
+
+REMEMBERED_S: Final = 60.0
+"""How long a look into the machine's accounts, which a directory server may hold, is good for."""
+
+
+@functools.lru_cache(maxsize=10_000)
+def _uid(user: str, _period: int) -> int | None:
+    try:
+        return pwd.getpwnam(user).pw_uid
+    except KeyError:
+        return None
 
 
 def check_may_run(user: str, never: frozenset[str], min_uid: int) -> None:
@@ -18,9 +32,7 @@ def check_may_run(user: str, never: frozenset[str], min_uid: int) -> None:
     Raises:
         NotAllowed: It is root, Slurm's own or another system account.
     """
-    try:
-        uid = pwd.getpwnam(user).pw_uid
-    except KeyError:
-        uid = min_uid  # a user of the cluster only: Slurm is the judge
-    if user in never or uid < min_uid:
+    uid = _uid(user, int(time.monotonic() / REMEMBERED_S))
+    # A user of the cluster only has none here: Slurm is the judge.
+    if user in never or (uid is not None and uid < min_uid):
         raise NotAllowed(f"No job runs as {user!r}: it is a system account.")

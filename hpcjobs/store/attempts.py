@@ -1,4 +1,4 @@
-"""The life of an attempt to bring a job into Slurm: written before the call, settled once after it.
+"""The life of an attempt to bring a job into Slurm: written before the call (intake.py), settled once after it.
 
     WAITING ──► SENDING ──► SENT
        ▲           ├──────► REFUSED
@@ -6,7 +6,8 @@
        │           ▼           │
        └──────── UNSENT ◄──────┘        an UNSENT attempt is followed by the next one, WAITING
 
-Every function takes a connection whose transaction its caller opened (Store.read, Store.write).
+The usual end, SENT, stands in intake.py too. Every function takes a connection whose transaction its caller opened
+(Store.read, Store.write).
 """
 
 from __future__ import annotations
@@ -19,35 +20,14 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, selec
 
 from hpcjobs.errors import Refusal
 from hpcjobs.model.attempt import Attempt, AttemptState
-from hpcjobs.model.event import EventKind
-from hpcjobs.model.job import Fate, Job, JobFacts, State
+from hpcjobs.model.job import Fate, Job, State
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.store import events
-from hpcjobs.store.rows import columns_of, job_of
+from hpcjobs.store.rows import job_of, update_jobs
 from hpcjobs.store.store import new_id
 from hpcjobs.store.tables import ATTEMPTS, JOBS, SPECS
 
 OPEN: Final = (AttemptState.SENDING, AttemptState.UNKNOWN)
-
-
-class Begun(msgspec.Struct, frozen=True):
-    """What begin() found or made.
-
-    Attributes:
-        job: The job of this user and key.
-        attempt: Id of the newest attempt.
-        state: Its state.
-        made: Whether this call made it.
-        digest: Digest of the request that made the job.
-        refusals: Where Slurm refused it.
-    """
-
-    job: Job
-    attempt: str
-    state: AttemptState
-    made: bool
-    digest: str | None
-    refusals: tuple[Refusal, ...] = ()
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -66,99 +46,22 @@ class OpenAttempt(msgspec.Struct, frozen=True):
     user: str
 
 
-class Request(msgspec.Struct, frozen=True):
-    """A submission as it is kept.
-
-    Attributes:
-        spec: As admitted.
-        key: Idempotency key, or None.
-        digest: What tells this request from another with the same key.
-        array_size: How many tasks the array has; 0: it is none.
-    """
-
-    user: str
-    cluster: str
-    spec: JobSpec
-    key: str | None
-    digest: str
-    array_size: int = 0
+def attempt_row(job_id: str, number: int, state: AttemptState, now: float) -> dict[str, Any]:
+    """A new attempt as a row, with an id of its own."""
+    return {
+        "id": new_id(),
+        "job_id": job_id,
+        "number": number,
+        "state": state.value,
+        "created_at": now,
+        "changed_at": now,
+        "detail": "",
+        "refusals": "",
+    }
 
 
-def begin(connection: Connection, request: Request, waiting: str, now: float) -> Begun:
-    """Write a job and its first attempt, or find those that an earlier call with the same key wrote.
-
-    Args:
-        connection: The database.
-        request: What is asked for.
-        waiting: Why the attempt has to wait, or ``""``: the caller sends it now.
-        now: Unix seconds.
-    """
-    if request.key is not None:
-        clause = (JOBS.c.user == request.user) & (JOBS.c.idempotency_key == request.key)
-        row = connection.execute(select(JOBS.c.document, JOBS.c.id, JOBS.c.request_digest).where(clause)).first()
-        if row is not None:
-            last = _last(connection, row.id)
-            refusals = msgspec.json.decode(last.refusals, type=tuple[Refusal, ...]) if last.refusals else ()
-            state = AttemptState(last.state)
-            return Begun(job_of(row.document), last.id, state, False, row.request_digest, refusals)
-    job = Job(
-        id=new_id(),
-        cluster=request.cluster,
-        slurm_job_id=None,
-        state=State.SUBMITTING,
-        detail=waiting,
-        created_at=now,
-        changed_at=now,
-        array_size=request.array_size,
-        **_asked_facts(request.user, request.spec),
-    )
-    columns = columns_of(job) | {"idempotency_key": request.key, "request_digest": request.digest}
-    connection.execute(insert(JOBS), columns)
-    connection.execute(insert(SPECS), {"job_id": job.id, "spec": msgspec.json.encode(request.spec).decode()})
-    state = AttemptState.WAITING if waiting else AttemptState.SENDING
-    attempt = _new_attempt(connection, job.id, 1, state, now)
-    events.write(connection, [events.of_job(EventKind.JOB_SUBMITTED, job, now, name=job.name, detail=waiting)])
-    return Begun(job, attempt, state, True, request.digest)
-
-
-def _asked_facts(user: str, spec: JobSpec) -> dict[str, Any]:
-    """What can be said of a job before Slurm has said anything."""
-    asked = spec.resources
-    facts = JobFacts(
-        user=user,
-        name=spec.name or "",
-        account=spec.account or "",
-        partition=spec.partition or "",
-        qos=spec.qos or "",
-        comment=spec.comment or "",
-        nodes=asked.nodes or 0,
-        ntasks=asked.ntasks or 0,
-        wall_s=asked.wall_s or None,
-        dependency=spec.dependency or "",
-        workdir=spec.workdir or "",
-    )
-    return {name: value for name, value in msgspec.structs.asdict(facts).items() if name not in ("state", "fate")}
-
-
-def _new_attempt(connection: Connection, job_id: str, number: int, state: AttemptState, now: float) -> str:
-    attempt = new_id()
-    connection.execute(
-        insert(ATTEMPTS),
-        {
-            "id": attempt,
-            "job_id": job_id,
-            "number": number,
-            "state": state.value,
-            "created_at": now,
-            "changed_at": now,
-            "detail": "",
-            "refusals": "",
-        },
-    )
-    return attempt
-
-
-def _last(connection: Connection, job_id: str) -> Row[tuple[object, ...]]:
+def last_of(connection: Connection, job_id: str) -> Row[tuple[object, ...]]:
+    """The newest attempt of a job."""
     newest = select(ATTEMPTS).where(ATTEMPTS.c.job_id == job_id).order_by(ATTEMPTS.c.number.desc()).limit(1)
     return connection.execute(newest).one()
 
@@ -178,30 +81,10 @@ def _set(
 
 def save(connection: Connection, job: Job, before: Job, now: float) -> Job:
     """Write a changed job, and the event of its change where there is one to tell."""
-    columns = columns_of(job)
-    connection.execute(update(JOBS).where(JOBS.c.id == columns.pop("id")).values(columns))
+    update_jobs(connection, [job])
     if events.tells(job, before) or job.detail != before.detail:
         events.write(connection, [events.state_event(job, before, now)])
     return job
-
-
-def settle_sent(connection: Connection, attempt_id: str, slurm_job_id: int, now: float) -> Job:
-    """Slurm has the job: note its number. The observer fills in the rest."""
-    attempt, job = _read(connection, attempt_id)
-    if attempt.state != AttemptState.SENT:
-        _set(connection, attempt_id, AttemptState.SENT, now)
-    if job.slurm_job_id is not None:
-        return job
-    sent = msgspec.structs.replace(
-        job,
-        slurm_job_id=slurm_job_id,
-        attempt=attempt_id,
-        state=State.PENDING,
-        fate=None,
-        detail="",
-        changed_at=now,
-    )
-    return save(connection, sent, job, now)
 
 
 def settle_refused(connection: Connection, attempt_id: str, refusals: Sequence[Refusal], now: float) -> Job:
@@ -227,7 +110,7 @@ def settle_unsent(connection: Connection, attempt_id: str, detail: str, now: flo
     _set(connection, attempt_id, AttemptState.UNSENT, now, detail)
     if job.slurm_job_id is not None or job.final:
         return job
-    _new_attempt(connection, job.id, attempt.number + 1, AttemptState.WAITING, now)
+    connection.execute(insert(ATTEMPTS), attempt_row(job.id, attempt.number + 1, AttemptState.WAITING, now))
     return save(connection, msgspec.structs.replace(job, detail=detail, changed_at=now), job, now)
 
 
@@ -242,7 +125,7 @@ def mark_unknown(connection: Connection, attempt_id: str, detail: str, now: floa
 
 def cancel_waiting(connection: Connection, job_id: str, now: float) -> Job | None:
     """Cancel a job that has not been sent; None where its attempt waits no more."""
-    last = _last(connection, job_id)
+    last = last_of(connection, job_id)
     if last.state != AttemptState.WAITING:
         return None
     attempt, job = _read(connection, last.id)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select, update
 
 from hpcjobs.model.attempt import AttemptState
 from hpcjobs.model.event import Event
@@ -15,7 +15,7 @@ from hpcjobs.model.tasks import count_together, tally, tasks_of
 from hpcjobs.slurm.states import read_state
 from hpcjobs.store import events
 from hpcjobs.store.repository import Known, chunks, jobs_by_id, newest_by_number
-from hpcjobs.store.rows import columns_of, job_of, with_record
+from hpcjobs.store.rows import columns_of, insert_jobs, job_of, update_jobs, with_record
 from hpcjobs.store.store import new_id
 from hpcjobs.store.tables import ATTEMPTS, CLUSTERS, JOBS
 
@@ -283,16 +283,9 @@ class _Writer:
         """Write the rows that changed, and their events; of arrays only when they have been added up."""
         fresh = [job for job in self.touched.values() if job.id not in self.before]
         old = [job for job in self.touched.values() if job.id in self.before]
-        if fresh:
-            # Parents first: a task's row refers to its array's.
-            columns = [columns_of(job) for job in sorted(fresh, key=lambda job: job.parent is not None)]
-            self.connection.execute(insert(JOBS), columns)
-        if old:
-            rows = [{("row_id" if name == "id" else name): value for name, value in columns_of(job).items()}
-                    for job in old]  # fmt: skip
-            names = [name for name in rows[0] if name != "row_id"]
-            statement = update(JOBS).where(JOBS.c.id == bindparam("row_id"))
-            self.connection.execute(statement.values({name: bindparam(name) for name in names}), rows)
+        # Parents first: a task's row refers to its array's.
+        insert_jobs(self.connection, [columns_of(job) for job in sorted(fresh, key=lambda job: job.parent is not None)])
+        update_jobs(self.connection, old)
         told: list[Event] = [
             events.state_event(job, self.before.get(job.id), self.now)
             for job in self.touched.values()

@@ -2,14 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
+from sqlalchemy import Connection, bindparam, insert, update
 
 from hpcjobs.model.job import Job, JobFacts, JobRecord
+from hpcjobs.store.tables import JOBS
 
 FACT_NAMES: Final = JobFacts.__struct_fields__
 RECORD_NAMES: Final = JobRecord.__struct_fields__
+
+FIXED: Final = frozenset({"id", "cluster", "parent", "task", "created_at"})
+"""Columns that never change."""
+
+_INSERT: Final = insert(JOBS)
+_UPDATE: Final = (
+    update(JOBS)
+    .where(JOBS.c.id == bindparam("row_id"))
+    .values(
+        {
+            name: bindparam(f"new_{name}")
+            for name in ("slurm_job_id", "user", "account", "partition", "name", "state", "fate", "document")
+        }
+    )
+)
 
 _encoder = msgspec.json.Encoder()
 _decoder = msgspec.json.Decoder(Job)
@@ -37,6 +55,22 @@ def columns_of(job: Job) -> dict[str, Any]:
         "created_at": job.created_at,
         "document": _encoder.encode(job).decode(),
     }
+
+
+def insert_jobs(connection: Connection, columns: Sequence[dict[str, Any]]) -> None:
+    """Write new rows; see columns_of."""
+    if columns:
+        connection.execute(_INSERT, columns)
+
+
+def update_jobs(connection: Connection, jobs: Sequence[Job]) -> None:
+    """Write changed jobs over their rows."""
+    if jobs:
+        rows = [
+            {"row_id": job.id} | {f"new_{name}": value for name, value in columns_of(job).items() if name not in FIXED}
+            for job in jobs
+        ]
+        connection.execute(_UPDATE, rows)
 
 
 def facts_of(record: JobFacts) -> dict[str, Any]:

@@ -1,16 +1,16 @@
 """The engine: opens the database, brings its schema up to date, runs work on it off the event loop.
 
 All writing goes through one thread, and what is asked for while a transaction runs goes into the next one together:
-one fsync for all who wait (group commit).
+one fsync for all who wait (group commit), and one call for all of what can be done many at once.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Concatenate, ParamSpec, TypeVar
+from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 import alembic.command
 import alembic.config
@@ -22,7 +22,7 @@ from hpcjobs.errors import Refusal, Refused, Unavailable
 
 P = ParamSpec("P")
 T = TypeVar("T")
-Work = Callable[[Connection], Any]
+Item = TypeVar("Item")
 MAX_GROUP = 128
 MIGRATIONS = Path(__file__).parent / "migrations"
 
@@ -56,6 +56,31 @@ def _ours(error: DBAPIError) -> Exception:
     return error
 
 
+class _Wish(NamedTuple):
+    """What a caller waits for: a function of a connection, or of a connection and many items of which it has one."""
+
+    work: Callable[..., Any]
+    future: asyncio.Future[Any]
+    items: tuple[Any, ...] = ()
+
+
+def _fulfil(connection: Connection, wishes: Sequence[_Wish]) -> list[Any]:
+    """Do all; items for the same function in one call, at the place of the first of them."""
+    outcomes: list[Any] = [None] * len(wishes)
+    calls: dict[object, list[int]] = {}
+    for index, wish in enumerate(wishes):
+        calls.setdefault(wish.work if wish.items else index, []).append(index)
+    for indexes in calls.values():
+        wish = wishes[indexes[0]]
+        if wish.items:
+            done = wish.work(connection, [item for index in indexes for item in wishes[index].items])
+            for index, outcome in zip(indexes, done, strict=True):
+                outcomes[index] = outcome
+        else:
+            outcomes[indexes[0]] = wish.work(connection)
+    return outcomes
+
+
 class Store:
     """The database.
 
@@ -75,7 +100,7 @@ class Store:
             event.listen(self.engine, "connect", _tune_sqlite)
         self._readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="store-read")
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-write")
-        self._waiting: list[tuple[Work, asyncio.Future[Any]]] = []
+        self._waiting: list[_Wish] = []
         self._flushing: asyncio.Task[None] | None = None
         self.committed: list[Callable[[], None]] = []
         """Called on the event loop after each transaction."""
@@ -111,12 +136,32 @@ class Store:
         Raises:
             Unavailable: The database does not answer.
         """
+        outcome: T = await self._enqueue(lambda connection: work(connection, *args, **kwargs))
+        return outcome
+
+    async def write_each(self, work: Callable[[Connection, Sequence[Item]], Sequence[T]], item: Item) -> T:
+        """Run a function that does many at once, for one; what others ask it for meanwhile goes into the same call.
+
+        It may be done before what was asked for earlier, of another function, in the same transaction.
+
+        Args:
+            work: A function of this folder; returns one outcome an item, in their order. It may be run twice, see
+                write().
+            item: What to do it with.
+
+        Raises:
+            Unavailable: The database does not answer.
+        """
+        outcome: T = await self._enqueue(work, item)
+        return outcome
+
+    def _enqueue(self, work: Callable[..., Any], *items: object) -> asyncio.Future[Any]:
         loop = asyncio.get_running_loop()
-        future: asyncio.Future[T] = loop.create_future()
-        self._waiting.append((lambda connection: work(connection, *args, **kwargs), future))
+        wish = _Wish(work, loop.create_future(), items)
+        self._waiting.append(wish)
         if self._flushing is None:
             self._flushing = loop.create_task(self._flush())
-        return await future
+        return wish.future
 
     async def _flush(self) -> None:
         """Write what waits, group by group, until nothing does."""
@@ -124,27 +169,27 @@ class Store:
         try:
             while self._waiting:
                 group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
-                outcomes = await loop.run_in_executor(self._writer, self._commit, [work for work, _ in group])
-                for (_, future), outcome in zip(group, outcomes, strict=True):
-                    if future.done():  # its caller has gone
+                outcomes = await loop.run_in_executor(self._writer, self._commit, group)
+                for wish, outcome in zip(group, outcomes, strict=True):
+                    if wish.future.done():  # its caller has gone
                         continue
                     if isinstance(outcome, BaseException):
-                        future.set_exception(outcome)
+                        wish.future.set_exception(outcome)
                     else:
-                        future.set_result(outcome)
+                        wish.future.set_result(outcome)
                 for listener in self.committed:
                     listener()
         finally:
             self._flushing = None
 
-    def _commit(self, works: list[Work]) -> list[Any]:
+    def _commit(self, group: list[_Wish]) -> list[Any]:
         """One transaction for all; where one of them fails, one for each. Results, or exceptions in their place."""
         try:
             with self.engine.begin() as connection:
-                return [work(connection) for work in works]
+                return _fulfil(connection, group)
         except Exception as error:  # noqa: BLE001  handed to its caller
-            if len(works) > 1:
-                return [outcome for work in works for outcome in self._commit([work])]
+            if len(group) > 1:
+                return [outcome for wish in group for outcome in self._commit([wish])]
             return [_ours(error) if isinstance(error, DBAPIError) else error]
 
     async def ping(self) -> None:

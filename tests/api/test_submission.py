@@ -326,7 +326,7 @@ async def test_a_database_that_fails_after_slurm_took_the_job_costs_no_second_jo
         raise OperationalError("UPDATE", {}, Exception("disk I/O error"))
 
     with monkeypatch.context() as patch:
-        patch.setattr("hpcjobs.store.attempts.settle_sent", broken)
+        patch.setattr("hpcjobs.store.intake.settle_sent", broken)
         answer = await bench.post("k")
     assert (answer.status_code, answer.json()["slurm_job_id"]) == (201, 1)
     assert (await bench.post("k")).status_code == 202
@@ -340,7 +340,7 @@ async def test_a_database_that_fails_before_slurm_is_called_means_nothing_was_se
         raise OperationalError("INSERT", {}, Exception("disk I/O error"))
 
     with monkeypatch.context() as patch:
-        patch.setattr("hpcjobs.store.attempts.begin", broken)
+        patch.setattr("hpcjobs.store.intake.begin", broken)
         answer = await bench.post("k")
     assert (answer.status_code, problem_of(answer)["kept"]) == (503, "Nothing was changed.")
     assert (bench.slurm.calls, await jobs(bench)) == (0, [])

@@ -9,6 +9,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Any
 
 import docker
@@ -87,16 +88,21 @@ class Stack:
         ports = self.container(service).attrs["NetworkSettings"]["Ports"][f"{inside}/tcp"]
         return int(ports[0]["HostPort"])
 
+    def said(self, service: str, command: str) -> str:
+        """What a command says that always says something: on a busy machine an exec's output is lost now and then."""
+        for _ in range(5):
+            if said := self.run(service, command):
+                return said
+            time.sleep(0.5)
+        pytest.fail(f"{service}: {command} says nothing")
+
     def secret(self, service: str, path: str) -> bytes:
         """The content of a file that only a container holds."""
-        for _ in range(5):  # on a busy machine an exec's output is lost now and then
-            if said := self.run(service, f"base64 -w0 {shlex.quote(path)}"):
-                return base64.b64decode(said)
-            time.sleep(0.5)
-        pytest.fail(f"{service}: {path} is empty")
+        return base64.b64decode(self.said(service, f"base64 -w0 {shlex.quote(path)}"))
 
-    @property
+    @cached_property
     def url(self) -> str:
+        """Where the service is, also while its container starts again and has no port."""
         return f"http://127.0.0.1:{self.port('hpcjobs', 8080)}"
 
     def token(self, user: str) -> str:

@@ -138,12 +138,12 @@ def test_a_link_that_bob_swaps_in_while_alice_writes_leads_her_nowhere(stack: St
 
 def peak_kb(stack: Stack) -> int:
     """VmHWM of the API process."""
-    return int(stack.run("hpcjobs", f"awk '/VmHWM/ {{print $2}}' /proc/{server_pid(stack)}/status"))
+    return int(stack.said("hpcjobs", f"awk '/VmHWM/ {{print $2}}' /proc/{server_pid(stack)}/status"))
 
 
 def server_pid(stack: Stack) -> int:
     """Of the process that runs as hpcjobs and serves."""
-    out = stack.run("hpcjobs", "grep -lz 'serve' /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3 | while read p; do "
+    out = stack.said("hpcjobs", "grep -lz 'serve' /proc/[0-9]*/cmdline 2>/dev/null | cut -d/ -f3 | while read p; do "
                     "[ \"$(stat -c %U /proc/$p)\" = hpcjobs ] && echo $p; done; true")  # fmt: skip
     (pid,) = out.split()
     return int(pid)

@@ -43,7 +43,7 @@ def jwk(algorithm: str, kid: str | None, number: int = 0, **more: object) -> dic
 def claims(**changes: object) -> dict[str, object]:
     now = int(time.time())
     told = {
-        "iss": ISSUER, "aud": AUDIENCE, "sub": "17", "iat": now, "exp": now + 300, "jti": "j-1",
+        "iss": ISSUER, "aud": AUDIENCE, "sub": "17", "iat": now, "exp": now + 7200, "jti": "j-1",
         "preferred_username": "alice", "scope": "openid jobs:read jobs:write clusters:read admin",
     } | changes  # fmt: skip
     return {name: value for name, value in told.items() if value is not None}

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from hpcjobs.model.job import Fate, Job, State
 from hpcjobs.model.tasks import among, count_together, tally
-from hpcjobs.store import attempts, events, listing, repository
+from hpcjobs.store import events, intake, listing, repository
 from hpcjobs.store.events import EventFilter
 from hpcjobs.store.repository import JobFilter
 from hpcjobs.store.rows import job_of
@@ -97,8 +97,7 @@ def test_an_array_cancelled_while_it_waits_has_all_its_tasks_cancelled(connectio
 
 
 def test_an_array_that_was_asked_for_here_is_known_by_its_mark_whichever_task_is_seen_first(connection):
-    request = attempts.Request("alice", "big", spec(), None, "d", array_size=3)
-    begun = attempts.begin(connection, request, "", 10.0)
+    (begun,) = intake.begin(connection, [intake.Request("alice", "big", spec(), None, "d", 10.0, array_size=3)])
     see(connection, task(1, 102, attempt=begun.attempt), together("2", attempt=begun.attempt))
     (array,) = page(connection)
     assert (array.id, array.slurm_job_id, array.array_size) == (begun.job.id, 100, 3)

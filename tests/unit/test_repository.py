@@ -8,8 +8,8 @@ from sqlalchemy import Connection, select, update
 from hpcjobs.errors import Refusal
 from hpcjobs.model.attempt import AttemptState
 from hpcjobs.model.job import Fate, Job, State
-from hpcjobs.store import attempts, listing, repository
-from hpcjobs.store.attempts import Begun
+from hpcjobs.store import attempts, intake, listing, repository
+from hpcjobs.store.intake import Begun
 from hpcjobs.store.repository import JobFilter
 from hpcjobs.store.rows import job_of
 from hpcjobs.store.tables import ATTEMPTS
@@ -28,7 +28,12 @@ def session(store):
 def begin(
     session: Connection, key: str | None = "key", digest: str = "d", user: str = "alice", waits: str = ""
 ) -> Begun:
-    return attempts.begin(session, attempts.Request(user, "big", spec(name="train"), key, digest), waits, 10.0)
+    (begun,) = intake.begin(session, [intake.Request(user, "big", spec(name="train"), key, digest, 10.0, waits=waits)])
+    return begun
+
+
+def settle_sent(session: Connection, attempt: str, number: int, at: float) -> None:
+    intake.settle_sent(session, [intake.Sent(attempt, number, at)])
 
 
 def seen(session: Connection, *records, lost=(), now: float = 50.0, known_as: str | None = None):
@@ -144,7 +149,7 @@ def test_a_request_whose_answer_was_lost_is_not_sent_again(session):
 
 
 OUTCOMES = {
-    "sent": lambda session, attempt: attempts.settle_sent(session, attempt, 7, 20.0),
+    "sent": lambda session, attempt: settle_sent(session, attempt, 7, 20.0),
     "unknown": lambda session, attempt: attempts.mark_unknown(session, attempt, "lost", 20.0),
     "unsent": lambda session, attempt: attempts.settle_unsent(session, attempt, "late", 20.0),
     "refused": lambda session, attempt: attempts.settle_refused(session, attempt, REFUSALS, 20.0),
@@ -178,7 +183,7 @@ def test_an_attempt_that_came_late_does_not_take_the_row_of_its_successor(sessio
     first = begin(session)
     attempts.settle_unsent(session, first.attempt, "away", 20.0)
     second = attempts.take_next(session, "big", 25.0)
-    attempts.settle_sent(session, second.attempt, 8, 30.0)
+    settle_sent(session, second.attempt, 8, 30.0)
     seen(session, record(8, attempt=second.attempt), record(7, attempt=first.attempt))
     assert job_now(session, first).slurm_job_id == 8
     assert {job.slurm_job_id for job in page(session)} == {7, 8}
@@ -197,7 +202,7 @@ def test_an_attempt_whose_job_was_made_by_an_earlier_one_is_settled_and_not_sent
 
 def test_a_mark_copied_into_another_users_job_does_not_take_the_row(session):
     begun = begin(session)
-    attempts.settle_sent(session, begun.attempt, 7, 20.0)
+    settle_sent(session, begun.attempt, 7, 20.0)
     seen(session, record(7, attempt=begun.attempt), record(9, user="mallory", attempt=begun.attempt))
     assert (job_now(session, begun).user, job_now(session, begun).slurm_job_id) == ("alice", 7)
     stranger = repository.job_by_slurm_id(session, "big", 9)
@@ -215,7 +220,7 @@ def test_a_mark_copied_before_the_answer_does_not_settle_the_attempt(session):
 def test_only_attempts_that_are_open_for_long_enough_on_this_cluster_are_to_be_settled(session):
     old, young = begin(session, "1"), begin(session, "2")
     done, lost = begin(session, "3"), begin(session, "4")
-    attempts.settle_sent(session, done.attempt, 1, 10.0)
+    settle_sent(session, done.attempt, 1, 10.0)
     attempts.mark_unknown(session, lost.attempt, "lost", 11.0)
     session.execute(update(ATTEMPTS).where(ATTEMPTS.c.id == young.attempt).values(changed_at=99.0))
     assert {one.id for one in attempts.open_attempts(session, "big", 50.0)} == {old.attempt, lost.attempt}

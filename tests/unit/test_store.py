@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import SQLModel
 
 from hpcjobs.errors import Unavailable
-from hpcjobs.store import attempts, repository
+from hpcjobs.store import intake, repository
 from hpcjobs.store.repository import JobFilter
 from hpcjobs.store.rows import job_of
 from hpcjobs.store.store import Store, new_id, normal_url
@@ -20,8 +20,9 @@ from hpcjobs.store.tables import ATTEMPTS, JOBS
 from .builders import spec
 
 
-def begin(connection: Connection, key: str | None = None) -> attempts.Begun:
-    return attempts.begin(connection, attempts.Request("alice", "big", spec(), key, "d"), "", 1.0)
+def begin(connection: Connection, key: str | None = None) -> intake.Begun:
+    (begun,) = intake.begin(connection, [intake.Request("alice", "big", spec(), key, "d", 1.0)])
+    return begun
 
 
 def test_the_schema_is_made_from_nothing_and_a_second_upgrade_changes_nothing(tmp_path):

@@ -1,0 +1,200 @@
+"""The way of a submission that goes well: written before Slurm is called, its number noted after. Many at once.
+
+Everything else that can become of an attempt stands in attempts.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+from sqlalchemy import Connection, bindparam, insert, select, update
+
+from hpcjobs.errors import Refusal
+from hpcjobs.model.attempt import AttemptState
+from hpcjobs.model.event import Event, EventKind
+from hpcjobs.model.job import Job, JobFacts, State
+from hpcjobs.model.spec import JobSpec
+from hpcjobs.store import events
+from hpcjobs.store.attempts import attempt_row, last_of
+from hpcjobs.store.repository import chunks
+from hpcjobs.store.rows import columns_of, facts_of, insert_jobs, job_of, update_jobs
+from hpcjobs.store.store import new_id
+from hpcjobs.store.tables import ATTEMPTS, JOBS, SPECS
+
+_BY_KEY: Final = select(JOBS.c.document, JOBS.c.id, JOBS.c.request_digest).where(
+    JOBS.c.user == bindparam("user"), JOBS.c.idempotency_key == bindparam("key")
+)
+_INSERT_SPECS: Final = insert(SPECS)
+_INSERT_ATTEMPTS: Final = insert(ATTEMPTS)
+_SENT: Final = (
+    update(ATTEMPTS)
+    .where(ATTEMPTS.c.id == bindparam("attempt"), ATTEMPTS.c.state != AttemptState.SENT.value)
+    .values(state=AttemptState.SENT.value, changed_at=bindparam("at"), detail="", refusals="")
+)
+
+
+class Request(msgspec.Struct, frozen=True):
+    """A submission as it is kept.
+
+    Attributes:
+        spec: As admitted.
+        key: Idempotency key, or None.
+        digest: What tells this request from another with the same key.
+        at: When it came, in Unix seconds.
+        array_size: How many tasks the array has; 0: it is none.
+        waits: Why its attempt has to wait, or ``""``: the caller sends it now.
+    """
+
+    user: str
+    cluster: str
+    spec: JobSpec
+    key: str | None
+    digest: str
+    at: float
+    array_size: int = 0
+    waits: str = ""
+
+
+class Begun(msgspec.Struct, frozen=True):
+    """What begin() found or made.
+
+    Attributes:
+        job: The job of this user and key.
+        attempt: Id of the newest attempt.
+        state: Its state.
+        made: Whether this request made it.
+        digest: Digest of the request that made the job.
+        refusals: Where Slurm refused it.
+    """
+
+    job: Job
+    attempt: str
+    state: AttemptState
+    made: bool
+    digest: str | None
+    refusals: tuple[Refusal, ...] = ()
+
+
+class Sent(msgspec.Struct, frozen=True):
+    """That Slurm took an attempt, under which number, and when (Unix seconds)."""
+
+    attempt: str
+    slurm_job_id: int
+    at: float
+
+
+def begin(connection: Connection, requests: Sequence[Request]) -> list[Begun]:
+    """Write jobs with their first attempts, or find those that earlier requests with the same keys made.
+
+    Args:
+        connection: The database.
+        requests: What is asked for; the same key may be among them twice.
+    """
+    by_key: dict[tuple[str, str], Begun] = {}
+    all_begun: list[Begun] = []
+    jobs, specs, attempts, told = [], [], [], []
+    for request in requests:
+        key = (request.user, request.key) if request.key is not None else None
+        before = by_key.get(key) or _find(connection, *key) if key else None
+        if before is not None:
+            all_begun.append(msgspec.structs.replace(before, made=False))
+            continue
+        job = _job_of(request)
+        jobs.append(columns_of(job) | {"idempotency_key": request.key, "request_digest": request.digest})
+        specs.append({"job_id": job.id, "spec": msgspec.json.encode(request.spec).decode()})
+        state = AttemptState.WAITING if request.waits else AttemptState.SENDING
+        attempts.append(attempt_row(job.id, 1, state, request.at))
+        told.append(events.of_job(EventKind.JOB_SUBMITTED, job, request.at, name=job.name, detail=request.waits))
+        begun = Begun(job, attempts[-1]["id"], state, True, request.digest)
+        all_begun.append(begun)
+        if key:
+            by_key[key] = begun
+    if jobs:
+        insert_jobs(connection, jobs)
+        connection.execute(_INSERT_SPECS, specs)
+        connection.execute(_INSERT_ATTEMPTS, attempts)
+        events.write(connection, told)
+    return all_begun
+
+
+def _find(connection: Connection, user: str, key: str) -> Begun | None:
+    row = connection.execute(_BY_KEY, {"user": user, "key": key}).first()
+    if row is None:
+        return None
+    last = last_of(connection, row.id)
+    refusals = msgspec.json.decode(last.refusals, type=tuple[Refusal, ...]) if last.refusals else ()
+    return Begun(job_of(row.document), last.id, AttemptState(last.state), False, row.request_digest, refusals)
+
+
+def _job_of(request: Request) -> Job:
+    """The job, with what can be said of it before Slurm has said anything."""
+    spec, asked = request.spec, request.spec.resources
+    facts: dict[str, Any] = facts_of(
+        JobFacts(
+            user=request.user,
+            state=State.SUBMITTING,
+            name=spec.name or "",
+            account=spec.account or "",
+            partition=spec.partition or "",
+            qos=spec.qos or "",
+            comment=spec.comment or "",
+            nodes=asked.nodes or 0,
+            ntasks=asked.ntasks or 0,
+            wall_s=asked.wall_s or None,
+            dependency=spec.dependency or "",
+            workdir=spec.workdir or "",
+        )
+    )
+    return Job(
+        id=new_id(),
+        cluster=request.cluster,
+        slurm_job_id=None,
+        detail=request.waits,
+        created_at=request.at,
+        changed_at=request.at,
+        array_size=request.array_size,
+        **facts,
+    )
+
+
+def settle_sent(connection: Connection, sent: Sequence[Sent]) -> list[Job]:
+    """Slurm has the jobs: note their numbers. The observer fills in the rest.
+
+    Args:
+        connection: The database.
+        sent: Attempts, each once.
+
+    Returns:
+        The jobs as they are now, in the order of the attempts.
+    """
+    connection.execute(_SENT, [{"attempt": one.attempt, "at": one.at} for one in sent])
+    jobs: dict[str, Job] = {}
+    for chunk in chunks([one.attempt for one in sent]):
+        rows = connection.execute(
+            select(ATTEMPTS.c.id, JOBS.c.document)
+            .join(JOBS, JOBS.c.id == ATTEMPTS.c.job_id)
+            .where(ATTEMPTS.c.id.in_(chunk))
+        )
+        jobs |= {row.id: job_of(row.document) for row in rows}
+    told: list[Event] = []
+    changed: list[Job] = []
+    for one in sent:
+        before = jobs[one.attempt]
+        if before.slurm_job_id is None:
+            job = msgspec.structs.replace(
+                before,
+                slurm_job_id=one.slurm_job_id,
+                attempt=one.attempt,
+                state=State.PENDING,
+                fate=None,
+                detail="",
+                changed_at=one.at,
+            )
+            jobs[one.attempt] = job
+            changed.append(job)
+            told.append(events.state_event(job, before, one.at))
+    update_jobs(connection, changed)
+    events.write(connection, told)
+    return [jobs[one.attempt] for one in sent]
