@@ -1,6 +1,6 @@
 # The task runner. Everything a task needs it installs and starts itself (README.md).
 .DEFAULT_GOAL := help
-.PHONY: help demo test fast lint format up clean down status lock
+.PHONY: help demo test fast lint format bench up clean down status lock
 
 help:           ## what there is
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -28,6 +28,13 @@ lint:           ## ruff, mypy --strict, import directions, shellcheck
 format:         ## let ruff set the lines
 	@.venv/bin/ruff format hpcjobs tests
 	@.venv/bin/ruff check --fix hpcjobs tests
+
+bench:          ## NAME=submit|list|poll|memory|scale: both sides in one run on the dockerized cluster
+	@scripts/venv
+	@scripts/engine
+	@scripts/images 26.05
+	@scripts/cluster up
+	@.venv/bin/python -m tests.bench $(NAME)
 
 up:             ## the cluster and the service, usable
 	@scripts/venv

@@ -46,6 +46,8 @@ class AuditLog:
         self._waiting: list[tuple[AuditEvent, asyncio.Future[None] | None]] = []
         self._folds: dict[tuple[str, str, str, int, str], AuditEvent] = {}
         """Refusals that followed an entry of their kind; a count of 0 says that none did."""
+        self._end: audit.Place | None = None
+        """Where the log ended when this process last wrote to it."""
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -138,15 +140,18 @@ class AuditLog:
         """
         batch = self._waiting[:BATCH]
         try:
-            await self.store.write(audit.append, [event for event, _ in batch])
+            self._end = await self.store.write(audit.append, [event for event, _ in batch], self._end)
         except audit.Overtaken:
+            self._end = None
             return True  # the chain goes on behind the entries of another process
         except HpcjobsError as error:
+            self._end = None
             if not self._in_trouble:
                 log.warning("the audit log cannot be written, %d entries wait: %s", len(self._waiting), error.detail)
             self._in_trouble = True
             return False
         except Exception:
+            self._end = None
             # An entry that cannot be written must not stop those behind it; the service's log keeps it.
             log.exception("entries of the audit log are lost: %s", [event for event, _ in batch])
         else:

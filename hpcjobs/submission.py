@@ -228,7 +228,7 @@ class Submission:
             self._waiting[observer.cluster] = self._waiting.get(observer.cluster, 0) + 1
             return waiting
         try:
-            return await self.store.write_each(intake.settle_sent, Sent(attempt, number, time.time()))
+            return await self.store.write_each(intake.settle_sent, Sent(job, attempt, number, time.time()))
         except Unavailable as error:
             # The attempt is on disk and its mark is in Slurm: the next listing brings the number to its row.
             log.warning("job %s is %d in Slurm, which could not be written down: %s", job.id, number, error.detail)

@@ -25,6 +25,7 @@ from hpcjobs.model.order import Estimate, Order, Verb
 from hpcjobs.slurm import accounting
 from hpcjobs.slurm import pyslurm_orders as orders
 from hpcjobs.slurm.base import Launch, Op
+from hpcjobs.slurm.delta import Listing, merged
 from hpcjobs.slurm.errnos import error_of
 from hpcjobs.slurm.targets import signal_number
 
@@ -67,6 +68,8 @@ class PyslurmBackend:
         self.pool = pool
         self.slurm_conf = slurm_conf
         self.observer = observer
+        self._listing: tuple[int, ClusterView | None] = (0, None)
+        """Serial number of the last listing, and the view that came of it."""
 
     def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
         """See Backend."""
@@ -93,9 +96,12 @@ class PyslurmBackend:
 
     async def view(self, now: float) -> ClusterView:
         """See Backend."""
-        return await self._call(
-            self.observer, "view", {"cluster": self.cluster, "now": now}, ClusterView, VIEW_TIMEOUT_S
-        )
+        since = self._listing[0]
+        listing = await self._call(self.observer, "changes", {"since": since}, Listing, VIEW_TIMEOUT_S)
+        before = self._listing[1] if listing.since else None
+        view = merged(before, listing, self.cluster, now)
+        self._listing = (listing.serial, view)
+        return view
 
     async def submit(self, user: str, launch: Launch) -> int:
         """See Backend."""

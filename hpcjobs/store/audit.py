@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from sqlalchemy import BigInteger, ColumnElement, Connection, Index, Row, Text, insert, select
@@ -39,6 +39,9 @@ class AuditRow(SQLModel, table=True):
 
 
 AUDIT: Final = SQLModel.metadata.tables["audit"]
+
+
+_INSERT: Final = insert(AUDIT)
 
 
 class Overtaken(Exception):
@@ -83,27 +86,44 @@ def _entry(row: Row[Any]) -> AuditEntry:
     return AuditEntry(**row._mapping)  # noqa: SLF001  SQLAlchemy's public name for it
 
 
-def append(connection: Connection, events: Sequence[AuditEvent]) -> int:
+class Place(NamedTuple):
+    """Where the log ends: number and hash of its last entry."""
+
+    seq: int
+    hash: str
+
+
+def end(connection: Connection) -> Place:
+    """Where the log ends."""
+    last = connection.execute(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)).first()
+    return Place(last.seq, last.hash) if last else Place(0, GENESIS)
+
+
+def append(connection: Connection, events: Sequence[AuditEvent], after: Place | None = None) -> Place:
     """Append events, in order.
 
+    Args:
+        connection: The database.
+        events: What to append.
+        after: Where the log ended when it was last appended to; None: it is looked up.
+
     Returns:
-        The number of the last.
+        Where it ends now.
 
     Raises:
         Overtaken: Another process appended meanwhile; nothing was written.
     """
-    last = connection.execute(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)).first()
-    seq, previous = (last.seq, last.hash) if last else (0, GENESIS)
+    seq, previous = after or end(connection)
     rows = []
     for event in events:
         entry = chained(previous, seq + 1, event)
         seq, previous = entry.seq, entry.hash
         rows.append(msgspec.structs.asdict(entry))
     try:
-        connection.execute(insert(AUDIT), rows)
+        connection.execute(_INSERT, rows)
     except IntegrityError as error:
         raise Overtaken from error
-    return seq
+    return Place(seq, previous)
 
 
 def page(connection: Connection, wanted: AuditFilter, before: int | None, limit: int) -> list[AuditEntry]:

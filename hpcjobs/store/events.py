@@ -17,6 +17,9 @@ ORDER_LOCK: Final = 0x68706A6F6273
 """Of PostgreSQL: who appends events holds it until the commit, so that they come to be seen in the order of seq."""
 
 
+_INSERT: Final = insert(EVENTS)
+
+
 class EventFilter(msgspec.Struct, frozen=True):
     """Which events: every field that is given must hold.
 
@@ -88,7 +91,7 @@ def write(connection: Connection, events: Sequence[Event]) -> None:
             }
             for event in events
         ]
-        connection.execute(insert(EVENTS), rows)
+        connection.execute(_INSERT, rows)
 
 
 def of_job(kind: EventKind, job: Job, now: float, **data: str | float | bool | None) -> Event:

@@ -9,29 +9,31 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import Connection, bindparam, insert, select, update
+from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
 
 from hpcjobs.errors import Refusal
 from hpcjobs.model.attempt import AttemptState
-from hpcjobs.model.event import Event, EventKind
+from hpcjobs.model.event import EventKind
 from hpcjobs.model.job import Job, JobFacts, State
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.store import events
 from hpcjobs.store.attempts import attempt_row, last_of
-from hpcjobs.store.repository import chunks
-from hpcjobs.store.rows import columns_of, facts_of, insert_jobs, job_of, update_jobs
+from hpcjobs.store.repository import chunks, jobs_by_id
+from hpcjobs.store.rows import columns_of, document_of, facts_of, insert_jobs, job_of
 from hpcjobs.store.store import new_id
 from hpcjobs.store.tables import ATTEMPTS, JOBS, SPECS
 
-_BY_KEY: Final = select(JOBS.c.document, JOBS.c.id, JOBS.c.request_digest).where(
-    JOBS.c.user == bindparam("user"), JOBS.c.idempotency_key == bindparam("key")
-)
 _INSERT_SPECS: Final = insert(SPECS)
 _INSERT_ATTEMPTS: Final = insert(ATTEMPTS)
 _SENT: Final = (
     update(ATTEMPTS)
     .where(ATTEMPTS.c.id == bindparam("attempt"), ATTEMPTS.c.state != AttemptState.SENT.value)
     .values(state=AttemptState.SENT.value, changed_at=bindparam("at"), detail="", refusals="")
+)
+_NUMBERED: Final = (
+    update(JOBS)
+    .where(JOBS.c.id == bindparam("job"), JOBS.c.slurm_job_id.is_(None), JOBS.c.state == State.SUBMITTING.value)
+    .values(slurm_job_id=bindparam("number"), state=State.PENDING.value, document=bindparam("json"))
 )
 
 
@@ -78,11 +80,31 @@ class Begun(msgspec.Struct, frozen=True):
 
 
 class Sent(msgspec.Struct, frozen=True):
-    """That Slurm took an attempt, under which number, and when (Unix seconds)."""
+    """That Slurm took an attempt.
 
+    Attributes:
+        job: As begin() returned it.
+        attempt: Id of the attempt.
+        slurm_job_id: Slurm's number.
+        at: When Slurm said so, in Unix seconds.
+    """
+
+    job: Job
     attempt: str
     slurm_job_id: int
     at: float
+
+    def now(self) -> Job:
+        """The job with its number; the observer fills in the rest."""
+        return msgspec.structs.replace(
+            self.job,
+            slurm_job_id=self.slurm_job_id,
+            attempt=self.attempt,
+            state=State.PENDING,
+            fate=None,
+            detail="",
+            changed_at=self.at,
+        )
 
 
 def begin(connection: Connection, requests: Sequence[Request]) -> list[Begun]:
@@ -92,12 +114,11 @@ def begin(connection: Connection, requests: Sequence[Request]) -> list[Begun]:
         connection: The database.
         requests: What is asked for; the same key may be among them twice.
     """
-    by_key: dict[tuple[str, str], Begun] = {}
+    by_key = _find(connection, requests)
     all_begun: list[Begun] = []
     jobs, specs, attempts, told = [], [], [], []
     for request in requests:
-        key = (request.user, request.key) if request.key is not None else None
-        before = by_key.get(key) or _find(connection, *key) if key else None
+        before = by_key.get((request.user, request.key))
         if before is not None:
             all_begun.append(msgspec.structs.replace(before, made=False))
             continue
@@ -109,8 +130,8 @@ def begin(connection: Connection, requests: Sequence[Request]) -> list[Begun]:
         told.append(events.of_job(EventKind.JOB_SUBMITTED, job, request.at, name=job.name, detail=request.waits))
         begun = Begun(job, attempts[-1]["id"], state, True, request.digest)
         all_begun.append(begun)
-        if key:
-            by_key[key] = begun
+        if request.key is not None:
+            by_key[request.user, request.key] = begun
     if jobs:
         insert_jobs(connection, jobs)
         connection.execute(_INSERT_SPECS, specs)
@@ -119,13 +140,22 @@ def begin(connection: Connection, requests: Sequence[Request]) -> list[Begun]:
     return all_begun
 
 
-def _find(connection: Connection, user: str, key: str) -> Begun | None:
-    row = connection.execute(_BY_KEY, {"user": user, "key": key}).first()
-    if row is None:
-        return None
-    last = last_of(connection, row.id)
-    refusals = msgspec.json.decode(last.refusals, type=tuple[Refusal, ...]) if last.refusals else ()
-    return Begun(job_of(row.document), last.id, AttemptState(last.state), False, row.request_digest, refusals)
+def _find(connection: Connection, requests: Sequence[Request]) -> dict[tuple[str, str | None], Begun]:
+    """What earlier requests with the same keys made, by user and key."""
+    found = {}
+    for chunk in chunks([(request.user, request.key) for request in requests if request.key is not None]):
+        columns = (JOBS.c.user, JOBS.c.idempotency_key)
+        rows = connection.execute(
+            select(*columns, JOBS.c.id, JOBS.c.document, JOBS.c.request_digest).where(tuple_(*columns).in_(chunk))
+        )
+        for row in rows.all():
+            last = last_of(connection, row.id)
+            refusals = msgspec.json.decode(last.refusals, type=tuple[Refusal, ...]) if last.refusals else ()
+            state = AttemptState(last.state)
+            found[row.user, row.idempotency_key] = Begun(
+                job_of(row.document), last.id, state, False, row.request_digest, refusals
+            )
+    return found
 
 
 def _job_of(request: Request) -> Job:
@@ -160,7 +190,7 @@ def _job_of(request: Request) -> Job:
 
 
 def settle_sent(connection: Connection, sent: Sequence[Sent]) -> list[Job]:
-    """Slurm has the jobs: note their numbers. The observer fills in the rest.
+    """Slurm has the jobs: note their numbers.
 
     Args:
         connection: The database.
@@ -170,31 +200,16 @@ def settle_sent(connection: Connection, sent: Sequence[Sent]) -> list[Job]:
         The jobs as they are now, in the order of the attempts.
     """
     connection.execute(_SENT, [{"attempt": one.attempt, "at": one.at} for one in sent])
-    jobs: dict[str, Job] = {}
-    for chunk in chunks([one.attempt for one in sent]):
-        rows = connection.execute(
-            select(ATTEMPTS.c.id, JOBS.c.document)
-            .join(JOBS, JOBS.c.id == ATTEMPTS.c.job_id)
-            .where(ATTEMPTS.c.id.in_(chunk))
-        )
-        jobs |= {row.id: job_of(row.document) for row in rows}
-    told: list[Event] = []
-    changed: list[Job] = []
-    for one in sent:
-        before = jobs[one.attempt]
-        if before.slurm_job_id is None:
-            job = msgspec.structs.replace(
-                before,
-                slurm_job_id=one.slurm_job_id,
-                attempt=one.attempt,
-                state=State.PENDING,
-                fate=None,
-                detail="",
-                changed_at=one.at,
-            )
-            jobs[one.attempt] = job
-            changed.append(job)
-            told.append(events.state_event(job, before, one.at))
-    update_jobs(connection, changed)
+    jobs = [one.now() for one in sent]
+    rows = [{"job": job.id, "number": job.slurm_job_id, "json": document_of(job)} for job in jobs]
+    if connection.execute(_NUMBERED, rows).rowcount != len(sent):
+        # A listing was faster: it knows more than the answer did.
+        known = jobs_by_id(connection, [one.job.id for one in sent])
+        jobs = [known[one.job.id] for one in sent]
+    told = [
+        events.state_event(job, one.job, one.at)
+        for job, one in zip(jobs, sent, strict=True)
+        if (job.changed_at, job.state) == (one.at, State.PENDING)
+    ]
     events.write(connection, told)
-    return [jobs[one.attempt] for one in sent]
+    return jobs

@@ -38,6 +38,11 @@ def job_of(document: str) -> Job:
     return _decoder.decode(document)
 
 
+def document_of(job: Job) -> str:
+    """The model's Job as a stored document."""
+    return _encoder.encode(job).decode()
+
+
 def columns_of(job: Job) -> dict[str, Any]:
     """A job as the columns of its row."""
     return {
@@ -53,7 +58,7 @@ def columns_of(job: Job) -> dict[str, Any]:
         "state": job.state.value,
         "fate": job.fate.value if job.fate else None,
         "created_at": job.created_at,
-        "document": _encoder.encode(job).decode(),
+        "document": document_of(job),
     }
 
 

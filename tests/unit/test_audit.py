@@ -208,7 +208,9 @@ async def test_many_writers_share_transactions(log, store, monkeypatch):
     batches = []
     append = audit.append
     monkeypatch.setattr(
-        audit, "append", lambda connection, events: (batches.append(len(events)), append(connection, events))
+        audit,
+        "append",
+        lambda connection, events, after: (batches.append(len(events)), append(connection, events, after)),
     )
     await asyncio.gather(*(log.write(event(number)) for number in range(50)))
     assert sum(batches) == 50
@@ -312,10 +314,10 @@ async def test_what_cannot_be_written_at_the_end_goes_to_the_services_log(away, 
 async def test_an_entry_that_cannot_be_written_does_not_stop_those_behind_it(log, store, monkeypatch, caplog):
     append = audit.append
 
-    def fails(connection, events):
+    def fails(connection, events, after):
         if events[0].user == "bad":
             raise ValueError("no such entry")
-        return append(connection, events)
+        return append(connection, events, after)
 
     monkeypatch.setattr(audit, "append", fails)
     await log.write(event(user="bad"))

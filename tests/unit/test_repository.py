@@ -33,7 +33,10 @@ def begin(
 
 
 def settle_sent(session: Connection, attempt: str, number: int, at: float) -> None:
-    intake.settle_sent(session, [intake.Sent(attempt, number, at)])
+    job_id = session.execute(select(ATTEMPTS.c.job_id).where(ATTEMPTS.c.id == attempt)).scalar_one()
+    job = repository.job_by_id(session, job_id)
+    assert job is not None
+    intake.settle_sent(session, [intake.Sent(job, attempt, number, at)])
 
 
 def seen(session: Connection, *records, lost=(), now: float = 50.0, known_as: str | None = None):

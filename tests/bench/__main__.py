@@ -1,0 +1,28 @@
+"""``python -m tests.bench NAME``."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from tests.bench.lab import Lab
+
+NAMES = {"submit": "submit", "list": "listing", "poll": "poll", "memory": "memory", "scale": "scale"}
+
+
+def main() -> int:
+    """Run one benchmark; 1 where a bar does not hold."""
+    if len(sys.argv) != 2 or sys.argv[1] not in NAMES:
+        sys.exit(f"usage: make bench NAME={'|'.join(NAMES)}")
+    module = importlib.import_module(f"tests.bench.{NAMES[sys.argv[1]]}")
+    lab = Lab()
+    try:
+        verdicts = module.run(lab)
+    finally:
+        lab.close()
+    for verdict in verdicts:
+        print(verdict)
+    return 0 if all(verdict.holds for verdict in verdicts) else 1
+
+
+sys.exit(main())
