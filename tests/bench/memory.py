@@ -30,10 +30,10 @@ def _resident(lab: Lab) -> tuple[float, float]:
 def run(lab: Lab) -> list[Verdict]:
     """After lists, pages and submissions of four users."""
     lab.forget_jobs()
+    body = {"script": "#!/bin/sh\nsleep 1\n", "hold": True}
     lab.fill_queue(QUEUED)
     lab.begin_anew(KNOWN - QUEUED)
     for user in ("alice", "bob", "carol", "dave"):
-        body = {"script": "#!/bin/sh\nsleep 1\n", "hold": True}
         load.run(lab.api_port, lambda _, u=user: lab.ours("POST", "/v1/jobs", u, body=body), 50, 4)
         load.run(lab.api_port, lambda _, u=user: lab.ours("GET", "/v1/jobs?limit=1000", u), 50, 4)
     give_up = time.monotonic() + 120

@@ -14,11 +14,11 @@ SUBMISSIONS = 400
 def run(lab: Lab) -> list[Verdict]:
     """One connection; medians."""
     lab.forget_jobs()
+    body = {"script": SCRIPT, "hold": True}
     lists_s, submissions_s = [], []
     for known in SIZES:
         lab.fill_queue(known // 10)
         lab.begin_anew(known - known // 10)
-        body = {"script": SCRIPT, "hold": True}
         for _ in range(2):  # the first warms up
             submissions = load.run(lab.api_port, lambda _: lab.ours("POST", "/v1/jobs", body=body), SUBMISSIONS)
             lists = load.run(lab.api_port, lambda _: lab.ours("GET", "/v1/jobs?state=HELD&limit=100"), LISTS)
