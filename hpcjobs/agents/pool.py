@@ -1,9 +1,11 @@
-"""The API's side: agents by user, one call at a time each, ended when they hang, forgotten when they idle."""
+"""The API's side: agents by user, calls in order, ended when they hang, forgotten when they idle."""
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
+from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple, TypeVar
 
 import msgspec
@@ -13,6 +15,8 @@ from hpcjobs.errors import Unavailable, WorkerLost
 
 T = TypeVar("T")
 SPAWN_TIMEOUT_S: Final = 10.0
+AHEAD: Final = 8
+"""How many calls an agent is told of at once."""
 
 
 class AgentFailure(Exception):
@@ -35,28 +39,119 @@ class Key(NamedTuple):
     slurm_conf: str = ""
 
 
-class _Channel:
-    """One connection to the spawner, and after its answer to the agent that was forked for it."""
+class _Lost(Exception):
+    """An agent that answers no more; ``sent`` says whether it had begun the call."""
 
-    def __init__(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, why: str, *, sent: bool) -> None:
+        super().__init__(why)
+        self.sent = sent
+
+
+class _Call(NamedTuple):
+    """A call that an agent has been told of."""
+
+    op: str
+    timeout_s: float
+    answer: asyncio.Future[RawReply]
+
+
+class _Channel:
+    """One connection to the spawner, and after its answer to the agent that was forked for it.
+
+    An agent does one call after the other; it is told of the next few meanwhile, so that it never waits for us.
+
+    Args:
+        reader: Of the connection.
+        writer: Of the connection.
+        kill: What ends the agent when it hangs.
+    """
+
+    def __init__(
+        self,
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+        kill: Callable[[int], Awaitable[None]],
+    ) -> None:
         self.reader = reader
         self.writer = writer
         self.pid = 0
         self.used_at = time.monotonic()
+        self.room = asyncio.Semaphore(AHEAD)
+        self._kill = kill
+        self._calls: deque[_Call] = deque()
+        self._reading: asyncio.Task[None] | None = None
 
     async def exchange(self, message: msgspec.Struct) -> RawReply:
-        """Send one frame and wait for the answer."""
+        """Send one frame and wait for the answer; nothing else may be under way."""
         self.writer.write(encode(message))
         await self.writer.drain()
+        return await self._answer()
+
+    async def _answer(self) -> RawReply:
         (size,) = HEADER.unpack(await self.reader.readexactly(HEADER.size))
         if size > MAX_FRAME:
             raise ConnectionError(f"a frame of {size} bytes")
         self.used_at = time.monotonic()
         return msgspec.msgpack.decode(await self.reader.readexactly(size), type=RawReply)
 
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is under way."""
+        return not self._calls
+
+    @property
+    def lost(self) -> bool:
+        """Whether no call can be made any more, as far as one can see from here."""
+        return self.writer.is_closing() or (self.idle and self.reader.at_eof())
+
+    async def ask(self, request: Request, timeout_s: float) -> RawReply:
+        """One call, after those before it.
+
+        Args:
+            request: The call.
+            timeout_s: How long it may take, from when its turn comes.
+
+        Raises:
+            _Lost: The agent died or hung.
+        """
+        call = _Call(request.op, timeout_s, asyncio.get_running_loop().create_future())
+        self._calls.append(call)
+        self.writer.write(encode(request))
+        if self._reading is None or self._reading.done():
+            self._reading = asyncio.create_task(self._read())
+        return await call.answer
+
+    async def _read(self) -> None:
+        """Hand the answers to those who wait for them, until nobody does or no more can come."""
+        while self._calls:
+            call = self._calls[0]
+            try:
+                async with asyncio.timeout(call.timeout_s):
+                    reply = await self._answer()
+            except TimeoutError:  # an OSError too: it must come first
+                self.writer.close()
+                await self._kill(self.pid)
+                self._fail(f"did not answer {call.op} within {call.timeout_s:g} s")
+            except (EOFError, OSError, msgspec.MsgspecError):
+                self._fail(f"died during {call.op}")
+            else:
+                self._calls.popleft()
+                if not call.answer.done():  # whoever asked may have gone
+                    call.answer.set_result(reply)
+
+    def _fail(self, why: str) -> None:
+        self.writer.close()
+        calls, self._calls = self._calls, deque()
+        for index, call in enumerate(calls):
+            if not call.answer.done():
+                # Only the first was begun: the others can be told to another agent.
+                call.answer.set_exception(_Lost(why, sent=index == 0))
+
     def close(self) -> None:
         """Let the agent go: it ends when it sees the closed connection."""
-        self.writer.close()
+        if self._reading is not None:
+            self._reading.cancel()
+        self._fail("was let go")
 
 
 class AgentPool:
@@ -81,7 +176,7 @@ class AgentPool:
             op: Name of the operation.
             args: Its arguments.
             result: Type of the result.
-            timeout_s: An agent that has not answered by then is killed.
+            timeout_s: An agent that has not answered so long after its turn came is killed.
 
         Returns:
             The result.
@@ -89,40 +184,32 @@ class AgentPool:
         Raises:
             AgentFailure: The call was done and failed.
             SpawnRefused: No such agent can be had.
-            WorkerLost: The agent died or hung; ``sent`` says whether it had the call.
+            WorkerLost: The agent died or hung; ``sent`` says whether it had begun the call.
         """
-        async with self._locks.setdefault(key, asyncio.Lock()):
-            channel = self._alive(key) or await self._spawn(key)
-            answered = False
-            try:
-                async with asyncio.timeout(timeout_s):
-                    reply = await channel.exchange(Request(op, args))
-                answered = True
-            except TimeoutError:  # an OSError too: it must come first
-                await self._kill(channel.pid)
-                raise WorkerLost(
-                    f"The {key.kind} worker of {key.user} did not answer {op} within {timeout_s:g} s.",
-                    sent=True,
-                ) from None
-            except (EOFError, OSError) as error:
-                raise WorkerLost(f"The {key.kind} worker of {key.user} died during {op}.", sent=True) from error
-            finally:
-                # Also on cancellation: an answer still to come must not meet the next call.
-                if answered:
-                    self._channels[key] = channel
-                else:
-                    channel.close()
+        reply = None
+        while reply is None:
+            channel = await self._channel(key)
+            async with channel.room:
+                if channel.lost:  # while this call waited for room
+                    continue
+                try:
+                    reply = await channel.ask(Request(op, args), timeout_s)
+                except _Lost as error:
+                    raise WorkerLost(f"The {key.kind} worker of {key.user} {error}.", sent=error.sent) from None
         if reply.failure is not None:
             raise AgentFailure(reply.failure)
         return msgspec.msgpack.decode(reply.result, type=result)
 
-    def _alive(self, key: Key) -> _Channel | None:
-        """Take the agent out, if it is there and has not died since its last call."""
-        channel = self._channels.pop(key, None)
-        if channel is not None and channel.reader.at_eof():
-            channel.close()
-            return None
-        return channel
+    async def _channel(self, key: Key) -> _Channel:
+        """The agent that is there, or a new one."""
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            channel = self._channels.get(key)
+            if channel is not None and channel.lost:
+                channel.close()
+                channel = None
+            if channel is None:
+                self._channels[key] = channel = await self._spawn(key)
+            return channel
 
     async def ready(self, key: Key) -> None:
         """Make sure that such an agent can be had.
@@ -131,13 +218,11 @@ class AgentPool:
             SpawnRefused: It cannot; the message says why.
             WorkerLost: The spawner does not answer.
         """
-        async with self._locks.setdefault(key, asyncio.Lock()):
-            if key not in self._channels:
-                self._channels[key] = await self._spawn(key)
+        await self._channel(key)
 
     async def _connect(self) -> _Channel:
         try:
-            return _Channel(*await asyncio.open_unix_connection(self.path))
+            return _Channel(*await asyncio.open_unix_connection(self.path), self._kill)
         except OSError as error:
             raise WorkerLost(f"The spawner does not answer: {error}.", sent=False) from error
 
@@ -171,7 +256,7 @@ class AgentPool:
         """Let go of the agents that nobody has used for a while."""
         horizon = time.monotonic() - self.idle_s
         for key, channel in list(self._channels.items()):
-            if channel.used_at < horizon:
+            if channel.idle and channel.used_at < horizon:
                 del self._channels[key]
                 channel.close()
 

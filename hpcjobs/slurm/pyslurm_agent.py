@@ -6,6 +6,7 @@ is missing, which is why it lives in a process that can be lost.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Mapping
@@ -34,16 +35,16 @@ def find(attempt: str) -> int | None:
 def submit(launch: dict[str, Any]) -> int:
     """Submit as whoever this process is."""
     wanted = msgspec.convert(launch, Launch)
-    with slurm_errors() as pyslurm, tempfile.TemporaryDirectory(prefix="hpcjobs-") as folder:
-        script: str = wanted.spec.script
-        if wanted.spec.args:
+    spec = wanted.spec
+    with slurm_errors() as pyslurm, contextlib.ExitStack() as stack:
+        script = spec.script
+        if spec.args:
             # pyslurm passes arguments on only for a script that it reads from a file.
-            script = f"{folder}/{(wanted.spec.script_name or 'script').replace('/', '_')}"
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="hpcjobs-"))
+            script = f"{folder}/{(spec.script_name or 'script').replace('/', '_')}"
             with open(script, "w", newline="") as file:
-                file.write(wanted.spec.script)
-        asked = pyslurm.JobSubmitDescription(
-            script=script, script_args=list(wanted.spec.args) or None, **description(wanted)
-        )
+                file.write(spec.script)
+        asked = pyslurm.JobSubmitDescription(script=script, script_args=list(spec.args) or None, **description(wanted))
         return int(asked.submit())
 
 

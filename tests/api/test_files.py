@@ -414,7 +414,7 @@ async def test_agents_that_are_killed_all_the_time_break_no_transfer(bench, home
     async def killer() -> int:
         killed = 0
         while not over:
-            await asyncio.sleep(0.03)
+            await asyncio.sleep(0.2)
             channel = bench.service.pool._channels.get(Key("files", "nobody"))
             if channel:
                 with contextlib.suppress(ProcessLookupError):

@@ -140,7 +140,7 @@ async def test_a_hung_agent_is_killed_at_the_timeout(pool, text):
     assert (await read(pool, text)).size == 10
 
 
-async def test_a_cancelled_call_does_not_poison_the_next(pool, text):
+async def test_the_answer_to_a_cancelled_call_does_not_meet_the_next(pool, text):
     await read(pool, text)
     old = pid_of(pool)
     os.kill(old, signal.SIGSTOP)
@@ -151,7 +151,17 @@ async def test_a_cancelled_call_does_not_poison_the_next(pool, text):
         await call
     os.kill(old, signal.SIGCONT)
     assert (await read(pool, text)).data == b"0123456789"
-    await asyncio.to_thread(until, lambda: gone(old))
+    assert pid_of(pool) == old
+
+
+async def test_of_several_calls_told_to_an_agent_that_dies_only_the_first_may_have_been_done(pool, text):
+    await read(pool, text)
+    os.kill(pid_of(pool), signal.SIGSTOP)
+    calls = [asyncio.create_task(read(pool, text)) for _ in range(3)]
+    await asyncio.sleep(0.1)
+    os.kill(pid_of(pool), signal.SIGKILL)
+    lost = await asyncio.gather(*calls, return_exceptions=True)
+    assert [(type(error), error.sent) for error in lost] == [(WorkerLost, n == 0) for n in range(3)]
 
 
 async def test_a_call_cancelled_while_its_agent_is_being_made_leaves_no_agent(pool, spawner, text):
