@@ -5,6 +5,7 @@ Each says what was wrong (``detail``), what was kept (``kept``) and whether tryi
 
     HpcjobsError
     +-- Refused              the request can never succeed as it stands; carries one Refusal per fault
+    |   +-- ParameterUnknown the route has no such query parameter
     +-- NotAuthenticated     no identity, or one that does not hold
     +-- NotAllowed           a known identity that may not do this
     |   +-- ScopeMissing     its user might, but this token is not for that
@@ -86,6 +87,13 @@ class Refused(HpcjobsError):
     def __init__(self, refusals: Sequence[Refusal], *, kept: str = "") -> None:
         super().__init__("; ".join(refusal.detail for refusal in refusals), kept=kept)
         self.refusals = tuple(refusals)
+
+
+class ParameterUnknown(Refused):
+    """The route has no such query parameter; nothing was done."""
+
+    code = "unknown-parameter"
+    title = "There is no such parameter"
 
 
 class NotAuthenticated(HpcjobsError):

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Annotated, Final
 
 import msgspec
 from litestar import Controller, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody
+from litestar.handlers import HTTPRouteHandler
+from litestar.params import JSONBody
+from litestar.types import AnyCallable
 
 from hpcjobs.api.access import Asked, needs
-from hpcjobs.api.common import JOB_ID_IS, Cluster, do, find_job, one, problems
+from hpcjobs.api.common import JOB_ID_IS, Cluster, JobId, do, find_job, one, problems
 from hpcjobs.api.jobs import wanted_of
 from hpcjobs.api.problems import Problem, problem_of
 from hpcjobs.api.trail import ABOUT
@@ -29,13 +32,22 @@ TAKEN: Final = "Answers when Slurm has taken the order; the state follows within
 
 
 class RequeueRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How to requeue: ``hold`` keeps it from starting again until it is released."""
+    """How to requeue.
+
+    Attributes:
+        hold: Whether it is held, so that it does not start again until it is released.
+    """
 
     hold: bool = False
 
 
 class SignalRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which signal (``USR1``, ``TERM``, ``10``), and to which of the job's processes."""
+    """Which signal, and to whom.
+
+    Attributes:
+        signal: Name without SIG (``USR1``, ``TERM``) or number (``10``).
+        scope: Which of the job's processes get it.
+    """
 
     signal: Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9+_-]{1,16}$")]
     scope: SignalScope = SignalScope.STEPS
@@ -45,6 +57,16 @@ class JobSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which jobs: every field that is given must hold. At least one is needed.
 
     One's own, where neither user, account nor parent says otherwise.
+
+    Attributes:
+        user: Of this user.
+        cluster: On this cluster.
+        state: In one of these states.
+        fate: Ended in one of these ways.
+        account: Charged to this account.
+        partition: In this partition.
+        name: With exactly this name.
+        parent: Tasks of the array, or components of the heterogeneous job, with this id.
     """
 
     user: str | None = None
@@ -96,7 +118,13 @@ class ActionResult(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class ActionReport(msgspec.Struct, frozen=True):
-    """What became of each job, in the order of the request."""
+    """What became of each job.
+
+    Attributes:
+        results: One for each, in the order of the request.
+        done: How many orders Slurm has taken.
+        failed: How many not.
+    """
 
     results: list[ActionResult]
     done: int
@@ -104,7 +132,7 @@ class ActionReport(msgspec.Struct, frozen=True):
 
 
 class ActionsController(Controller):
-    """Hold, release, requeue, suspend, resume, signal; many jobs in one call."""
+    """Many jobs in one call."""
 
     path = "/v1/jobs"
     tags = ("jobs",)
@@ -157,98 +185,61 @@ class ActionsController(Controller):
             raise Refused([Refusal("filter", f"More than {MAX_JOBS} jobs are so; narrow the filter.")])
         return [job_of(document) for document in documents]
 
-    @post(
-        "/{job_id:str}/hold",
-        security=needs(Scope.JOBS_WRITE),
-        status_code=202,
-        responses=problems(409, 422, 501),
-        summary="Hold a waiting job",
-        description=TAKEN + JOB_ID_IS,
-    )
-    async def hold(
-        self, request: Asked, service: NamedDependency[Service], job_id: FromPath[str], cluster: Cluster = None
-    ) -> Job:
-        """Hold."""
-        return await one(request, service, job_id, cluster, Wish(Verb.HOLD))
 
-    @post(
-        "/{job_id:str}/release",
+def order(verb: Verb, summary: str, more: str = "") -> Callable[[AnyCallable], HTTPRouteHandler]:
+    """The decorator of a route that has one thing done with one job."""
+    return post(
+        f"/v1/jobs/{{job_id:str}}/{verb}",
+        operation_id=f"V1JobsJobId{verb.title()}",
+        tags=["jobs"],
         security=needs(Scope.JOBS_WRITE),
         status_code=202,
         responses=problems(409, 422, 501),
-        summary="Release a held job",
-        description=TAKEN + JOB_ID_IS,
+        summary=summary,
+        description=more + TAKEN + JOB_ID_IS,
     )
-    async def release(
-        self, request: Asked, service: NamedDependency[Service], job_id: FromPath[str], cluster: Cluster = None
-    ) -> Job:
-        """Release."""
-        return await one(request, service, job_id, cluster, Wish(Verb.RELEASE))
 
-    @post(
-        "/{job_id:str}/suspend",
-        security=needs(Scope.JOBS_WRITE),
-        status_code=202,
-        responses=problems(409, 422, 501),
-        summary="Suspend a running job",
-        description="Operators only, as in Slurm. A suspended job keeps its GPUs. " + TAKEN + JOB_ID_IS,
-    )
-    async def suspend(
-        self, request: Asked, service: NamedDependency[Service], job_id: FromPath[str], cluster: Cluster = None
-    ) -> Job:
-        """Suspend."""
-        return await one(request, service, job_id, cluster, Wish(Verb.SUSPEND))
 
-    @post(
-        "/{job_id:str}/resume",
-        security=needs(Scope.JOBS_WRITE),
-        status_code=202,
-        responses=problems(409, 422, 501),
-        summary="Resume a suspended job",
-        description=TAKEN + JOB_ID_IS,
-    )
-    async def resume(
-        self, request: Asked, service: NamedDependency[Service], job_id: FromPath[str], cluster: Cluster = None
-    ) -> Job:
-        """Resume."""
-        return await one(request, service, job_id, cluster, Wish(Verb.RESUME))
+def plain(verb: Verb, summary: str, more: str = "") -> HTTPRouteHandler:
+    """A route whose path says it all."""
 
-    @post(
-        "/{job_id:str}/requeue",
-        security=needs(Scope.JOBS_WRITE),
-        status_code=202,
-        responses=problems(409, 422, 501),
-        summary="Requeue a job",
-        description="Running or ended; it waits and runs again under the same number. " + TAKEN + JOB_ID_IS,
-    )
-    async def requeue(
-        self,
-        request: Asked,
-        service: NamedDependency[Service],
-        job_id: FromPath[str],
-        data: JSONBody[RequeueRequest | None] = None,
-        cluster: Cluster = None,
-    ) -> Job:
-        """Requeue."""
-        hold = data.hold if data else False
-        return await one(request, service, job_id, cluster, Wish(Verb.REQUEUE, hold=hold))
+    @order(verb, summary, more)
+    async def handler(request: Asked, service: NamedDependency[Service], job_id: JobId, cluster: Cluster = None) -> Job:
+        return await one(request, service, job_id, cluster, Wish(verb))
 
-    @post(
-        "/{job_id:str}/signal",
-        security=needs(Scope.JOBS_WRITE),
-        status_code=202,
-        responses=problems(409, 422, 501),
-        summary="Send a signal to a job",
-        description=TAKEN + JOB_ID_IS,
-    )
-    async def signal(
-        self,
-        request: Asked,
-        service: NamedDependency[Service],
-        job_id: FromPath[str],
-        data: JSONBody[SignalRequest],
-        cluster: Cluster = None,
-    ) -> Job:
-        """Signal."""
-        wish = Wish(Verb.SIGNAL, signal=data.signal, scope=data.scope)
-        return await one(request, service, job_id, cluster, wish)
+    return handler
+
+
+@order(Verb.REQUEUE, "Requeue a job", "Running or ended; it waits and runs again under the same number. ")
+async def requeue(
+    request: Asked,
+    service: NamedDependency[Service],
+    job_id: JobId,
+    data: JSONBody[RequeueRequest | None] = None,
+    cluster: Cluster = None,
+) -> Job:
+    """Requeue."""
+    return await one(request, service, job_id, cluster, Wish(Verb.REQUEUE, hold=data is not None and data.hold))
+
+
+@order(Verb.SIGNAL, "Send a signal to a job")
+async def signal(
+    request: Asked,
+    service: NamedDependency[Service],
+    job_id: JobId,
+    data: JSONBody[SignalRequest],
+    cluster: Cluster = None,
+) -> Job:
+    """Signal."""
+    return await one(request, service, job_id, cluster, Wish(Verb.SIGNAL, signal=data.signal, scope=data.scope))
+
+
+ORDERS: Final = [
+    plain(Verb.HOLD, "Hold a waiting job"),
+    plain(Verb.RELEASE, "Release a held job"),
+    plain(Verb.SUSPEND, "Suspend a running job", "Operators only, as in Slurm. A suspended job keeps its GPUs. "),
+    plain(Verb.RESUME, "Resume a suspended job"),
+    requeue,
+    signal,
+]
+"""One route for each thing that can be done with one job; cancelling and changing it are DELETE and PATCH."""

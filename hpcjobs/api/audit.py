@@ -7,7 +7,7 @@ from typing import Annotated
 import msgspec
 from litestar import get
 from litestar.di import NamedDependency
-from litestar.params import FromQuery, QueryParameter
+from litestar.params import QueryParameter
 
 from hpcjobs.api.access import Asked, needs
 from hpcjobs.api.common import ALL_PROBLEMS
@@ -45,18 +45,18 @@ class AuditPage(msgspec.Struct, frozen=True):
 async def trail_page(
     request: Asked,
     service: NamedDependency[Service],
-    user: FromQuery[str | None] = None,
+    user: Annotated[str | None, QueryParameter(description="Whose requests.")] = None,
     action: Annotated[
         str | None, QueryParameter(description="Method and route, as `DELETE /v1/jobs/{job_id}`.")
     ] = None,
-    status: Annotated[int | None, QueryParameter(ge=100, le=599)] = None,
-    request_id: FromQuery[str | None] = None,
+    status: Annotated[int | None, QueryParameter(ge=100, le=599, description="HTTP status of the answer.")] = None,
+    request_id: Annotated[str | None, QueryParameter(description="X-Request-ID of the answer.")] = None,
     since: Annotated[float | None, QueryParameter(description="Unix seconds; at or after it.")] = None,
     until: Annotated[float | None, QueryParameter(description="Unix seconds; before it.")] = None,
     cursor: Annotated[
         int | None, QueryParameter(ge=1, le=MAX_SEQ, description="`next_cursor` of the page before.")
     ] = None,
-    limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 100,
+    limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT, description="Most entries of the page.")] = 100,
 ) -> AuditPage:
     """List."""
     wanted = AuditFilter(user, action, status, request_id, since, until)

@@ -8,11 +8,12 @@ import msgspec
 from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath
 
 from hpcjobs import __version__
+from hpcjobs.api import manners
 from hpcjobs.api.access import Asked, needs
-from hpcjobs.api.common import ALL_PROBLEMS, MaxAge, problems
+from hpcjobs.api.common import ALL_PROBLEMS, ClusterName, MaxAge, answers, problems
+from hpcjobs.api.fields import Fields, NodePart, Selection
 from hpcjobs.errors import HpcjobsError
 from hpcjobs.identity import Scope
 from hpcjobs.model.cluster import Node
@@ -39,9 +40,26 @@ class ClusterSummary(msgspec.Struct, frozen=True):
 
 
 class NodeList(msgspec.Struct, frozen=True):
-    """The nodes of a cluster, and when they were so (Unix seconds)."""
+    """The nodes of a cluster.
+
+    Attributes:
+        items: The nodes, by name.
+        observed_at: Unix seconds of the listing that they are from.
+    """
 
     items: list[Node]
+    observed_at: float
+
+
+class NodePartList(msgspec.Struct, frozen=True):
+    """Some fields of the nodes of a cluster.
+
+    Attributes:
+        items: The fields that were asked for, of each node.
+        observed_at: Unix seconds of the listing that they are from.
+    """
+
+    items: list[NodePart]  # type: ignore[valid-type]
     observed_at: float
 
 
@@ -53,12 +71,13 @@ class ClustersController(Controller):
 
     @get(
         security=needs(Scope.CLUSTERS_READ),
-        responses={status: ALL_PROBLEMS[status] for status in (401, 403, 429)},
+        responses={status: ALL_PROBLEMS[status] for status in (400, 401, 403, 429)},
         summary="Clusters",
+        description="Which there are, and whether each can be asked now.",
     )
     async def clusters(self, request: Asked, service: NamedDependency[Service]) -> list[ClusterSummary]:
         """List."""
-        return [
+        found = [
             ClusterSummary(
                 name=name,
                 backend=target.observer.backend.kind,
@@ -69,14 +88,34 @@ class ClustersController(Controller):
             for name, target in service.targets.items()
             for health in [target.observer.health(time.time())]
         ]
+        same = [msgspec.structs.replace(cluster, observed_at=None) for cluster in found]
+        manners.tagged(request.scope, msgspec.json.encode(same))
+        return found
 
-    @get("/{name:str}/nodes", security=needs(Scope.CLUSTERS_READ), responses=problems(), summary="Nodes of a cluster")
+    @get(
+        "/{name:str}/nodes",
+        security=needs(Scope.CLUSTERS_READ),
+        responses=problems(422) | {200: answers("The nodes, by name.", NodeList, NodePartList)},
+        summary="Nodes of a cluster",
+        description="As the last listing had them; `observed_at` says when that was.",
+    )
     async def nodes(
-        self, request: Asked, service: NamedDependency[Service], name: FromPath[str], max_age_s: MaxAge = None
-    ) -> NodeList:
+        self,
+        request: Asked,
+        service: NamedDependency[Service],
+        name: ClusterName,
+        fields: Fields = None,
+        max_age_s: MaxAge = None,
+    ) -> Response[NodeList]:
         """List."""
+        selection = None if fields is None else Selection(Node, fields)
         view = service.target(name).observer.fresh_view(max_age_s, time.time())
-        return NodeList([view.nodes[node] for node in sorted(view.nodes)], view.asked_at)
+        items = msgspec.json.encode([view.nodes[node] for node in sorted(view.nodes)])
+        if selection is not None:
+            items = selection.of_list(items)
+        manners.tagged(request.scope, items)
+        body = b'{"items":%b,"observed_at":%b}' % (items, msgspec.json.encode(view.asked_at))
+        return Response(body, media_type="application/json")  # type: ignore[arg-type]
 
     @get(
         "/{name:str}/capabilities",
@@ -86,13 +125,21 @@ class ClustersController(Controller):
         description="Which way does what; what no way can do is answered with 501 and the reasons that stand here.",
     )
     async def capabilities(
-        self, request: Asked, service: NamedDependency[Service], name: FromPath[str]
+        self, request: Asked, service: NamedDependency[Service], name: ClusterName
     ) -> list[Capability]:
         """List."""
         return list(capabilities(service.target(name).observer.backend))
 
 
-@get("/healthz", summary="Is the process alive", tags=["health"], security=[], sync_to_thread=False)
+@get(
+    "/healthz",
+    summary="Is the process alive",
+    description="Answers as long as the process does; it asks nobody. Needs no token.",
+    responses={400: ALL_PROBLEMS[400]},
+    tags=["health"],
+    security=[],
+    sync_to_thread=False,
+)
 def healthz() -> dict[str, str]:
     """Alive."""
     return {"status": "ok", "version": __version__}
@@ -100,13 +147,15 @@ def healthz() -> dict[str, str]:
 
 @get(
     "/readyz",
-    summary="Can it serve: database, and each cluster",
+    summary="Can it serve",
+    description="A line for the database and for each cluster: `ok`, or what is wrong. Needs no token.",
     tags=["health"],
     security=[],
     responses={
+        400: ALL_PROBLEMS[400],
         503: ResponseSpec(
             data_container=dict[str, str], description="A part is not ok; its line says why.", generate_examples=False
-        )
+        ),
     },
 )
 async def readyz(service: NamedDependency[Service]) -> Response[dict[str, str]]:

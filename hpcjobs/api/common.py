@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
+import operator
 import time
-from typing import Annotated, Final
+from typing import Annotated, Final, cast
 
 import msgspec
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import QueryParameter
+from litestar.params import PathParameter, QueryParameter
 
 from hpcjobs import lookup
 from hpcjobs.api.access import Asked
@@ -15,7 +17,7 @@ from hpcjobs.api.problems import Problem
 from hpcjobs.errors import JobUnknown
 from hpcjobs.identity import check_may_run, policy
 from hpcjobs.lookup import Found
-from hpcjobs.model.job import Job
+from hpcjobs.model.job import Fate, Job, State
 from hpcjobs.orders import Wish
 from hpcjobs.service import Service
 
@@ -41,6 +43,12 @@ ALL_PROBLEMS: Final = {
 }
 
 
+def answers(description: str, *kinds: type[msgspec.Struct]) -> ResponseSpec:
+    """An answer that is one of several kinds."""
+    either = cast("type", functools.reduce(operator.or_, kinds))
+    return ResponseSpec(either, description=description, generate_examples=False)
+
+
 def problems(*more: int) -> dict[int, ResponseSpec]:
     """The problem documents of a route: those that any may give, and its own."""
     return {status: ALL_PROBLEMS[status] for status in (400, 401, 403, 404, 429, 503, *more)}
@@ -53,6 +61,14 @@ MaxAge = Annotated[
 Cluster = Annotated[
     str | None, QueryParameter(description="Name of the cluster; the default cluster where it is left out.")
 ]
+JobId = Annotated[
+    str, PathParameter(description="Our id, or Slurm's number: `123`, a task `123_4`, a component `123+1`.")
+]
+ClusterName = Annotated[str, PathParameter(description="Name of the cluster.")]
+User = Annotated[str | None, QueryParameter(description="Of jobs of this user.")]
+Account = Annotated[str | None, QueryParameter(description="Of jobs of this account.")]
+States = Annotated[list[State] | None, QueryParameter(name="state", description="In one of these states.")]
+Fates = Annotated[list[Fate] | None, QueryParameter(description="Ended in one of these ways.")]
 JOB_ID_IS: Final = (
     "`job_id` is our id, or Slurm's number on `cluster`, also of a task (`123_4`) or component (`123+1`)."
 )

@@ -12,19 +12,18 @@ import msgspec
 from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromQuery, HeaderParameter, QueryParameter
+from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 from litestar.response.base import ASGIResponse
 from litestar.types import Receive, Send
 from litestar.types import Scope as AsgiScope
 
 from hpcjobs.api.access import Asked, needs
-from hpcjobs.api.common import Cluster, own_job, problems
+from hpcjobs.api.common import Account, Cluster, Fates, States, User, own_job, problems
 from hpcjobs.api.jobs import MAX_LIMIT
 from hpcjobs.errors import HpcjobsError, Refusal, Refused
 from hpcjobs.identity.policy import Identity, Scope, Visibility
 from hpcjobs.model.event import Event, EventKind
-from hpcjobs.model.job import Fate, State
 from hpcjobs.push.hub import CHUNK, Gap, Item, Lost, Subscription
 from hpcjobs.service import Service
 from hpcjobs.sse import MEDIA_TYPE, Message, frame
@@ -176,15 +175,18 @@ def _bye(reason: str) -> bytes:
 async def events(
     request: Asked,
     service: NamedDependency[Service],
-    last_event_id: Annotated[str | None, HeaderParameter(name="Last-Event-ID")] = None,
+    last_event_id: Annotated[
+        str | None,
+        HeaderParameter(name="Last-Event-ID", description="`id` of the last event; wins over `after`."),
+    ] = None,
     after: Annotated[int | None, QueryParameter(ge=0, le=MAX_SEQ, description="`seq` or `next_after`.")] = None,
-    kind: FromQuery[list[EventKind] | None] = None,
+    kind: Annotated[list[EventKind] | None, QueryParameter(description="Of one of these kinds.")] = None,
     cluster: Cluster = None,
     job_id: Annotated[str | None, QueryParameter(description="Of this job; of an array, its tasks' too.")] = None,
-    user: FromQuery[str | None] = None,
-    account: FromQuery[str | None] = None,
-    job_state: Annotated[list[State] | None, QueryParameter(name="state")] = None,
-    fate: FromQuery[list[Fate] | None] = None,
+    user: User = None,
+    account: Account = None,
+    job_state: States = None,
+    fate: Fates = None,
     wait_s: Annotated[
         float, QueryParameter(ge=0, le=MAX_WAIT_S, description="Of a page: how long to wait for an event, in seconds.")
     ] = 0.0,

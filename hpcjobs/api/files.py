@@ -10,12 +10,13 @@ from litestar import Controller, HttpMethod, Response, delete, get, post, put, r
 from litestar.di import NamedDependency
 from litestar.exceptions import InternalServerException
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, FromQuery, HeaderParameter, QueryParameter
+from litestar.params import HeaderParameter, QueryParameter
 from litestar.response import Stream
 
 from hpcjobs import files, uploads
 from hpcjobs.api import conditional
 from hpcjobs.api.access import Asked, needs
+from hpcjobs.api.common import ClusterName
 from hpcjobs.api.common import problems as common_problems
 from hpcjobs.api.problems import Problem
 from hpcjobs.errors import BodyBroken, FileMissing, PreconditionFailed
@@ -62,7 +63,22 @@ Path = Annotated[
 Sha256 = Annotated[
     str | None, QueryParameter(pattern=SHA256_HEX, description="SHA-256 of the whole file, in hexadecimal.")
 ]
-Header = str | None
+Overwrite = Annotated[bool, QueryParameter(description="Whether to replace what has the path already.")]
+ByteRange = Annotated[
+    str | None, HeaderParameter(name="Range", description="Which bytes, as `bytes=0-1023`; one range.")
+]
+IfRange = Annotated[
+    str | None,
+    HeaderParameter(name="If-Range", description="ETag of the file that the range is of; of another, all is sent."),
+]
+IfMatch = Annotated[str | None, HeaderParameter(name="If-Match", description="Only if the file is one of these.")]
+IfNoneMatch = Annotated[
+    str | None, HeaderParameter(name="If-None-Match", description="Only if the file is none of these.")
+]
+ContentDigest = Annotated[
+    str | None,
+    HeaderParameter(name="Content-Digest", description="Digest of the body, as `sha-256=:<base64>:` (RFC 9530)."),
+]
 
 
 def exact(request: Asked, name: str = "path") -> bytes:
@@ -152,12 +168,12 @@ class FilesController(Controller):
         self,
         request: Asked,
         service: NamedDependency[Service],
-        name: FromPath[str],
+        name: ClusterName,
         path: Annotated[
             str | None, QueryParameter(description="Absolute path; the user's own folder where it is left out.")
         ] = None,
         cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
-        limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 1000,
+        limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT, description="Most files of the page.")] = 1000,
     ) -> FilePage:
         """List."""
         fs = service.files(name, request.user.user)
@@ -176,16 +192,22 @@ class FilesController(Controller):
         summary="Remove a file, a link or an empty folder",
         description="A link is removed, never what it leads to. A folder with files in it is a 409.",
     )
-    async def remove(self, request: Asked, service: NamedDependency[Service], name: FromPath[str], path: Path) -> None:
+    async def remove(self, request: Asked, service: NamedDependency[Service], name: ClusterName, path: Path) -> None:
         """Remove."""
         await service.files(name, request.user.user).remove(exact(request))
 
-    @post("/mkdir", security=needs(Scope.FILES_WRITE), responses=problems(507), summary="Make a folder")
+    @post(
+        "/mkdir",
+        security=needs(Scope.FILES_WRITE),
+        responses=problems(507),
+        summary="Make a folder",
+        description="With the permissions that the user's umask leaves.",
+    )
     async def mkdir(
         self,
         request: Asked,
         service: NamedDependency[Service],
-        name: FromPath[str],
+        name: ClusterName,
         path: Path,
         parents: Annotated[
             bool, QueryParameter(description="Make those above it too, and do not mind if it is there.")
@@ -202,15 +224,16 @@ class FilesController(Controller):
         status_code=200,
         responses=problems(507),
         summary="Give a file, link or folder another path",
+        description="On one file system, in one step: whoever looks sees the old path or the new one.",
     )
     async def rename(
         self,
         request: Asked,
         service: NamedDependency[Service],
-        name: FromPath[str],
+        name: ClusterName,
         path: Path,
         to: Annotated[str, QueryParameter(description="The new path, absolute; on the same file system.")],
-        overwrite: FromQuery[bool] = False,
+        overwrite: Overwrite = False,
     ) -> FileEntry:
         """Rename."""
         fs, new = service.files(name, request.user.user), exact(request, "to")
@@ -225,7 +248,7 @@ class FilesController(Controller):
         description="Read on the cluster, which takes seconds a gigabyte. A file that does not hold still is a 503.",
     )
     async def checksum(
-        self, request: Asked, service: NamedDependency[Service], name: FromPath[str], path: Path
+        self, request: Asked, service: NamedDependency[Service], name: ClusterName, path: Path
     ) -> FileChecksum:
         """Add up."""
         found = await service.files(name, request.user.user).checksum(exact(request))
@@ -245,12 +268,12 @@ class FilesController(Controller):
         self,
         request: Asked,
         service: NamedDependency[Service],
-        name: FromPath[str],
+        name: ClusterName,
         path: Path,
-        byte_range: Annotated[Header, HeaderParameter(name="Range")] = None,
-        if_range: Annotated[Header, HeaderParameter(name="If-Range")] = None,
-        if_match: Annotated[Header, HeaderParameter(name="If-Match")] = None,
-        if_none_match: Annotated[Header, HeaderParameter(name="If-None-Match")] = None,
+        byte_range: ByteRange = None,
+        if_range: IfRange = None,
+        if_match: IfMatch = None,
+        if_none_match: IfNoneMatch = None,
     ) -> Response[bytes] | Stream:
         """Read."""
         fs, exact_path = service.files(name, request.user.user), exact(request)
@@ -296,12 +319,12 @@ class FilesController(Controller):
         self,
         request: Asked,
         service: NamedDependency[Service],
-        name: FromPath[str],
+        name: ClusterName,
         path: Path,
         sha256: Sha256 = None,
-        content_digest: Annotated[Header, HeaderParameter(name="Content-Digest")] = None,
-        if_match: Annotated[Header, HeaderParameter(name="If-Match")] = None,
-        if_none_match: Annotated[Header, HeaderParameter(name="If-None-Match")] = None,
+        content_digest: ContentDigest = None,
+        if_match: IfMatch = None,
+        if_none_match: IfNoneMatch = None,
     ) -> Response[FileEntry]:
         """Write."""
         fs, exact_path = service.files(name, request.user.user), exact(request)

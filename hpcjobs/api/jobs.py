@@ -11,11 +11,29 @@ import msgspec
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, QueryParameter
+from litestar.params import HeaderParameter, JSONBody, QueryParameter
 from litestar.response import Stream
 
+from hpcjobs.api import manners
 from hpcjobs.api.access import SUBMITS, Asked, needs
-from hpcjobs.api.common import JOB_ID_IS, Cluster, JobPage, MaxAge, check_fresh, find_job, one, own_job, problems
+from hpcjobs.api.common import (
+    JOB_ID_IS,
+    Account,
+    Cluster,
+    Fates,
+    JobId,
+    JobPage,
+    MaxAge,
+    States,
+    User,
+    answers,
+    check_fresh,
+    find_job,
+    one,
+    own_job,
+    problems,
+)
+from hpcjobs.api.fields import Fields, JobPart, Selection
 from hpcjobs.errors import Refusal, Refused, ViewStale
 from hpcjobs.identity import Scope, policy
 from hpcjobs.model.detail import JobDetail
@@ -30,6 +48,7 @@ from hpcjobs.submission import Verdict
 
 OUR_ID = re.compile(r"^[0-9a-f]{32}$")
 MAX_LIMIT: Final = 1000
+JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 
 
@@ -52,6 +71,22 @@ class SubmitRequest(JobSpec, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def spec(self) -> JobSpec:
         """The spec without the cluster."""
         return JobSpec(**{name: getattr(self, name) for name in JobSpec.__struct_fields__})
+
+
+class JobPartPage(msgspec.Struct, frozen=True):
+    """Some fields of jobs, newest first.
+
+    Attributes:
+        items: The fields that were asked for, of each job.
+        next_cursor: Ask for the next page with it; None: this was the last.
+        observed_at: Unix seconds of the listing behind the answer, by cluster.
+        stale: Why what is shown of a cluster is older than was accepted, by cluster.
+    """
+
+    items: list[JobPart]  # type: ignore[valid-type]
+    next_cursor: str | None
+    observed_at: dict[str, float]
+    stale: dict[str, str] = {}
 
 
 def wanted_of(
@@ -115,7 +150,13 @@ class JobsController(Controller):
         service: NamedDependency[Service],
         data: JSONBody[SubmitRequest],
         idempotency_key: Annotated[
-            str | None, HeaderParameter(name="Idempotency-Key", min_length=1, max_length=255)
+            str | None,
+            HeaderParameter(
+                name="Idempotency-Key",
+                min_length=1,
+                max_length=255,
+                description="The same key and request make one job, however often they are sent.",
+            ),
         ] = None,
     ) -> Response[Job]:
         """Submit."""
@@ -143,7 +184,7 @@ class JobsController(Controller):
 
     @get(
         security=needs(Scope.JOBS_READ),
-        responses=problems(422),
+        responses=problems(422) | {200: answers("A page of jobs.", JobPage, JobPartPage)},
         summary="List jobs",
         description="Newest first: one's own, those of accounts that one coordinates, for operators all. An array "
         "is one job; `tasks=true` lists the tasks that Slurm has split off beside it. With `Accept: "
@@ -153,22 +194,24 @@ class JobsController(Controller):
         self,
         request: Asked,
         service: NamedDependency[Service],
-        user: FromQuery[str | None] = None,
+        user: User = None,
         cluster: Cluster = None,
-        job_state: Annotated[list[State] | None, QueryParameter(name="state")] = None,
-        fate: FromQuery[list[Fate] | None] = None,
-        account: FromQuery[str | None] = None,
-        partition: FromQuery[str | None] = None,
-        name: FromQuery[str | None] = None,
+        job_state: States = None,
+        fate: Fates = None,
+        account: Account = None,
+        partition: Annotated[str | None, QueryParameter(description="In this partition.")] = None,
+        name: Annotated[str | None, QueryParameter(description="With exactly this name.")] = None,
         parent: Annotated[str | None, QueryParameter(description="Only tasks or components of this job.")] = None,
-        tasks: FromQuery[bool] = False,
+        tasks: Annotated[bool, QueryParameter(description="Whether tasks and components are listed too.")] = False,
         since: Annotated[float | None, QueryParameter(description="Known since this Unix second or later.")] = None,
         until: Annotated[float | None, QueryParameter(description="Known before this Unix second.")] = None,
         cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
-        limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 100,
+        limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT, description="Most jobs of the page.")] = 100,
+        fields: Fields = None,
         max_age_s: MaxAge = None,
     ) -> Response[JobPage]:
         """List."""
+        selection = None if fields is None else Selection(Job, fields)
         if cursor is not None and not OUR_ID.fullmatch(cursor):
             raise Refused([Refusal("cursor", "This is not a next_cursor of an earlier page.")])
         more = {"account": account, "partition": partition, "name": name, "parent": parent}
@@ -176,17 +219,20 @@ class JobsController(Controller):
         wanted = wanted_of(request, user, cluster, job_state, fate, **more, **times)
         observed_at, stale = ages(service, cluster, max_age_s)
         if request.headers.get("accept", "").startswith(NDJSON):
-            return Stream(every_line(service, wanted, cursor), media_type=NDJSON)  # type: ignore[return-value]
+            return Stream(every_line(service, wanted, cursor, selection), media_type=NDJSON)  # type: ignore[return-value]
         documents = await service.store.read(repository.page, wanted, cursor, limit + 1)
         last = msgspec.json.decode(documents[limit - 1], type=_Id).id if len(documents) > limit else None
-        rest = {"next_cursor": last, "observed_at": observed_at, "stale": stale}
-        body = f'{{"items":[{",".join(documents[:limit])}],{msgspec.json.encode(rest).decode()[1:]}'
-        return Response(body.encode(), media_type="application/json")  # type: ignore[arg-type]
+        items = f"[{','.join(documents[:limit])}]".encode()
+        if selection is not None:
+            items = selection.of_list(items)
+        rest = msgspec.json.encode({"next_cursor": last, "observed_at": observed_at, "stale": stale})
+        manners.tagged(request.scope, items, last or "", *stale)
+        return Response(b'{"items":%b,%b' % (items, rest[1:]), media_type=JSON)  # type: ignore[arg-type]
 
     @get(
         "/{job_id:str}",
         security=needs(Scope.JOBS_READ),
-        responses=problems(),
+        responses=problems(422) | {200: answers("The job.", Job, JobPart)},
         summary="One job",
         description=JOB_ID_IS,
     )
@@ -194,14 +240,18 @@ class JobsController(Controller):
         self,
         request: Asked,
         service: NamedDependency[Service],
-        job_id: FromPath[str],
+        job_id: JobId,
         cluster: Cluster = None,
+        fields: Fields = None,
         max_age_s: MaxAge = None,
-    ) -> Job:
+    ) -> Response[Job]:
         """Show."""
+        selection = None if fields is None else Selection(Job, fields)
         job = await own_job(service, request, job_id, cluster)
         check_fresh(service, job, max_age_s)
-        return job
+        if selection is None:
+            return Response(job)
+        return Response(selection.of_list(msgspec.json.encode([job]))[1:-1], media_type=JSON)  # type: ignore[arg-type]
 
     @get(
         "/{job_id:str}/detail",
@@ -214,7 +264,7 @@ class JobsController(Controller):
         self,
         request: Asked,
         service: NamedDependency[Service],
-        job_id: FromPath[str],
+        job_id: JobId,
         cluster: Cluster = None,
         max_age_s: MaxAge = None,
     ) -> JobDetail:
@@ -236,7 +286,7 @@ class JobsController(Controller):
         self,
         request: Asked,
         service: NamedDependency[Service],
-        job_id: FromPath[str],
+        job_id: JobId,
         data: JSONBody[Changes],
         cluster: Cluster = None,
     ) -> Job:
@@ -253,7 +303,7 @@ class JobsController(Controller):
         "waits for Slurm to answer is cancelled at once.",
     )
     async def cancel(
-        self, request: Asked, service: NamedDependency[Service], job_id: FromPath[str], cluster: Cluster = None
+        self, request: Asked, service: NamedDependency[Service], job_id: JobId, cluster: Cluster = None
     ) -> Job:
         """Cancel."""
         job = await one(request, service, job_id, cluster, Wish(Verb.CANCEL))
@@ -264,10 +314,12 @@ class _Id(msgspec.Struct):
     id: str
 
 
-async def every_line(service: Service, wanted: JobFilter, cursor: str | None) -> AsyncIterator[bytes]:
+async def every_line(
+    service: Service, wanted: JobFilter, cursor: str | None, selection: Selection | None = None
+) -> AsyncIterator[bytes]:
     """The whole list, a job a line, page by page from the database."""
     while documents := await service.store.read(repository.page, wanted, cursor, MAX_LIMIT):
-        yield ("\n".join(documents) + "\n").encode()
+        yield ("\n".join(documents) + "\n").encode() if selection is None else selection.of_lines(documents)
         if len(documents) < MAX_LIMIT:
             return
         cursor = msgspec.json.decode(documents[-1], type=_Id).id

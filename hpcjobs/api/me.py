@@ -13,11 +13,18 @@ from hpcjobs.identity.policy import Role, Scope
 from hpcjobs.service import Service
 from hpcjobs.settings import Allowance
 
-COMMON = {status: ALL_PROBLEMS[status] for status in (401, 403, 429)}
+COMMON = {status: ALL_PROBLEMS[status] for status in (400, 401, 403, 429)}
+WHO = "What the service makes of the token: user, role, scopes, projects, and how often one may ask."
 
 
 class Membered(msgspec.Struct, frozen=True):
-    """A project and one's part in it."""
+    """A project and one's part in it.
+
+    Attributes:
+        cluster: Where it is.
+        project: Slurm's name of the account.
+        role: What one is to it.
+    """
 
     cluster: str
     project: str
@@ -25,7 +32,12 @@ class Membered(msgspec.Struct, frozen=True):
 
 
 class Limits(msgspec.Struct, frozen=True):
-    """How often one may ask; None: as often as one likes."""
+    """How often one may ask; None: as often as one likes.
+
+    Attributes:
+        requests: Everything but submissions.
+        submissions: Submissions.
+    """
 
     requests: Allowance | None
     submissions: Allowance | None
@@ -88,7 +100,7 @@ class ProjectList(msgspec.Struct, frozen=True):
     observed_at: dict[str, float]
 
 
-@get("/v1/me", security=needs(), responses=COMMON, summary="Who am I", tags=["identity"])
+@get("/v1/me", security=needs(), responses=COMMON, summary="Who am I", description=WHO, tags=["identity"])
 async def whoami(request: Asked, service: NamedDependency[Service]) -> Me:
     """Show."""
     who, limits = request.user, service.settings.rate_limits

@@ -9,12 +9,12 @@ from typing import Annotated, Final, Literal
 
 from litestar import Controller, get
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, QueryParameter
+from litestar.params import QueryParameter
 from litestar.response import Stream
 
 from hpcjobs import lookup
 from hpcjobs.api.access import Asked, needs
-from hpcjobs.api.common import Cluster, own_job, problems
+from hpcjobs.api.common import Cluster, JobId, own_job, problems
 from hpcjobs.errors import OutputMissing
 from hpcjobs.files import CHUNK
 from hpcjobs.identity import Scope, policy
@@ -44,13 +44,13 @@ class OutputController(Controller):
         self,
         request: Asked,
         service: NamedDependency[Service],
-        job_id: FromPath[str],
+        job_id: JobId,
         cluster: Cluster = None,
-        stream: FromQuery[Literal["stdout", "stderr"]] = "stdout",
+        stream: Annotated[Literal["stdout", "stderr"], QueryParameter(description="Which of the two.")] = "stdout",
         offset: Annotated[
             int, QueryParameter(ge=-MAX_OFFSET, le=MAX_OFFSET, description="First byte; negative counts from the end.")
         ] = 0,
-        follow: FromQuery[bool] = False,
+        follow: Annotated[bool, QueryParameter(description="Whether to stay for what is still to come.")] = False,
     ) -> Stream:
         """Read or follow."""
         job = await own_job(service, request, job_id, cluster)

@@ -21,6 +21,7 @@ from hpcjobs.errors import (
     NotAuthenticated,
     NotFound,
     NotSupported,
+    ParameterUnknown,
     PreconditionFailed,
     RangeUnsatisfiable,
     RateLimited,
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 
 STATUS: Final[dict[type[HpcjobsError], int]] = {
     Refused: 422,
+    ParameterUnknown: 400,
     NotAuthenticated: 401,
     NotAllowed: 403,
     NotFound: 404,
@@ -53,6 +55,16 @@ STATUS: Final[dict[type[HpcjobsError], int]] = {
 NAMES: Final = {"job_state": "state", "idempotency_key": "Idempotency-Key", "upload_offset": "Upload-Offset",
                 "last_event_id": "Last-Event-ID"}  # fmt: skip
 """What the caller calls the parameters that have another name in our functions."""
+
+
+FRAMEWORK_CODES: Final = {
+    400: "bad-request",
+    404: "not-found",
+    405: "method-not-allowed",
+    413: "too-large",
+    415: "unsupported-media-type",
+}
+"""Codes of what the framework refuses, by HTTP status."""
 
 
 class Problem(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -136,9 +148,7 @@ def _ours(request: Request[Any, Any, Any], error: HpcjobsError) -> Response[Any]
 
 def _litestars(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
     """What the framework refuses: no such path, wrong method, a body that does not fit."""
-    code = {400: "bad-request", 404: "not-found", 405: "method-not-allowed", 413: "too-large"}.get(
-        error.status_code, f"http-{error.status_code}"
-    )
+    code = FRAMEWORK_CODES.get(error.status_code, f"http-{error.status_code}")
     faults = error.extra if isinstance(error.extra, list) else []
     refusals = tuple(
         Refusal(NAMES.get(name, name), str(fault.get("message", "")), "bad-value")

@@ -6,17 +6,19 @@ from typing import Annotated, Final
 
 from litestar import Controller, Response, delete, patch, post, route
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, HeaderParameter, QueryParameter
+from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
 from hpcjobs import uploads
 from hpcjobs.api.access import Asked, needs
-from hpcjobs.api.files import HEAD_TOO, Path, Sha256, body_of, entry, exact, problems
+from hpcjobs.api.common import ClusterName
+from hpcjobs.api.files import HEAD_TOO, Overwrite, Path, Sha256, body_of, entry, exact, problems
 from hpcjobs.errors import Refusal, Refused
 from hpcjobs.identity import Scope
 from hpcjobs.model.file import UploadStatus
 from hpcjobs.service import Service
 
 MAX_BYTES: Final = 2**62
+UploadId = Annotated[str, PathParameter(description="`id` of the upload.")]
 
 
 def upload_reply(progress: uploads.Progress, status: int, location: str = "") -> Response[UploadStatus]:
@@ -52,11 +54,11 @@ class UploadsController(Controller):
         self,
         request: Asked,
         service: NamedDependency[Service],
-        name: FromPath[str],
+        name: ClusterName,
         path: Path,
         size_bytes: Annotated[int, QueryParameter(ge=0, le=MAX_BYTES, description="Size of the whole file.")],
         sha256: Sha256 = None,
-        overwrite: FromQuery[bool] = False,
+        overwrite: Overwrite = False,
     ) -> Response[UploadStatus]:
         """Begin."""
         user = request.user.user
@@ -70,9 +72,10 @@ class UploadsController(Controller):
         http_method=HEAD_TOO,
         responses=problems(),
         summary="How far an upload is",
+        description="Go on with PATCH at `offset`.",
     )
     async def state(
-        self, request: Asked, service: NamedDependency[Service], name: FromPath[str], upload_id: FromPath[str]
+        self, request: Asked, service: NamedDependency[Service], name: ClusterName, upload_id: UploadId
     ) -> Response[UploadStatus]:
         """Look."""
         progress = await uploads.state(service.files(name, request.user.user), uploads.read_id(upload_id))
@@ -91,9 +94,11 @@ class UploadsController(Controller):
         self,
         request: Asked,
         service: NamedDependency[Service],
-        name: FromPath[str],
-        upload_id: FromPath[str],
-        upload_offset: Annotated[int, HeaderParameter(name="Upload-Offset", ge=0, le=MAX_BYTES)],
+        name: ClusterName,
+        upload_id: UploadId,
+        upload_offset: Annotated[
+            int, HeaderParameter(name="Upload-Offset", ge=0, le=MAX_BYTES, description="Of the body's first byte.")
+        ],
     ) -> Response[UploadStatus]:
         """Go on."""
         fs, upload = service.files(name, request.user.user), uploads.read_id(upload_id)
@@ -101,9 +106,15 @@ class UploadsController(Controller):
             raise Refused([Refusal("", f"The upload has {upload.size_bytes} bytes; this body goes on after that.")])
         return upload_reply(await uploads.append(fs, upload, upload_offset, body_of(request)), 200)
 
-    @delete("/{upload_id:str}", security=needs(Scope.FILES_WRITE), responses=problems(), summary="Give an upload up")
+    @delete(
+        "/{upload_id:str}",
+        security=needs(Scope.FILES_WRITE),
+        responses=problems(),
+        summary="Give an upload up",
+        description="What has come of it is thrown away.",
+    )
     async def abort(
-        self, request: Asked, service: NamedDependency[Service], name: FromPath[str], upload_id: FromPath[str]
+        self, request: Asked, service: NamedDependency[Service], name: ClusterName, upload_id: UploadId
     ) -> None:
         """Abort."""
         await uploads.abort(service.files(name, request.user.user), uploads.read_id(upload_id))

@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import msgspec
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import JSONBody, PathParameter, QueryParameter
 
 from hpcjobs.api.access import Asked, needs
 from hpcjobs.api.common import own_job, problems
@@ -21,6 +21,7 @@ from hpcjobs.store import webhooks
 from hpcjobs.store.webhooks import Kept
 
 ID: Final = re.compile(r"[0-9a-f]{32}")
+WebhookId = Annotated[str, PathParameter(description="`id` of the webhook.")]
 
 
 class WebhookRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -48,7 +49,11 @@ class WebhookMade(msgspec.Struct, frozen=True):
 
 
 class WebhookChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is to be: PAUSED or ACTIVE."""
+    """What is to change of a webhook.
+
+    Attributes:
+        state: PAUSED: it is told nothing until it is ACTIVE again.
+    """
 
     state: WebhookState
 
@@ -110,7 +115,7 @@ class WebhooksController(Controller):
         request: Asked,
         service: NamedDependency[Service],
         cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
-        limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT)] = 100,
+        limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT, description="Most webhooks of the page.")] = 100,
     ) -> WebhookPage:
         """List."""
         if cursor is not None and not ID.fullmatch(cursor):
@@ -118,8 +123,14 @@ class WebhooksController(Controller):
         found = await service.store.read(webhooks.page, _whose(request), cursor, limit + 1)
         return WebhookPage(found[:limit], found[limit - 1].id if len(found) > limit else None)
 
-    @get("/{webhook_id:str}", security=needs(Scope.EVENTS_READ), responses=problems(), summary="One webhook")
-    async def show(self, request: Asked, service: NamedDependency[Service], webhook_id: FromPath[str]) -> Webhook:
+    @get(
+        "/{webhook_id:str}",
+        security=needs(Scope.EVENTS_READ),
+        responses=problems(),
+        summary="One webhook",
+        description="Whether it is delivered to, how far it has come, and what the last try failed for.",
+    )
+    async def show(self, request: Asked, service: NamedDependency[Service], webhook_id: WebhookId) -> Webhook:
         """Show."""
         return (await _found(request, service, webhook_id)).webhook
 
@@ -131,7 +142,7 @@ class WebhooksController(Controller):
         description="The last 100 tries, newest first.",
     )
     async def deliveries(
-        self, request: Asked, service: NamedDependency[Service], webhook_id: FromPath[str]
+        self, request: Asked, service: NamedDependency[Service], webhook_id: WebhookId
     ) -> list[Delivery]:
         """List."""
         await _found(request, service, webhook_id)
@@ -148,7 +159,7 @@ class WebhooksController(Controller):
         self,
         request: Asked,
         service: NamedDependency[Service],
-        webhook_id: FromPath[str],
+        webhook_id: WebhookId,
         data: JSONBody[WebhookChange],
     ) -> Webhook:
         """Change."""
@@ -157,8 +168,14 @@ class WebhooksController(Controller):
             return await service.webhooks.resume(webhook_id)
         return await service.webhooks.pause(webhook_id, f"paused by {request.user.user}")
 
-    @delete("/{webhook_id:str}", security=needs(Scope.EVENTS_WRITE), responses=problems(), summary="Delete a webhook")
-    async def remove(self, request: Asked, service: NamedDependency[Service], webhook_id: FromPath[str]) -> None:
+    @delete(
+        "/{webhook_id:str}",
+        security=needs(Scope.EVENTS_WRITE),
+        responses=problems(),
+        summary="Delete a webhook",
+        description="At once; what it was not told yet it will not be told.",
+    )
+    async def remove(self, request: Asked, service: NamedDependency[Service], webhook_id: WebhookId) -> None:
         """Delete."""
         await _found(request, service, webhook_id)
         await service.webhooks.remove(webhook_id)
@@ -171,7 +188,7 @@ class WebhooksController(Controller):
         summary="Send a test event",
         description="Once and at once, of kind `webhook.test`; the answer says what came of it.",
     )
-    async def test(self, request: Asked, service: NamedDependency[Service], webhook_id: FromPath[str]) -> Delivery:
+    async def test(self, request: Asked, service: NamedDependency[Service], webhook_id: WebhookId) -> Delivery:
         """Try."""
         return await service.webhooks.test(await _found(request, service, webhook_id))
 

@@ -25,6 +25,8 @@ class Attempt(msgspec.Struct, frozen=True):
     Attributes:
         id: Travels in the job's comment.
         number: 1 for the first of the job.
+        state: How far it came.
+        created_at: Unix seconds.
         changed_at: Unix seconds of the last change of state.
         detail: Why it is not SENT, where that can be said.
     """

@@ -17,9 +17,13 @@ class Node(msgspec.Struct, frozen=True):
         raw_state: Slurm's state with flags, as ``IDLE`` or ``MIXED+DRAIN``.
         usable: Whether Slurm would start a job there now or when it is free: not down, drained or failing.
         cpus: CPUs that can be scheduled.
+        cpus_alloc: CPUs in use.
         mem_bytes: Configured memory in bytes.
+        mem_alloc_bytes: Memory that jobs have, in bytes.
         gpus: Configured GPUs by type (``""`` untyped).
         gpus_alloc: GPUs in use by type.
+        partitions: Names of the partitions that it is in.
+        features: Its features, which constraints name.
         reason: Why it is down or drained, in the words of whoever did it.
     """
 

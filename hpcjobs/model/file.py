@@ -52,7 +52,13 @@ class FilePage(msgspec.Struct, frozen=True):
 
 
 class FileChecksum(msgspec.Struct, frozen=True):
-    """SHA-256 of a file, in hexadecimal; of how many bytes; of which file (its etag)."""
+    """SHA-256 of a file.
+
+    Attributes:
+        sha256: In hexadecimal.
+        size_bytes: Of how many bytes.
+        etag: Of which file: as its content has it.
+    """
 
     sha256: str
     size_bytes: int

@@ -14,6 +14,11 @@ class Step(msgspec.Struct, frozen=True):
         id: ``batch``, ``extern``, ``interactive`` or the step's number.
         name: As given to srun.
         raw_state: Slurm's state.
+        exit_code: Its exit code.
+        exit_signal: Number of the signal that ended it, 0 for none.
+        start_time: When it started.
+        end_time: When it ended.
+        node_list: Where it ran, as a hostlist.
         ntasks: Tasks.
         cpus: CPUs allocated.
         gpus: GPUs allocated, by type (``""`` untyped).

@@ -43,13 +43,31 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
         state: Our reading of the raw state.
         fate: How it ended; None while it has not.
         raw_state: Slurm's state, the flags after commas, as ``RUNNING`` or ``COMPLETED,COMPLETING``.
+        name: Slurm's JobName.
+        account: Slurm's account that it is charged to.
+        partition: Where it runs; while it waits, all that it may run in, comma-separated.
+        qos: Slurm's quality of service.
         reason: Slurm's reason word, as ``Resources``; ``""`` for none.
         comment: The user's comment, without our mark.
+        nodes: How many: allocated once it runs, asked for before.
+        node_list: The allocated nodes as a hostlist, as ``n[1-4]``; ``""`` before it runs.
+        ntasks: How many tasks.
+        cpus: How many CPUs: allocated once it runs, asked for before.
         gpus: Count by type (``""`` untyped): allocated once it runs, asked for before.
         mem_bytes: Memory of the whole job in bytes.
         wall_s: Time limit in seconds; None is unlimited or the partition's.
+        submit_time: When it was submitted, or last requeued.
+        eligible_time: When it may start, as far as ``begin`` and dependencies go.
+        start_time: When it started; while it waits, when Slurm expects it to.
+        end_time: When it ended; while it runs, when its time is up.
+        exit_code: Of the batch script.
         exit_signal: Number of the signal that ended the batch script, 0 for none.
         restarts: How often Slurm has requeued it.
+        priority: Slurm's priority; 0 while it is held.
+        dependency: What it still waits for, as ``afterok:123(unfulfilled)``.
+        workdir: Working directory.
+        stdout: Path of its standard output.
+        stderr: Path of its standard error.
         array_job_id: Slurm's number of the array that it is of; 0: it is of none.
         array_task: ``4`` for one task, ``5-10%2`` for those of an array that still wait together.
         het_job_id: Slurm's number of the heterogeneous job that it is a component of; 0: of none.

@@ -18,7 +18,17 @@ class WebhookState(StrEnum):
 
 
 class WebhookFilter(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Which events: every field that is given must hold. The same as the filters of ``/v1/events``."""
+    """Which events: every field that is given must hold. The same as the filters of ``/v1/events``.
+
+    Attributes:
+        kinds: Of one of these kinds; empty: of any.
+        cluster: Of this cluster.
+        job_id: Of this job; of an array, its tasks' too.
+        user: Of jobs of this user.
+        account: Of jobs of this account.
+        states: Of jobs that came into one of these states; empty: into any.
+        fates: Of jobs that ended in one of these ways; empty: in any.
+    """
 
     kinds: tuple[EventKind, ...] = ()
     cluster: str | None = None

@@ -268,6 +268,11 @@ class EventHub:
         self._live.discard(subscription)
         self._streams.discard(subscription)
 
+    @property
+    def listeners(self) -> int:
+        """How many streams are open."""
+        return len(self._streams)
+
     def go_live(self, subscription: Subscription, upto: int) -> None:
         """Hand it from now on what comes after ``upto``, if that is all that was handed out.
 

@@ -278,6 +278,7 @@ async def test_every_change_and_every_refusal_is_in_the_audit_log_and_no_reading
     await projects.get("/v1/jobs/99")
     headers = {"X-Request-ID": "ci-run-7", "Content-Type": "application/json"}
     await projects.call("DELETE", "/v1/jobs/2?reason=secret", "dave", headers=headers)
+    await projects.call("DELETE", "/v1/jobs/2", "dave", headers=headers)
     await projects.call("DELETE", "/v1/jobs/1", "dave")
     await projects.post(partition="nowhere", script="#!/bin/sh\n# secret\n")
     await projects.call("POST", "/v1/jobs", content=b"{", headers=headers)
@@ -289,6 +290,7 @@ async def test_every_change_and_every_refusal_is_in_the_audit_log_and_no_reading
     assert (first["user"], first["action"], first["status"]) == ("alice", "POST /v1/jobs", 201)
     assert re.fullmatch(r"/v1/jobs/[0-9a-f]{32}", first["target"])
     assert [(one["user"], one["action"], one["target"], one["status"], one["code"]) for one in found[4:]] == [
+        ("dave", "DELETE /v1/jobs/{job_id}", "/v1/jobs/2", 400, "unknown-parameter"),
         ("dave", "DELETE /v1/jobs/{job_id}", "/v1/jobs/2", 202, ""),
         ("dave", "DELETE /v1/jobs/{job_id}", "/v1/jobs/1", 404, "job-unknown"),
         ("alice", "POST /v1/jobs", "/v1/jobs", 422, "refused"),
