@@ -17,6 +17,7 @@ from hpcjobs.identity.authenticator import Authenticator
 from hpcjobs.identity.directory import Directory
 from hpcjobs.identity.ratelimit import RateLimiter
 from hpcjobs.identity.tokens import load_key
+from hpcjobs.metrics import Metrics
 from hpcjobs.observe.observer import Observer
 from hpcjobs.orders import Orders
 from hpcjobs.output import OutputReader
@@ -64,6 +65,7 @@ class Service:
         self.authenticator = Authenticator(settings, self.token_key, self.directory)
         self._accounting_trouble: set[str] = set()
         self.targets: dict[str, Target] = {}
+        self.metrics = Metrics(self.store, self.pool, self.submission, self.hub, self.targets)
         self._backends = backends
         self._clock: clock.Clock | None = None
 

@@ -137,6 +137,16 @@ class RateLimits(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     exempt_operators: bool = True
 
 
+class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Who may read ``/metrics``.
+
+    Attributes:
+        open: True lets everybody who reaches the address read them without a token; else operators and admins.
+    """
+
+    open: bool = False
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The service.
 
@@ -153,6 +163,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         issuers: OIDC issuers whose tokens are believed beside our own.
         token_leeway_s: How far the clock of the machine that made one of our own tokens may be off, in seconds.
         rate_limits: How often a user may ask.
+        metrics: Who may read the numbers for Prometheus.
         never_run_as: Names that no job may run as, whatever a token says.
         min_uid: No job runs as a local account with a lower number.
         max_age_s: How old a listing may be that answers a question, unless the caller says otherwise.
@@ -176,6 +187,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     issuers: tuple[IssuerSettings, ...] = ()
     token_leeway_s: Annotated[float, msgspec.Meta(ge=0, le=600)] = 60.0
     rate_limits: RateLimits = RateLimits()
+    metrics: MetricsSettings = MetricsSettings()
     never_run_as: tuple[str, ...] = ("root", "slurm")
     min_uid: int = 1000
     max_age_s: Annotated[float, msgspec.Meta(gt=0)] = 10.0

@@ -125,6 +125,10 @@ class Submission:
         for cluster in clusters:
             self._waiting[cluster] = await self.store.read(attempts.count_waiting, cluster)
 
+    def waiting(self, cluster: str) -> int:
+        """How many submissions wait for their turn on a cluster."""
+        return self._waiting.get(cluster, 0)
+
     async def submit(self, user: str, target: Target, asked: JobSpec, key: str | None) -> Submitted:
         """Submit a job.
 

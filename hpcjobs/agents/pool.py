@@ -168,6 +168,11 @@ class AgentPool:
         self._channels: dict[Key, _Channel] = {}
         self._locks: dict[Key, asyncio.Lock] = {}
 
+    @property
+    def agents(self) -> int:
+        """How many are there and wait for a call."""
+        return len(self._channels)
+
     async def call(self, key: Key, op: str, args: dict[str, Any], result: type[T], timeout_s: float) -> T:
         """Have an agent do one call.
 

@@ -12,12 +12,13 @@ from litestar.datastructures import State
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 
-from hpcjobs.api.trail import CALLER, CHANGING, STANDING
+from hpcjobs.api.trail import BEGAN, CALLER, CHANGING, STANDING
 from hpcjobs.errors import RateLimited
 from hpcjobs.identity.policy import Identity, Scope, require_scope
 from hpcjobs.service import Service
 
 OPEN_PATHS: Final = ["^/$", "^/healthz$", "^/readyz$", "^/docs", "^/assets/"]
+METRICS_PATH: Final = "/metrics"
 TOKEN: Final = "token"  # noqa: S105  the name of the security scheme
 SUBMITS: Final = {"rate": "submissions"}
 """``opt`` of routes that submit: they have a rate limit of their own."""
@@ -52,7 +53,10 @@ class TokenMiddleware(AbstractAuthenticationMiddleware):
 
     async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
         """See Litestar."""
+        connection.scope["state"][BEGAN] = time.perf_counter()
         service: Service = connection.app.state.service
+        if connection.scope["path"] == METRICS_PATH and service.settings.metrics.open:
+            return AuthenticationResult(user=None, auth=None)
         who = await service.authenticator.identify(connection.headers.get("authorization"))
         connection.scope["state"][CALLER] = who
         kind = connection.scope["route_handler"].opt.get("rate", "requests")

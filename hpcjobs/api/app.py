@@ -29,6 +29,7 @@ from hpcjobs.api import (
     jobs,
     manners,
     me,
+    metrics,
     output,
     problems,
     trail,
@@ -85,6 +86,7 @@ def create_app(service: Service) -> Litestar:
             uploads.UploadsController,
             clusters.healthz,
             clusters.readyz,
+            metrics.numbers,
             # The page's scripts come from the service itself: clusters have no way out.
             create_static_files_router("/assets/swagger", [str(SWAGGER)], name="swagger"),
         ],

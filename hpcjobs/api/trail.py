@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 import time
@@ -25,6 +26,7 @@ MOST_CHARACTERS: Final = 1024
 # Names in the scope's state.
 CALLER: Final = "hpcjobs_caller"
 STANDING: Final = "hpcjobs_standing"
+BEGAN: Final = "hpcjobs_began"
 CODE: Final = "hpcjobs_problem_code"
 ABOUT: Final = "hpcjobs_about"
 """What the audit log should say beside the path."""
@@ -75,7 +77,12 @@ def event_of(scope: HTTPScope, status: int, location: str) -> AuditEvent:
 def _route(scope: Scope) -> str:
     """The route's pattern, as ``/v1/jobs/{job_id}``; ``-`` for a path that is no route."""
     template = scope.get("path_template")
-    return re.sub(r"\{(\w+):\w+\}", r"{\1}", template) if isinstance(template, str) else "-"
+    return _plain_template(template) if isinstance(template, str) else "-"
+
+
+@functools.cache
+def _plain_template(template: str) -> str:
+    return re.sub(r"\{(\w+):\w+\}", r"{\1}", template)
 
 
 async def leave(message: Message, scope: Scope) -> None:
@@ -94,6 +101,14 @@ async def leave(message: Message, scope: Scope) -> None:
         headers["RateLimit-Reset"] = str(math.ceil(round(standing.reset_s, 3)))
     status = message["status"]
     service: Service = scope["litestar_app"].state.service
+    began: float | None = scope["state"].get(BEGAN)
+    service.metrics.answered(
+        scope["method"],
+        _route(scope),
+        status,
+        None if began is None else time.perf_counter() - began,
+        replayed="Idempotency-Replayed" in headers,
+    )
     if status in REFUSED:
         service.audit.note(event_of(scope, status, ""))
     elif scope["method"] in CHANGING and CALLER in scope["state"]:

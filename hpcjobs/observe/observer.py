@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from typing import Final
 
 from hpcjobs.errors import HpcjobsError, SlurmUnavailable, ViewStale
@@ -80,6 +81,11 @@ class Observer:
         self._known: dict[int, Known] | None = None
         self._noted_at = 0.0
         self._ticked = asyncio.Condition()
+        self.listings = 0
+        """How many were made; ``failures`` how many were not."""
+        self.failures = 0
+        self.listing_s = 0.0
+        """What they took together, in seconds."""
 
     async def tick(self, now: float) -> None:
         """One listing.
@@ -87,6 +93,7 @@ class Observer:
         Args:
             now: Unix seconds.
         """
+        begun = time.monotonic()
         try:
             view = await self.backend.view(now)
             await self._write(view)
@@ -97,10 +104,13 @@ class Observer:
         else:
             await self._out_of_trouble(now)
             self.view = view
+            self.listings += 1
+            self.listing_s += time.monotonic() - begun
         async with self._ticked:
             self._ticked.notify_all()
 
     async def _in_trouble(self, error: HpcjobsError, now: float, bug: Exception | None = None) -> None:
+        self.failures += 1
         before, self.trouble = self.trouble, error
         if before is None:
             log.warning("cluster %s: %s", self.cluster, error.detail, exc_info=bug)
@@ -173,6 +183,10 @@ class Observer:
         await self.store.write(
             attempts.settle_unsent, attempt.id, "An earlier attempt never reached Slurm; the next one waits.", now
         )
+
+    def live_counts(self) -> dict[str, int]:
+        """How many jobs the last listing left that have not ended, by state."""
+        return dict(Counter(known.record.state.value for known in (self._known or {}).values() if not known.final))
 
     def health(self, now: float) -> str:
         """``ok``, or why nobody can say how the cluster is now."""

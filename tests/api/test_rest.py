@@ -33,6 +33,7 @@ PATHS = [
     ("GET", "/v1/clusters"),
     ("GET", "/v1/clusters/{name}/capabilities"),
     ("GET", "/v1/clusters/{name}/nodes"),
+    ("GET", "/metrics"),
     ("GET", "/v1/me"),
     ("GET", "/v1/projects"),
     ("GET", "/v1/audit"),
