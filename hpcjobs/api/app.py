@@ -12,7 +12,7 @@ from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
+from litestar.openapi.spec import Components, SecurityScheme, Tag
 from litestar.response import Redirect
 from litestar.static_files import create_static_files_router
 
@@ -41,6 +41,16 @@ from hpcjobs.service import Service
 
 MAX_BODY_BYTES = 8 * 1024 * 1024
 SWAGGER = resources.files("swagger_ui") / "static"
+
+
+TAGS = {
+    "jobs": "Submit, look, change, cancel.",
+    "clusters": "What there is to run on.",
+    "events": "What happens, as it happens: streams, pages, webhooks.",
+    "files": "Files of a cluster, in the user's own name.",
+    "identity": "Who one is here, what one belongs to, and who did what.",
+    "health": "What load balancers and Prometheus ask.",
+}
 
 
 def _provide(state: State) -> Service:
@@ -103,7 +113,9 @@ def create_app(service: Service) -> Litestar:
         openapi_config=OpenAPIConfig(
             title="hpcjobs",
             version=__version__,
-            description="Jobs on Slurm clusters. Errors are RFC 9457 problem documents.",
+            description="Jobs on Slurm clusters. Errors are RFC 9457 problem documents; JSON answers to GET have an "
+            "ETag (If-None-Match: 304) and gzip; a query parameter that a route does not know is a 400.",
+            tags=[Tag(name=name, description=text) for name, text in TAGS.items()],
             path="/docs",
             render_plugins=[
                 SwaggerRenderPlugin(

@@ -10,11 +10,12 @@ import functools
 import inspect
 import re
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import msgspec
 from litestar._openapi.schema_generation.plugins.struct import StructSchemaPlugin
-from litestar.openapi.spec import Reference, Schema
+from litestar.openapi.spec import OpenAPIMediaType, OpenAPIResponse, OpenAPIType, Operation, Reference, Schema
 from litestar.typing import FieldDefinition
 
 from hpcjobs.api.examples import EXAMPLES
@@ -63,6 +64,26 @@ def _any_of(schema: Schema | Reference) -> None:
                 _any_of(part)
 
 
+@dataclass
+class Lines(Operation):
+    """``operation_class`` of a route whose 200 can also be NDJSON."""
+
+    MEDIA_TYPE: ClassVar[str] = "application/x-ndjson"
+
+    def __post_init__(self) -> None:
+        answer = (self.responses or {}).get("200")
+        if isinstance(answer, OpenAPIResponse) and answer.content is not None:
+            schema = Schema(type=OpenAPIType.STRING, description="A stream; see the description of the route.")
+            answer.content[self.MEDIA_TYPE] = OpenAPIMediaType(schema=schema)
+
+
+@dataclass
+class ServerSentEvents(Lines):
+    """``operation_class`` of a route whose 200 can also be server-sent events."""
+
+    MEDIA_TYPE: ClassVar[str] = "text/event-stream"
+
+
 class DescribedStructs(StructSchemaPlugin):
     """Makes the schema of a struct, with what its docstring and examples.py say."""
 
@@ -71,10 +92,15 @@ class DescribedStructs(StructSchemaPlugin):
         schema = super().to_openapi_schema(field_definition, schema_creator)
         kind: type[msgspec.Struct] = field_definition.annotation
         schema.description = summary_of(kind)
-        schema.examples = [msgspec.to_builtins(example) for example in EXAMPLES.get(kind, ())] or None
+        # Raw: Litestar would leave out what is null.
+        schema.examples = [
+            msgspec.Raw(msgspec.json.encode(example)) for example in EXAMPLES.get(kind.__name__, ())
+        ] or None
         names = {field.encode_name: field.name for field in msgspec.structs.fields(kind)}
         said = attributes_of(kind)
         for name, below in (schema.properties or {}).items():
             below.description = said.get(names.get(name, name))
             _any_of(below)
+            if isinstance(below, Schema) and below.default is not None:
+                below.default = msgspec.json.decode(msgspec.json.encode(below.default))
         return schema

@@ -20,6 +20,7 @@ from litestar.types import Scope as AsgiScope
 
 from hpcjobs.api.access import Asked, needs
 from hpcjobs.api.common import Account, Cluster, Fates, States, User, own_job, problems
+from hpcjobs.api.described import ServerSentEvents
 from hpcjobs.api.jobs import MAX_LIMIT
 from hpcjobs.errors import HpcjobsError, Refusal, Refused
 from hpcjobs.identity.policy import Identity, Scope, Visibility
@@ -164,6 +165,7 @@ def _bye(reason: str) -> bytes:
             generate_examples=False,
         )
     },
+    operation_class=ServerSentEvents,
     summary="Events",
     description="Server-sent events: `id` is the event's `seq`, `event` its kind, `data` an Event as JSON. Without "
     "Last-Event-ID (or `after`) it begins now; with it, after that event: nothing is left out and nothing comes twice. "

@@ -33,6 +33,7 @@ from hpcjobs.api.common import (
     own_job,
     problems,
 )
+from hpcjobs.api.described import Lines
 from hpcjobs.api.fields import Fields, JobPart, Selection
 from hpcjobs.errors import Refusal, Refused, ViewStale
 from hpcjobs.identity import Scope, policy
@@ -185,6 +186,7 @@ class JobsController(Controller):
     @get(
         security=needs(Scope.JOBS_READ),
         responses=problems(422) | {200: answers("A page of jobs.", JobPage, JobPartPage)},
+        operation_class=Lines,
         summary="List jobs",
         description="Newest first: one's own, those of accounts that one coordinates, for operators all. An array "
         "is one job; `tasks=true` lists the tasks that Slurm has split off beside it. With `Accept: "
