@@ -13,6 +13,7 @@ from hpcjobs import __version__
 from hpcjobs.api import manners
 from hpcjobs.api.access import Asked, needs
 from hpcjobs.api.common import ALL_PROBLEMS, ClusterName, MaxAge, answers, problems
+from hpcjobs.api.described import Either
 from hpcjobs.api.fields import Fields, NodePart, Selection
 from hpcjobs.errors import HpcjobsError
 from hpcjobs.identity import Scope
@@ -96,6 +97,7 @@ class ClustersController(Controller):
         "/{name:str}/nodes",
         security=needs(Scope.CLUSTERS_READ),
         responses=problems(422) | {200: answers("The nodes, by name.", NodeList, NodePartList)},
+        operation_class=Either,
         summary="Nodes of a cluster",
         description="As the last listing had them; `observed_at` says when that was.",
     )

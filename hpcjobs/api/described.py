@@ -65,12 +65,25 @@ def _any_of(schema: Schema | Reference) -> None:
 
 
 @dataclass
-class Lines(Operation):
-    """``operation_class`` of a route whose 200 can also be NDJSON."""
+class Either(Operation):
+    """``operation_class`` of a route whose 200 is one of several kinds, which need not exclude each other."""
+
+    def __post_init__(self) -> None:
+        answer = (self.responses or {}).get("200")
+        if isinstance(answer, OpenAPIResponse):
+            for kind in (answer.content or {}).values():
+                if kind.schema is not None:
+                    _any_of(kind.schema)
+
+
+@dataclass
+class Lines(Either):
+    """The same, where the 200 can also be NDJSON."""
 
     MEDIA_TYPE: ClassVar[str] = "application/x-ndjson"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         answer = (self.responses or {}).get("200")
         if isinstance(answer, OpenAPIResponse) and answer.content is not None:
             schema = Schema(type=OpenAPIType.STRING, description="A stream; see the description of the route.")
@@ -79,7 +92,7 @@ class Lines(Operation):
 
 @dataclass
 class ServerSentEvents(Lines):
-    """``operation_class`` of a route whose 200 can also be server-sent events."""
+    """The same, where the 200 can also be server-sent events."""
 
     MEDIA_TYPE: ClassVar[str] = "text/event-stream"
 

@@ -33,7 +33,7 @@ from hpcjobs.api.common import (
     own_job,
     problems,
 )
-from hpcjobs.api.described import Lines
+from hpcjobs.api.described import Either, Lines
 from hpcjobs.api.fields import Fields, JobPart, Selection
 from hpcjobs.errors import Refusal, Refused, ViewStale
 from hpcjobs.identity import Scope, policy
@@ -235,6 +235,7 @@ class JobsController(Controller):
         "/{job_id:str}",
         security=needs(Scope.JOBS_READ),
         responses=problems(422) | {200: answers("The job.", Job, JobPart)},
+        operation_class=Either,
         summary="One job",
         description=JOB_ID_IS,
     )
