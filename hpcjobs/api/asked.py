@@ -8,17 +8,21 @@ from typing import Any, Final
 from urllib.parse import unquote_plus
 
 from litestar.connection import ASGIConnection
+from litestar.enums import MediaType
 from litestar.exceptions import ClientException
 from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
+from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import QueryParameter
 from litestar.plugins import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
 
 from hpcjobs.api import deprecation
+from hpcjobs.api.common import ALL_PROBLEMS
 from hpcjobs.errors import ParameterUnknown, Refusal
 
 JSON_TYPES: Final = ("application/json", "")
 MORE_JSON: Final = "+json"
+SAME: Final = ResponseSpec(None, description="If-None-Match names the answer: the caller has it.")
 
 
 @functools.cache
@@ -65,6 +69,8 @@ def check_body(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRout
 class Routes(ReceiveRoutePlugin):
     """Lets every path that has GET be asked with HEAD (Manners drops the body), and documents what is deprecated.
 
+    It also documents what any such route can answer: 304 and 415.
+
     Attributes:
         methods: What each path can be asked with, by its template.
     """
@@ -79,6 +85,10 @@ class Routes(ReceiveRoutePlugin):
         for handler in route.route_handlers:
             if deprecation.OPT in handler.opt:
                 handler.deprecated = True
+            if "data" in handler.parsed_fn_signature.parameters:
+                handler.responses = {415: ALL_PROBLEMS[415], **(handler.responses or {})}
+            if handler.http_methods == {"GET"} and handler.media_type in ("", MediaType.JSON):
+                handler.responses = {304: SAME, **(handler.responses or {})}
         there = route.route_handler_map
         if "GET" in there and "HEAD" not in there:
             handler, parameters = there["GET"]

@@ -35,6 +35,7 @@ ALL_PROBLEMS: Final = {
         404: "No such job, cluster or output, or none that the caller may see.",
         409: "The request contradicts what is already so: a key used for another request, a job that has ended.",
         413: "The body is larger than the limit.",
+        415: "The body is announced as something else than JSON.",
         422: "Admission or Slurm refuses it; `errors` has one entry per fault.",
         429: "The user asks more often than the settings allow; try again after Retry-After.",
         501: "No way to this cluster can do it; the detail says why.",

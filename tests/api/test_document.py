@@ -91,6 +91,16 @@ def test_streams_stand_beside_the_json_that_they_replace(document):
     }
 
 
+def test_every_json_get_can_be_304_and_every_body_415(document):
+    statuses = {name: set(told["responses"]) for name, told in operations(document)}
+    assert {name for name, told in operations(document) if "requestBody" in told and "{name}" not in name} == {
+        name for name, codes in statuses.items() if "415" in codes
+    }
+    assert {name for name, codes in statuses.items() if name.startswith("get") and "304" not in codes} == {
+        "get /v1/jobs/{job_id}/output", "get /metrics", "get /v1/clusters/{name}/files/uploads/{upload_id}",
+    }  # fmt: skip
+
+
 def test_what_a_field_means_is_read_from_the_docstrings_of_its_struct_and_those_it_inherits_from():
     class Below(msgspec.Struct):
         """A thing.
