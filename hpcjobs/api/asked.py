@@ -1,4 +1,7 @@
-"""What a request may look like: parameters that nobody knows, bodies of another kind, HEAD."""
+"""What a request may look like: parameters that nobody knows, bodies of another kind, HEAD.
+
+Guards are coroutines: Litestar sends plain functions to a thread, which costs more than all that they do.
+"""
 
 from __future__ import annotations
 
@@ -35,7 +38,7 @@ def parameters_of(handler: HTTPRouteHandler) -> frozenset[str]:
     )
 
 
-def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Guard of every route: a misspelt filter must not answer with everything.
 
     Raises:
@@ -53,7 +56,7 @@ def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRou
         )
 
 
-def check_body(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+async def check_body(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
     """Guard of every route: what it reads as JSON must not be announced as something else.
 
     Raises:
