@@ -158,6 +158,7 @@ NEEDED = {
     ("PATCH", "/v1/clusters/{name}/files/uploads/{upload_id}"): "files:write",
     ("DELETE", "/v1/clusters/{name}/files/uploads/{upload_id}"): "files:write",
     ("GET", "/v1/projects"): "clusters:read",
+    ("GET", "/metrics"): "clusters:read",
     ("GET", "/v1/audit"): "admin",
     ("GET", "/v1/events"): "events:read",
     ("GET", "/v1/webhooks"): "events:read",
