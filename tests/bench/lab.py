@@ -44,7 +44,7 @@ class Lab(Stack):
     def close(self) -> None:
         """The usual service again, and nothing of ours in Slurm."""
         self.forget_jobs()
-        self.service.remove(force=True)
+        self.service.stop(timeout=10)
         self.usual.start()
 
     def forget_jobs(self) -> None:
