@@ -68,7 +68,9 @@ def check_body(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRout
 
 
 async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Guard of every route: one, as Litestar copies the handler for each; a coroutine, as it sends functions to a thread.
+    """Guard of every route.
+
+    One, as Litestar copies the handler for each; a coroutine, as it sends functions to a thread.
 
     Raises:
         ScopeMissing: See access.check_scopes.
