@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 
-import msgspec
 from litestar import Controller, Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
@@ -15,34 +14,10 @@ from hpcjobs.api.access import Asked, needs
 from hpcjobs.api.common import ALL_PROBLEMS, MaxAge, problems
 from hpcjobs.errors import HpcjobsError
 from hpcjobs.identity import Scope
-from hpcjobs.model.cluster import Node
+from hpcjobs.model.capability import Capability
+from hpcjobs.model.cluster import ClusterSummary, NodeList
 from hpcjobs.service import Service
-from hpcjobs.slurm.layered import Capability, capabilities
-
-
-class ClusterSummary(msgspec.Struct, frozen=True):
-    """One cluster in a line.
-
-    Attributes:
-        name: Its name.
-        backend: Which way we talk to it.
-        up: Whether the last listing succeeded and is young.
-        observed_at: Unix seconds of the last listing that did; None before the first.
-        trouble: Why it is not up, or ``""``.
-    """
-
-    name: str
-    backend: str
-    up: bool
-    observed_at: float | None
-    trouble: str
-
-
-class NodeList(msgspec.Struct, frozen=True):
-    """The nodes of a cluster, and when they were so (Unix seconds)."""
-
-    items: list[Node]
-    observed_at: float
+from hpcjobs.slurm.layered import capabilities
 
 
 class ClustersController(Controller):

@@ -15,18 +15,17 @@ from litestar.params import FromPath, FromQuery, HeaderParameter, JSONBody, Quer
 from litestar.response import Stream
 
 from hpcjobs.api.access import SUBMITS, Asked, needs
-from hpcjobs.api.common import JOB_ID_IS, Cluster, JobPage, MaxAge, check_fresh, find_job, one, own_job, problems
+from hpcjobs.api.common import JOB_ID_IS, Cluster, MaxAge, check_fresh, find_job, one, own_job, problems
 from hpcjobs.errors import Refusal, Refused, ViewStale
 from hpcjobs.identity import Scope, policy
 from hpcjobs.model.detail import JobDetail
-from hpcjobs.model.job import Fate, Job, State
-from hpcjobs.model.order import Changes, Verb
+from hpcjobs.model.job import Fate, Job, JobPage, State
+from hpcjobs.model.order import Changes, Verb, Verdict
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.orders import Wish
 from hpcjobs.service import Service
 from hpcjobs.store import repository
 from hpcjobs.store.repository import JobFilter
-from hpcjobs.submission import Verdict
 
 OUR_ID = re.compile(r"^[0-9a-f]{32}$")
 MAX_LIMIT: Final = 1000
