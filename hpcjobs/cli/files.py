@@ -14,7 +14,7 @@ import click
 from hpcjobs.cli.common import cluster_option, json_option, print_json, service
 
 if TYPE_CHECKING:
-    from hpcjobs.client._sync.files import Files
+    from hpcjobs.client import Files
 
 SHOW_EVERY = 16 * 1024 * 1024
 """Bytes between two lines of progress."""

@@ -1,7 +1,11 @@
 """Clients of the service: AsyncClient, and Client, which is made of it (docs/CLIENT.md)."""
 
 from hpcjobs.client._async.client import AsyncClient
+from hpcjobs.client._async.files import AsyncFiles
+from hpcjobs.client._async.webhooks import AsyncWebhooks
 from hpcjobs.client._sync.client import Client
+from hpcjobs.client._sync.files import Files
+from hpcjobs.client._sync.webhooks import Webhooks
 from hpcjobs.client.problems import (
     AnswerLost,
     ApiProblem,
@@ -29,11 +33,14 @@ __all__ = [
     "AnswerLost",
     "ApiProblem",
     "AsyncClient",
+    "AsyncFiles",
+    "AsyncWebhooks",
     "Changed",
     "ChecksumMismatch",
     "Client",
     "Conflict",
     "EventsGone",
+    "Files",
     "NoSpace",
     "NotAllowed",
     "NotAuthenticated",
@@ -48,4 +55,5 @@ __all__ = [
     "Unavailable",
     "Unreachable",
     "UploadOffset",
+    "Webhooks",
 ]
