@@ -69,7 +69,7 @@ class AsyncCaller:
             base_url=url,
             timeout=TIMEOUT,
             limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_S),
-            verify=verify,
+            verify=verify if httpx.URL(url).scheme == "https" else False,  # certificates take time to read
             transport=transport,
         )
 

@@ -12,7 +12,7 @@ import msgspec
 
 from hpcjobs.client._async.jobs import AsyncJobs
 from hpcjobs.client.patience import AsyncStream, Patience, async_sleep
-from hpcjobs.client.problems import ApiProblem, EventsGone, NotAllowed, NotFound, Transient, stream_ended
+from hpcjobs.client.problems import ApiProblem, EventsGone, NotAllowed, NotFound, RateLimited, Transient, stream_ended
 from hpcjobs.client.wire import SILENCE_S, EventFilters, JobName
 from hpcjobs.model.event import Event, EventPage, Gap
 from hpcjobs.model.job import Job
@@ -170,13 +170,16 @@ class AsyncEvents(AsyncJobs):
 
     async def _next_event(self, job: Job, place: int | None, wait_s: float) -> int | None:
         """Wait for an event of a job after a place, and return the place to go on from."""
+        pause_s = POLL_S
         if place is not None:
             try:
                 whose = job.parent or job.id  # a task that Slurm has not split off has no events of its own
                 page = await self.events_page(after=place, wait_s=wait_s, retry_for_s=0.0, job_id=whose)
-            except Transient:
-                pass
+            except RateLimited:
+                pass  # too many listen already
+            except Transient as problem:
+                pause_s = problem.retry_after_s or POLL_S
             else:
                 return page.next_after
-        await async_sleep(min(wait_s, POLL_S))
+        await async_sleep(min(wait_s, pause_s))
         return place

@@ -70,7 +70,7 @@ class Caller:
             base_url=url,
             timeout=TIMEOUT,
             limits=httpx.Limits(keepalive_expiry=KEEP_ALIVE_S),
-            verify=verify,
+            verify=verify if httpx.URL(url).scheme == "https" else False,  # certificates take time to read
             transport=transport,
         )
 

@@ -13,7 +13,7 @@ import msgspec
 
 from hpcjobs.client._sync.jobs import Jobs
 from hpcjobs.client.patience import Patience, Stream, sleep
-from hpcjobs.client.problems import ApiProblem, EventsGone, NotAllowed, NotFound, Transient, stream_ended
+from hpcjobs.client.problems import ApiProblem, EventsGone, NotAllowed, NotFound, RateLimited, Transient, stream_ended
 from hpcjobs.client.wire import SILENCE_S, EventFilters, JobName
 from hpcjobs.model.event import Event, EventPage, Gap
 from hpcjobs.model.job import Job
@@ -168,13 +168,16 @@ class Events(Jobs):
 
     def _next_event(self, job: Job, place: int | None, wait_s: float) -> int | None:
         """Wait for an event of a job after a place, and return the place to go on from."""
+        pause_s = POLL_S
         if place is not None:
             try:
                 whose = job.parent or job.id  # a task that Slurm has not split off has no events of its own
                 page = self.events_page(after=place, wait_s=wait_s, retry_for_s=0.0, job_id=whose)
-            except Transient:
-                pass
+            except RateLimited:
+                pass  # too many listen already
+            except Transient as problem:
+                pause_s = problem.retry_after_s or POLL_S
             else:
                 return page.next_after
-        sleep(min(wait_s, POLL_S))
+        sleep(min(wait_s, pause_s))
         return place
