@@ -148,7 +148,7 @@ ORDERS: Final = [
     plain(
         Verb.SUSPEND,
         "Suspend a running job",
-        "Operators only, as in Slurm. A suspended job keeps its GPUs. ",
+        "Slurm 26.05 lets users suspend their own jobs, 24.11 only operators. It keeps its GPUs. ",
     ),
     plain(Verb.RESUME, "Resume a suspended job"),
     requeue,

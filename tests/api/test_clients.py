@@ -222,10 +222,10 @@ async def test_every_verb_does_what_it_says(live, alice):
     assert await state() is State.HELD
     await alice.release(job)
     assert await state() is not State.HELD
-    await alice.update(number, name="renamed", nice=7)
+    await alice.update(number, name="renamed", comment="changed", nice=7)
     await live.tick(1)
     shown = await alice.job(job)
-    assert (shown.name, shown.state) == ("renamed", State.RUNNING)
+    assert (shown.name, shown.comment, shown.state) == ("renamed", "changed", State.RUNNING)
     await alice.signal(number, "USR1")
     await alice.suspend(number)
     assert await state() is State.SUSPENDED

@@ -44,7 +44,7 @@ class AsyncOrders(AsyncCaller):
         return await self._order(job, Verb.RELEASE, cluster)
 
     async def suspend(self, job: JobName, *, cluster: str | None = None) -> Job:
-        """Suspend a running job; operators only, as in Slurm. It keeps its GPUs."""
+        """Suspend a running job; with Slurm 24.11 for operators only. It keeps its GPUs."""
         return await self._order(job, Verb.SUSPEND, cluster)
 
     async def resume(self, job: JobName, *, cluster: str | None = None) -> Job:

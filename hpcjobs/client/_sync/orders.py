@@ -45,7 +45,7 @@ class Orders(Caller):
         return self._order(job, Verb.RELEASE, cluster)
 
     def suspend(self, job: JobName, *, cluster: str | None = None) -> Job:
-        """Suspend a running job; operators only, as in Slurm. It keeps its GPUs."""
+        """Suspend a running job; with Slurm 24.11 for operators only. It keeps its GPUs."""
         return self._order(job, Verb.SUSPEND, cluster)
 
     def resume(self, job: JobName, *, cluster: str | None = None) -> Job:
