@@ -29,6 +29,11 @@ is older than MessageTimeout (10 s, at most 100 s by slurm.conf(5)) is not acted
 LATE_S: Final = 5.0
 """How much earlier than it says the controller may forget a job, by clocks that differ."""
 
+LONG_S: Final = 0.2
+MOST_DUTY: Final = 0.2
+"""How much of the time may be spent on listings that take long: they are made less often, as far as answers stay
+young."""
+
 NOTE_S: Final = 30.0
 """How often it is noted that the cluster was listed."""
 
@@ -80,6 +85,8 @@ class Observer:
         self.endings = Endings(cluster, backend, store, min_job_age_s)
         self._known: dict[int, Known] | None = None
         self._noted_at = 0.0
+        self._rests_until = 0.0
+        """Seconds of time.monotonic() before which nothing is listed."""
         self._ticked = asyncio.Condition()
         self.listings = 0
         """How many were made; ``failures`` how many were not."""
@@ -94,6 +101,8 @@ class Observer:
             now: Unix seconds.
         """
         begun = time.monotonic()
+        if begun < self._rests_until:
+            return
         try:
             view = await self.backend.view(now)
             await self._write(view)
@@ -105,7 +114,10 @@ class Observer:
             await self._out_of_trouble(now)
             self.view = view
             self.listings += 1
-            self.listing_s += time.monotonic() - begun
+            took_s = time.monotonic() - begun
+            self.listing_s += took_s
+            if took_s > LONG_S:
+                self._rests_until = begun + min(took_s / MOST_DUTY, self.max_age_s / 3)
         async with self._ticked:
             self._ticked.notify_all()
 
