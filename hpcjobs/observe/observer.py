@@ -94,6 +94,15 @@ class Observer:
         self.listing_s = 0.0
         """What they took together, in seconds."""
 
+    async def beat(self, now: float) -> None:
+        """One listing, unless those before it took so long that it is too early for another.
+
+        Args:
+            now: Unix seconds.
+        """
+        if time.monotonic() >= self._rests_until:
+            await self.tick(now)
+
     async def tick(self, now: float) -> None:
         """One listing.
 
@@ -101,8 +110,6 @@ class Observer:
             now: Unix seconds.
         """
         begun = time.monotonic()
-        if begun < self._rests_until:
-            return
         try:
             view = await self.backend.view(now)
             await self._write(view)
