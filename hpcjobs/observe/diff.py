@@ -38,6 +38,7 @@ def diff(known: Mapping[int, Known], view: ClusterView, expected: Iterable[Known
         New, changed and lost jobs. A job that ended and is not listed any more is not lost.
     """
     changed: list[tuple[str | None, JobRecord]] = []
+    lost = [job.id for number, job in known.items() if number not in view.jobs and not job.final]
     for number, record in view.jobs.items():
         before = known.get(number)
         if before is None:
@@ -45,14 +46,13 @@ def diff(known: Mapping[int, Known], view: ClusterView, expected: Iterable[Known
         elif before.record is not record and before.record != record:
             # A number may have been given again: only the store can tell.
             changed.append((before.id if _continues(before.record, record) else None, record))
-    lost = [job.id for number, job in known.items() if _is_lost(job, view.jobs.get(number))]
-    lost += [job.id for job in expected if _is_lost(job, view.jobs.get(job.record.slurm_job_id))]
+            if not before.final and not same_job(before.record, record):
+                lost.append(before.id)
+    for job in expected:
+        listed = view.jobs.get(job.record.slurm_job_id)
+        if not job.final and (listed is None or not same_job(job.record, listed)):
+            lost.append(job.id)
     return Diff(tuple(changed), tuple(dict.fromkeys(lost)))
-
-
-def _is_lost(job: Known, record: JobRecord | None) -> bool:
-    """Whether a job should be listed and is not, by what is listed under its number."""
-    return not job.final and record is not job.record and (record is None or not same_job(job.record, record))
 
 
 def _continues(before: JobRecord, record: JobRecord) -> bool:

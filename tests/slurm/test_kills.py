@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import threading
 import time
@@ -16,6 +17,8 @@ from docker.errors import APIError
 from docker.models.containers import Container
 
 from tests.slurm.conftest import Stack
+
+log = logging.getLogger(__name__)
 
 SCRIPT: Final = "#!/bin/bash\nhostname\n"
 USERS: Final = ("alice", "bob", "carol", "alice")
@@ -45,7 +48,8 @@ done | shuf -n 3)
 
 SPAWNER: Final = """
 for p in /proc/[0-9]*; do
-  [ "$(stat -c %U $p 2>/dev/null)" = root ] && tr '\\0' ' ' <$p/cmdline | grep -q '^[^ ]*python[^ ]* -m hpcjobs.spawner' &&
+  [ "$(stat -c %U $p 2>/dev/null)" = root ] &&
+    tr '\\0' ' ' <$p/cmdline | grep -q '^[^ ]*python[^ ]* -m hpcjobs.spawner' &&
     kill -9 ${p#/proc/} && echo killed
 done; true
 """
@@ -195,7 +199,7 @@ def test_whatever_is_killed_in_a_stream_of_submissions_and_whenever_each_is_in_s
 ) -> None:
     seed = random.SystemRandom().randrange(2**32)
     dice = random.Random(seed)
-    print(f"{stack.cluster}: seed {seed}")
+    log.warning("%s: seed %d", stack.cluster, seed)
     began_at = int(time.time())
     for user in set(USERS):
         stack.token(user)
@@ -220,7 +224,10 @@ def test_whatever_is_killed_in_a_stream_of_submissions_and_whenever_each_is_in_s
         for stream in streams:
             stream.join(timeout=120)
         answers = {key: answer for stream in streams for key, answer in stream.answers.items()}
-        print(f"{stack.cluster}: {killer.made.total()} kills in {took:.0f} s: {dict(killer.made)}; {len(answers)} keys")
+        log.warning(
+            "%s: %d kills in %.0f s: %s; %d keys",
+            stack.cluster, killer.made.total(), took, dict(killer.made), len(answers),
+        )  # fmt: skip
         assert not plan, f"not killed: {Counter(plan)}"
         assert [stream.wrong for stream in streams if stream.wrong] == []
         assert [stream.open for stream in streams if stream.open] == [], "a key was not answered"
@@ -234,8 +241,9 @@ def test_whatever_is_killed_in_a_stream_of_submissions_and_whenever_each_is_in_s
                 break
             time.sleep(1)
         said = stack.container("hpcjobs").logs(since=began_at).decode()
-        print(f"{stack.cluster}: settled after {time.monotonic() - give_up + SETTLE_S:.0f} s; "
-              f"{said.count('waits to be sent again')} jobs that Slurm lost were sent again")  # fmt: skip
+        again = said.count("waits to be sent again")
+        settled_s = time.monotonic() - give_up + SETTLE_S
+        log.warning("%s: settled after %.0f s; %d lost jobs were sent again", stack.cluster, settled_s, again)
 
         assert sorted(answer["id"] for answer in answers.values()) == sorted(jobs), "each key has one job, and no more"
         unsettled = {job["id"]: (job["state"], job["slurm_job_id"], job["detail"]) for job in jobs.values()
@@ -245,7 +253,7 @@ def test_whatever_is_killed_in_a_stream_of_submissions_and_whenever_each_is_in_s
         assert numbers == sorted(set(numbers)), "two jobs have one number"
         assert numbers == in_slurm(stack, name), "Slurm has these jobs and no others"
         verified = stack.run("hpcjobs", "hpcjobs audit verify", user="hpcjobs")
-        print(f"{stack.cluster}: {verified.strip()}")
+        log.warning("%s: %s", stack.cluster, verified.strip())
     finally:
         over.set()
         whole_again(stack, killer)
