@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable
 from typing import Any, Final, NamedTuple, TypeVar
 
@@ -32,11 +32,12 @@ class SpawnRefused(Exception):
 
 
 class Key(NamedTuple):
-    """Which agent: what it can do, as whom, for which cluster."""
+    """Which agent: what it can do, as whom, for which cluster, and which of several alike."""
 
     kind: str
     user: str
     slurm_conf: str = ""
+    number: int = 0
 
 
 class _Lost(Exception):
@@ -167,10 +168,15 @@ class AgentPool:
         self.idle_s = idle_s
         self._channels: dict[Key, _Channel] = {}
         self._locks: dict[Key, asyncio.Lock] = {}
+        self._load: Counter[Key] = Counter()
+
+    def load(self, key: Key) -> int:
+        """How many calls an agent has before it."""
+        return self._load[key]
 
     @property
     def agents(self) -> int:
-        """How many are there and wait for a call."""
+        """How many there are."""
         return len(self._channels)
 
     async def call(self, key: Key, op: str, args: dict[str, Any], result: type[T], timeout_s: float) -> T:
@@ -192,15 +198,17 @@ class AgentPool:
             WorkerLost: The agent died or hung; ``sent`` says whether it had begun the call.
         """
         reply = None
-        while reply is None:
-            channel = await self._channel(key)
-            async with channel.room:
-                if channel.lost:  # while this call waited for room
-                    continue
-                try:
-                    reply = await channel.ask(Request(op, args), timeout_s)
-                except _Lost as error:
-                    raise WorkerLost(f"The {key.kind} worker of {key.user} {error}.", sent=error.sent) from None
+        self._load[key] += 1
+        try:
+            while reply is None:
+                channel = await self._channel(key)
+                async with channel.room:
+                    if not channel.lost:  # while this call waited for room
+                        reply = await channel.ask(Request(op, args), timeout_s)
+        except _Lost as error:
+            raise WorkerLost(f"The {key.kind} worker of {key.user} {error}.", sent=error.sent) from None
+        finally:
+            self._load[key] -= 1
         if reply.failure is not None:
             raise AgentFailure(reply.failure)
         return msgspec.msgpack.decode(reply.result, type=result)

@@ -9,7 +9,7 @@ import msgspec
 from hpcjobs.model.job import JobRecord
 
 
-class Node(msgspec.Struct, frozen=True):
+class Node(msgspec.Struct, frozen=True, gc=False):
     """One node as Slurm's controller reports it.
 
     Attributes:

@@ -35,7 +35,7 @@ class Fate(StrEnum):
     REFUSED = "REFUSED"  # Slurm would not have it
 
 
-class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
+class JobFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What Slurm says of a job. Times are Unix seconds, 0 where Slurm has none.
 
     Attributes:
@@ -109,7 +109,7 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True):
     het_offset: int = 0
 
 
-class JobRecord(JobFacts, frozen=True, kw_only=True):
+class JobRecord(JobFacts, frozen=True, kw_only=True, gc=False):
     """One job as Slurm's controller lists it.
 
     Attributes:
@@ -121,7 +121,7 @@ class JobRecord(JobFacts, frozen=True, kw_only=True):
     attempt: str | None = None
 
 
-class Job(JobFacts, frozen=True, kw_only=True):
+class Job(JobFacts, frozen=True, kw_only=True, gc=False):
     """One job as hpcjobs shows it: Slurm's facts, our id and our reading of its state.
 
     An array is one Job whose ``tasks`` count; each of its tasks that Slurm has split off is a Job of its own, whose

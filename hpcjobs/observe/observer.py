@@ -29,6 +29,11 @@ log = logging.getLogger(__name__)
 LATE_S: Final = 5.0
 """How much earlier than it says the controller may forget a job, by clocks that differ."""
 
+LONG_S: Final = 0.2
+MOST_DUTY: Final = 0.2
+"""How much of the time may be spent on listings that take long: they are made less often, as far as answers stay
+young."""
+
 NOTE_S: Final = 30.0
 """How often it is noted that the cluster was listed."""
 
@@ -88,6 +93,8 @@ class Observer:
         self._known: dict[int, Known] | None = None
         self._expected: list[Known] = []
         self._noted_at = 0.0
+        self._rests_until = 0.0
+        """Seconds of time.monotonic() before which nothing is listed."""
         self._ticked = asyncio.Condition()
         self.listings = 0
         """How many were made; ``failures`` how many were not."""
@@ -112,6 +119,8 @@ class Observer:
             now: Unix seconds.
         """
         begun = time.monotonic()
+        if begun < self._rests_until:
+            return
         try:
             view = await self.backend.view(now)
             await self._write(view)
@@ -123,7 +132,10 @@ class Observer:
             await self._out_of_trouble(now)
             self.view = view
             self.listings += 1
-            self.listing_s += time.monotonic() - begun
+            took_s = time.monotonic() - begun
+            self.listing_s += took_s
+            if took_s > LONG_S:
+                self._rests_until = begun + min(took_s / MOST_DUTY, self.max_age_s / 3)
         async with self._ticked:
             self._ticked.notify_all()
 

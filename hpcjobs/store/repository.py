@@ -131,7 +131,7 @@ def spec_of(connection: Connection, job_id: str) -> JobSpec | None:
     return msgspec.json.decode(spec, type=JobSpec) if spec else None
 
 
-class Known(msgspec.Struct, frozen=True):
+class Known(msgspec.Struct, frozen=True, gc=False):
     """What the observer remembers of a job: our id, and what Slurm last said.
 
     Attributes:

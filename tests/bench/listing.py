@@ -16,8 +16,8 @@ THEIRS = 3
 
 def run(lab: Lab) -> list[Verdict]:
     """Every side alone, one connection."""
-    lab.begin_anew()
     lab.forget_jobs()
+    lab.begin_anew()
     lab.fill_queue(JOBS)
     path = "/v1/jobs?user=alice&state=HELD&limit=100"
     give_up = time.monotonic() + 120

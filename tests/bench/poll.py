@@ -52,8 +52,8 @@ def _poll(lab: Lab, clients: int, job_id: str) -> tuple[int, int]:
 
 def run(lab: Lab) -> list[Verdict]:
     """One client first, then all."""
-    lab.begin_anew()
     lab.forget_jobs()
+    lab.begin_anew()
     with lab.api() as api:
         job = api.post("/v1/jobs", json={"script": "#!/bin/sh\nsleep 1\n", "hold": True}).json()
     answers_one, listings_one = _poll(lab, 1, job["id"])

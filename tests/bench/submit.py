@@ -39,8 +39,8 @@ def _slurmrestd(lab: Lab, name: str) -> Load:
 
 def run(lab: Lab) -> list[Verdict]:
     """Three rounds, each with every side; the median round counts."""
-    lab.begin_anew()
     lab.forget_jobs()
+    lab.begin_anew()
     against_rest, against_loop, p99_s = [], [], []
     for number in range(ROUNDS):
         name = f"bench-{uuid.uuid4().hex[:8]}"
@@ -50,7 +50,6 @@ def run(lab: Lab) -> list[Verdict]:
         made = len(lab.slurm_jobs_named(name))
         if made != COUNT:
             raise RuntimeError(f"{COUNT} submissions were answered and {made} jobs are in Slurm")
-        lab.forget_jobs()
         print(f"  round {number + 1}: hpcjobs {ours}; slurmrestd {theirs}; pyslurm loop {loop:.0f}/s", flush=True)
         against_rest.append(ours.per_s / theirs.per_s)
         against_loop.append(ours.per_s / loop)
