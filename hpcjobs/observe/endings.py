@@ -56,6 +56,7 @@ class Endings:
         self.store = store
         self.min_job_age_s = min_job_age_s
         self.resend_lost = resend_lost
+        self._in_vain = False
         self._pauses: dict[str, tuple[float, float]] = {}
         """By our id: when to ask again, and how long to wait after that."""
 
@@ -109,12 +110,16 @@ class Endings:
     async def ask(self, query: HistoryQuery) -> list[JobRecord] | None:
         """What accounting says; None where it cannot be asked now."""
         try:
-            return [accounted.record for accounted in await self.backend.history(query)]
+            found = [accounted.record for accounted in await self.backend.history(query)]
         except NotSupported:
             return None
         except HpcjobsError as error:
-            log.warning("cluster %s: accounting was asked in vain: %s", self.cluster, error.detail)
+            if not self._in_vain:
+                log.warning("cluster %s: accounting is asked in vain: %s", self.cluster, error.detail)
+            self._in_vain = True
             return None
+        self._in_vain = False
+        return found
 
     async def fill_gap(self, last: float, now: float) -> None:
         """Write what ended while nobody listed, where that was so long that the controller may have forgotten it.

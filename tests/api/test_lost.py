@@ -254,3 +254,31 @@ async def test_an_answer_younger_than_the_listing_under_way_is_not_held_against_
     assert (await job_now(bench, bench.job))["state"] == "PENDING"
     await bench.tick()
     assert (await job_now(bench, bench.job))["state"] == "HELD"
+
+
+async def test_an_attempt_that_only_accounting_can_settle_stays_open_without_it_and_the_listings_go_on(bench):
+    bench.slurm.mishaps, bench.slurm.cannot_find = ["lost before"], True
+    job = (await bench.post(name="a", hold=True)).json()
+    bench.slurm.cannot_find = False
+    bench.slurm.accounting_down = True
+    await bench.tick(1000)
+    assert bench.observer.trouble is None
+    assert await attempts_of(bench, job) == [("UNKNOWN", (await job_now(bench, job))["detail"])]
+    bench.slurm.accounting_down = False
+    await bench.tick(1001)
+    assert [state for state, _ in await attempts_of(bench, job)] == ["UNSENT", "WAITING"]
+
+
+async def test_an_attempt_that_accounting_knows_and_slurm_has_lost_goes_out_again(bench):
+    bench.slurm.mishaps, bench.slurm.cannot_find = ["lost after"], True
+    job = (await bench.post(name="a", hold=True)).json()
+    bench.slurm.cannot_find = False
+    bench.slurm.accounted = bench.slurm.lose()
+    for ahead_s in (1000, 1001):
+        await bench.tick(ahead_s)
+    known = await job_now(bench, job)
+    assert (known["state"], known["slurm_job_id"]) == ("UNKNOWN", 1)
+    await bench.ask_accounting(1100)
+    assert (await job_now(bench, job))["state"] == "SUBMITTING"
+    await bench.send()
+    assert [entry.record.name for entry in bench.slurm._jobs.values()] == ["a"]
