@@ -1,5 +1,8 @@
 # The task runner. Everything a task needs it installs and starts itself (README.md).
 .DEFAULT_GOAL := help
+# Modules are compiled once, also where the environment says not to: each process of the tests would do it again.
+export PYTHONDONTWRITEBYTECODE :=
+export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
 .PHONY: help demo test fast lint format bench up clean down status lock
 
 help:           ## what there is

@@ -82,7 +82,8 @@ class AuditLog:
         self._waiting.append((event, written))
         self._wake.set()
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.shield(written), ANSWER_WAIT_S)
+            async with asyncio.timeout(ANSWER_WAIT_S):
+                await written
 
     def note(self, event: AuditEvent) -> None:
         """Note a refusal: it is written soon, together with those that are like it."""

@@ -11,6 +11,7 @@ from hpcjobs.errors import JobUnknown
 from hpcjobs.identity.policy import Visibility
 from hpcjobs.model.job import Job, State
 from hpcjobs.model.tasks import among
+from hpcjobs.slurm.states import read_state
 from hpcjobs.store import repository
 from hpcjobs.store.store import Store
 
@@ -66,7 +67,10 @@ async def find(store: Store, cluster: str, name: str, visible: Visibility | None
 
 
 def still_together(array: Job, task: int) -> Job:
-    """A task that Slurm has not split off from its array yet, as a job of its own."""
+    """A task that Slurm has not split off from its array, as a job of its own: it waits, or ended before it began."""
+    state, fate = State.HELD if array.tasks.get(State.HELD) else State.PENDING, None
+    if array.final:
+        state, fate = array.state, read_state(array.raw_state)[1] or array.fate
     return msgspec.structs.replace(
         array,
         id=f"{array.id}_{task}",
@@ -75,7 +79,7 @@ def still_together(array: Job, task: int) -> Job:
         array_task=str(task),
         array_size=0,
         tasks={},
-        state=State.HELD if array.tasks.get(State.HELD) else State.PENDING,
-        fate=None,
-        end_time=0,
+        state=state,
+        fate=fate,
+        end_time=array.end_time if array.final else 0,
     )

@@ -94,7 +94,7 @@ class Service:
             self.targets[cluster.name] = Target(observer, cluster.home)
             target = self.targets[cluster.name]
             entries += [
-                clock.Entry(f"observe-{cluster.name}", cluster.observe_s, observer.tick),
+                clock.Entry(f"observe-{cluster.name}", cluster.observe_s, observer.beat),
                 clock.Entry(f"endings-{cluster.name}", 2 * cluster.observe_s, observer.endings.tick),
                 clock.Entry(
                     f"send-{cluster.name}", cluster.observe_s, functools.partial(self.submission.send_waiting, target)

@@ -28,7 +28,7 @@ from hpcjobs.errors import (
 from hpcjobs.identity import check_may_run
 from hpcjobs.model.attempt import AttemptState
 from hpcjobs.model.job import Job, State
-from hpcjobs.model.order import Estimate
+from hpcjobs.model.order import Verdict
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.observe.observer import Observer
 from hpcjobs.sbatch.environment import submission_environment
@@ -60,22 +60,6 @@ class Submitted(msgspec.Struct, frozen=True):
 
     job: Job
     replayed: bool
-
-
-class Verdict(msgspec.Struct, frozen=True):
-    """What would come of a submission.
-
-    Attributes:
-        valid: Whether nothing is known to be against it.
-        errors: Everything that is against it.
-        estimate: When and where it would start, where Slurm can be asked.
-        note: Why there is no estimate though nothing is against it, or ``""``.
-    """
-
-    valid: bool
-    errors: tuple[Refusal, ...] = ()
-    estimate: Estimate | None = None
-    note: str = ""
 
 
 def digest_of(cluster: str, spec: JobSpec) -> str:

@@ -34,8 +34,8 @@ def needs(*scopes: Scope) -> list[dict[str, list[str]]]:
     return [{TOKEN: [scope.value for scope in scopes]}]
 
 
-async def check_scopes(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Guard of every route: the token must be for what the route says with needs().
+def check_scopes(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """The token must be for what the route says with needs().
 
     Raises:
         ScopeMissing: It is not.

@@ -104,7 +104,7 @@ def create_app(service: Service) -> Litestar:
         logging_config=None,
         dependencies={"service": Provide(_provide, sync_to_thread=False)},
         lifespan=[lifespan],
-        guards=[access.check_scopes, asked.check_query, asked.check_body],
+        guards=[asked.guard],
         before_send=[trail.leave],
         middleware=[DefineMiddleware(access.TokenMiddleware, exclude=access.OPEN_PATHS), manners.Manners],
         exception_handlers=problems.HANDLERS,

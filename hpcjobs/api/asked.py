@@ -1,7 +1,4 @@
-"""What a request may look like: parameters that nobody knows, bodies of another kind, HEAD.
-
-Guards are coroutines: Litestar sends plain functions to a thread, which costs more than all that they do.
-"""
+"""What a request may look like: parameters that nobody knows, bodies of another kind, HEAD."""
 
 from __future__ import annotations
 
@@ -20,6 +17,7 @@ from litestar.plugins import ReceiveRoutePlugin
 from litestar.routes import BaseRoute, HTTPRoute
 
 from hpcjobs.api import deprecation
+from hpcjobs.api.access import check_scopes
 from hpcjobs.api.common import ALL_PROBLEMS
 from hpcjobs.errors import ParameterUnknown, Refusal
 
@@ -38,8 +36,8 @@ def parameters_of(handler: HTTPRouteHandler) -> frozenset[str]:
     )
 
 
-async def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Guard of every route: a misspelt filter must not answer with everything.
+def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """A misspelt filter must not answer with everything.
 
     Raises:
         ParameterUnknown: The route does not know a parameter of the query.
@@ -56,8 +54,8 @@ async def check_query(connection: ASGIConnection[Any, Any, Any, Any], handler: B
         )
 
 
-async def check_body(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-    """Guard of every route: what it reads as JSON must not be announced as something else.
+def check_body(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """What a route reads as JSON must not be announced as something else.
 
     Raises:
         ClientException: It is (415).
@@ -67,6 +65,22 @@ async def check_body(connection: ASGIConnection[Any, Any, Any, Any], handler: Ba
     kind = connection.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in JSON_TYPES and not kind.endswith(MORE_JSON):
         raise ClientException(f"The body is {kind[:80]!r}; this route takes application/json.", status_code=415)
+
+
+async def guard(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+    """Guard of every route.
+
+    One, as Litestar copies the handler for each; a coroutine, as it sends functions to a thread.
+
+    Raises:
+        ScopeMissing: See access.check_scopes.
+        NotAllowed: Likewise.
+        ParameterUnknown: See check_query.
+        ClientException: See check_body.
+    """
+    check_scopes(connection, handler)
+    check_query(connection, handler)
+    check_body(connection, handler)
 
 
 class Routes(ReceiveRoutePlugin):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Annotated
 
-import msgspec
 from litestar import get
 from litestar.di import NamedDependency
 from litestar.params import QueryParameter
@@ -13,24 +12,12 @@ from hpcjobs.api.access import Asked, needs
 from hpcjobs.api.common import ALL_PROBLEMS
 from hpcjobs.api.jobs import MAX_LIMIT
 from hpcjobs.identity.policy import Scope
-from hpcjobs.model.audit import AuditEntry
+from hpcjobs.model.audit import AuditPage
 from hpcjobs.service import Service
 from hpcjobs.store import audit
 from hpcjobs.store.audit import AuditFilter
 
 MAX_SEQ = 2**62
-
-
-class AuditPage(msgspec.Struct, frozen=True):
-    """Entries, newest first.
-
-    Attributes:
-        items: The entries.
-        next_cursor: Ask for the next page with it; None: this was the last.
-    """
-
-    items: list[AuditEntry]
-    next_cursor: int | None
 
 
 @get(

@@ -17,39 +17,10 @@ from hpcjobs.api.described import Either
 from hpcjobs.api.fields import Fields, NodePart, Selection
 from hpcjobs.errors import HpcjobsError
 from hpcjobs.identity import Scope
-from hpcjobs.model.cluster import Node
+from hpcjobs.model.capability import Capability
+from hpcjobs.model.cluster import ClusterSummary, Node, NodeList
 from hpcjobs.service import Service
-from hpcjobs.slurm.layered import Capability, capabilities
-
-
-class ClusterSummary(msgspec.Struct, frozen=True):
-    """One cluster in a line.
-
-    Attributes:
-        name: Its name.
-        backend: Which way we talk to it.
-        up: Whether the last listing succeeded and is young.
-        observed_at: Unix seconds of the last listing that did; None before the first.
-        trouble: Why it is not up, or ``""``.
-    """
-
-    name: str
-    backend: str
-    up: bool
-    observed_at: float | None
-    trouble: str
-
-
-class NodeList(msgspec.Struct, frozen=True):
-    """The nodes of a cluster.
-
-    Attributes:
-        items: The nodes, by name.
-        observed_at: Unix seconds of the listing that they are from.
-    """
-
-    items: list[Node]
-    observed_at: float
+from hpcjobs.slurm.layered import capabilities
 
 
 class NodePartList(msgspec.Struct, frozen=True):

@@ -13,11 +13,11 @@ from litestar.params import PathParameter, QueryParameter
 
 from hpcjobs import lookup
 from hpcjobs.api.access import Asked
-from hpcjobs.api.problems import Problem
 from hpcjobs.errors import JobUnknown
 from hpcjobs.identity import check_may_run, policy
 from hpcjobs.lookup import Found
 from hpcjobs.model.job import Fate, Job, State
+from hpcjobs.model.problem import Problem
 from hpcjobs.orders import Wish
 from hpcjobs.service import Service
 
@@ -73,22 +73,6 @@ Fates = Annotated[list[Fate] | None, QueryParameter(description="Ended in one of
 JOB_ID_IS: Final = (
     "`job_id` is our id, or Slurm's number on `cluster`, also of a task (`123_4`) or component (`123+1`)."
 )
-
-
-class JobPage(msgspec.Struct, frozen=True):
-    """Jobs, newest first.
-
-    Attributes:
-        items: The jobs.
-        next_cursor: Ask for the next page with it; None: this was the last.
-        observed_at: Unix seconds of the listing behind the answer, by cluster.
-        stale: Why what is shown of a cluster is older than was accepted, by cluster.
-    """
-
-    items: list[Job]
-    next_cursor: str | None
-    observed_at: dict[str, float]
-    stale: dict[str, str] = {}
 
 
 async def find_job(service: Service, request: Asked, job_id: str, cluster: str | None) -> Found:

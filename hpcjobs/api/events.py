@@ -24,8 +24,8 @@ from hpcjobs.api.described import ServerSentEvents
 from hpcjobs.api.jobs import MAX_LIMIT
 from hpcjobs.errors import HpcjobsError, Refusal, Refused
 from hpcjobs.identity.policy import Identity, Scope, Visibility
-from hpcjobs.model.event import Event, EventKind
-from hpcjobs.push.hub import CHUNK, Gap, Item, Lost, Subscription
+from hpcjobs.model.event import Event, EventKind, EventPage, Gap
+from hpcjobs.push.hub import CHUNK, Item, Lost, Subscription
 from hpcjobs.service import Service
 from hpcjobs.sse import MEDIA_TYPE, Message, frame
 from hpcjobs.store.events import EventFilter
@@ -36,22 +36,6 @@ MAX_SEQ: Final = 2**62
 MAX_WAIT_S: Final = 60.0
 SEQ = re.compile(r"[0-9]{1,18}", re.ASCII)
 JSON: Final = "application/json"
-
-
-class EventPage(msgspec.Struct, frozen=True):
-    """Events, oldest first.
-
-    Attributes:
-        items: The events.
-        next_after: Ask with ``after`` of this for those that follow.
-        more: Whether it is worth asking at once.
-        gap: Where events are missing that are not kept any more; they would stand before the items.
-    """
-
-    items: list[Event]
-    next_after: int
-    more: bool
-    gap: Gap | None = None
 
 
 class EventStream(Stream):

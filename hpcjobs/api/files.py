@@ -18,11 +18,11 @@ from hpcjobs.api import conditional
 from hpcjobs.api.access import Asked, needs
 from hpcjobs.api.common import ClusterName
 from hpcjobs.api.common import problems as common_problems
-from hpcjobs.api.problems import Problem
 from hpcjobs.errors import BodyBroken, FileMissing, PreconditionFailed
 from hpcjobs.files import FileInfo, FileSystem, shown
 from hpcjobs.identity import Scope
 from hpcjobs.model.file import FileChecksum, FileEntry, FilePage
+from hpcjobs.model.problem import Problem
 from hpcjobs.service import Service
 
 MAX_LIMIT: Final = 10_000

@@ -22,7 +22,6 @@ from hpcjobs.api.common import (
     Cluster,
     Fates,
     JobId,
-    JobPage,
     MaxAge,
     States,
     User,
@@ -38,14 +37,13 @@ from hpcjobs.api.fields import Fields, JobPart, Selection
 from hpcjobs.errors import Refusal, Refused, ViewStale
 from hpcjobs.identity import Scope, policy
 from hpcjobs.model.detail import JobDetail
-from hpcjobs.model.job import Fate, Job, State
-from hpcjobs.model.order import Changes, Verb
+from hpcjobs.model.job import Fate, Job, JobPage, State
+from hpcjobs.model.order import Changes, Verb, Verdict
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.orders import Wish
 from hpcjobs.service import Service
 from hpcjobs.store import repository
 from hpcjobs.store.repository import JobFilter
-from hpcjobs.submission import Verdict
 
 OUR_ID = re.compile(r"^[0-9a-f]{32}$")
 MAX_LIMIT: Final = 1000

@@ -38,7 +38,8 @@ class OutputController(Controller):
         media_type=TEXT,
         summary="Output of a job",
         description="The file as it is, read in the owner's name and for the owner only. With `follow` the answer "
-        "stays open until the job has ended and everything it wrote is out; a broken stream goes on with `offset`.",
+        "stays open until the job has ended and everything it wrote is out; a broken stream goes on with `offset`. "
+        "Without it, `Output-Offset` says where in the file the answer begins.",
     )
     async def output(
         self,
@@ -88,4 +89,4 @@ class OutputController(Controller):
             async for data in service.output.whole(job.user, path_of(job), rest_at, first.size):
                 yield data
 
-        return Stream(chunks(), media_type=TEXT)
+        return Stream(chunks(), media_type=TEXT, headers={"Output-Offset": str(first.offset)})

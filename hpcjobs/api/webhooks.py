@@ -15,59 +15,21 @@ from hpcjobs.api.common import own_job, problems
 from hpcjobs.api.jobs import MAX_LIMIT
 from hpcjobs.errors import Refusal, Refused
 from hpcjobs.identity.policy import Scope
-from hpcjobs.model.webhook import Delivery, Webhook, WebhookFilter, WebhookState
+from hpcjobs.model.webhook import (
+    Delivery,
+    Webhook,
+    WebhookChange,
+    WebhookMade,
+    WebhookPage,
+    WebhookRequest,
+    WebhookState,
+)
 from hpcjobs.service import Service
 from hpcjobs.store import webhooks
 from hpcjobs.store.webhooks import Kept
 
 ID: Final = re.compile(r"[0-9a-f]{32}")
 WebhookId = Annotated[str, PathParameter(description="`id` of the webhook.")]
-
-
-class WebhookRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A webhook to make.
-
-    Attributes:
-        url: Where each event is POSTed to; https, unless the settings allow the host http.
-        filters: Which events; all that one sees where it is left out.
-    """
-
-    url: str
-    filters: WebhookFilter = WebhookFilter()
-
-
-class WebhookMade(msgspec.Struct, frozen=True):
-    """A webhook that was made.
-
-    Attributes:
-        webhook: As it is.
-        secret: What its requests are signed with. It is not shown again.
-    """
-
-    webhook: Webhook
-    secret: str
-
-
-class WebhookChange(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """What is to change of a webhook.
-
-    Attributes:
-        state: PAUSED: it is told nothing until it is ACTIVE again.
-    """
-
-    state: WebhookState
-
-
-class WebhookPage(msgspec.Struct, frozen=True):
-    """Webhooks, oldest first.
-
-    Attributes:
-        items: The webhooks.
-        next_cursor: Ask for the next page with it; None: this was the last.
-    """
-
-    items: list[Webhook]
-    next_cursor: str | None
 
 
 class WebhooksController(Controller):

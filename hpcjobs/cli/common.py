@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -23,12 +23,10 @@ def _say_waiting(problem: ApiProblem) -> None:
 @contextmanager
 def service() -> Iterator[Client]:
     """A client; a problem ends the command with its words on stderr and exit code 1."""
-    from hpcjobs.cli.config import load
     from hpcjobs.client import ApiProblem, Client
 
     try:
-        config = load()
-        with closing(Client(config.url, config.token, _say_waiting)) as client:
+        with Client.from_config(_say_waiting) as client:
             yield client
     except ApiProblem as problem:
         lines = [fault.detail for fault in problem.errors] or [problem.detail]

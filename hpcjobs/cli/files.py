@@ -14,7 +14,7 @@ import click
 from hpcjobs.cli.common import cluster_option, json_option, print_json, service
 
 if TYPE_CHECKING:
-    from hpcjobs.client_files import ClientFiles
+    from hpcjobs.client import Files
 
 SHOW_EVERY = 16 * 1024 * 1024
 """Bytes between two lines of progress."""
@@ -34,12 +34,12 @@ def _progress(what: str) -> Callable[[int, int], None]:
 
 
 @contextmanager
-def _files(cluster: str | None, what: str = "") -> Iterator[ClientFiles]:
-    from hpcjobs.client_files import Changed, ClientFiles
+def _files(cluster: str | None) -> Iterator[Files]:
+    from hpcjobs.client import Changed
 
     with service() as client:
         try:
-            yield ClientFiles(client, cluster, _progress(what))
+            yield client.files(cluster)
         except (OSError, Changed) as error:
             click.echo(f"hpcjobs: error: {error}", err=True)
             sys.exit(1)
@@ -72,8 +72,8 @@ def get(path: str, to: Path | None, cluster: str | None, no_check: bool) -> None
     """Copy PATH from the cluster to TO, a file or folder here. Broken off, the same command goes on."""
     to = to or Path()
     target = to / Path(path).name if to.is_dir() else to
-    with _files(cluster, str(target)) as there:
-        there.download(os.fsencode(path), target, check=not no_check)
+    with _files(cluster) as there:
+        there.download(os.fsencode(path), target, check=not no_check, progress=_progress(str(target)))
 
 
 @files.command()
@@ -84,8 +84,8 @@ def get(path: str, to: Path | None, cluster: str | None, no_check: bool) -> None
 def put(local: Path, path: str, cluster: str | None, force: bool) -> None:
     """Copy LOCAL to PATH on the cluster, or into it with a slash at its end. Broken off, the same command goes on."""
     target = os.fsencode(path) + (os.fsencode(local.name) if path.endswith("/") else b"")
-    with _files(cluster, path) as there:
-        there.upload(local, target, overwrite=force)
+    with _files(cluster) as there:
+        there.upload(local, target, overwrite=force, progress=_progress(path))
 
 
 @files.command()
@@ -95,7 +95,7 @@ def rm(paths: tuple[str, ...], cluster: str | None) -> None:
     """Remove files, links and empty folders."""
     with _files(cluster) as there:
         for path in paths:
-            there.rm(os.fsencode(path))
+            there.remove(os.fsencode(path))
 
 
 @files.command()
@@ -105,4 +105,4 @@ def rm(paths: tuple[str, ...], cluster: str | None) -> None:
 def mkdir(path: str, cluster: str | None, parents: bool) -> None:
     """Make a folder."""
     with _files(cluster) as there:
-        there.mkdir(os.fsencode(path), parents)
+        there.mkdir(os.fsencode(path), parents=parents)

@@ -69,8 +69,6 @@ for _command in orders.COMMANDS:
 @json_option
 def submit(script: Any, args: tuple[str, ...], follow: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401
     """Submit SCRIPT (- is stdin) with ARGS. Options win over its #SBATCH lines."""
-    import uuid
-
     from hpcjobs.sbatch.units import parse_count_range, parse_memory, parse_time
 
     with _service() as client:
@@ -100,7 +98,7 @@ def submit(script: Any, args: tuple[str, ...], follow: bool, as_json: bool, **op
                 wall_s=parse_time(options["time"]) if options["time"] else None,
             ),
         )
-        job = client.submit(request, uuid.uuid4().hex)
+        job = client.submit(request)
         if as_json:
             _print_json(job)
         elif job.slurm_job_id is None:
@@ -186,8 +184,8 @@ def nodes(cluster: str | None, as_json: bool, **query: Any) -> None:  # noqa: AN
     from hpcjobs.cli import show as view
 
     with _service() as client:
-        name = cluster or str(client.clusters()[0]["name"])
-        found = client.nodes(name, **_given(**query))
+        name = cluster or client.clusters()[0].name
+        found = client.nodes(name, **_given(**query)).items
         _print_json(found) if as_json else view.nodes(found)
 
 

@@ -26,7 +26,7 @@ def each(job_ids: tuple[str, ...], verb: str, cluster: str | None, **body: objec
     for job_id in job_ids:
         try:
             with service() as client:
-                job = client.act(job_id, verb, body, **given(cluster=cluster))
+                job = getattr(client, verb)(job_id, cluster=cluster, **body)
                 click.echo(f"{DOING[verb]} job {job.slurm_name or job.id} on cluster {job.cluster}")
         except SystemExit:
             failed = True  # said already
@@ -67,7 +67,9 @@ def requeue(job_ids: tuple[str, ...], hold: bool, cluster: str | None) -> None:
 @cluster_option
 def signal(signal: str, job_ids: tuple[str, ...], scope: str | None, cluster: str | None) -> None:
     """Send SIGNAL (USR1, TERM, 10) to the steps of jobs."""
-    each(job_ids, "signal", cluster, signal=signal, **({"scope": scope} if scope else {}))
+    from hpcjobs.model.order import SignalScope
+
+    each(job_ids, "signal", cluster, signal=signal, **given(scope=SignalScope(scope) if scope else None))
 
 
 @click.command()

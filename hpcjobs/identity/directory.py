@@ -4,18 +4,11 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from enum import StrEnum
 
 import msgspec
 
 from hpcjobs.model.account import Account
-
-
-class Membership(StrEnum):
-    """What a user is to a project."""
-
-    MEMBER = "member"
-    MANAGER = "manager"  # coordinator in Slurm, of this account or of one above it
+from hpcjobs.model.who import Membership as Membership
 
 
 class Place(msgspec.Struct, frozen=True):

@@ -15,35 +15,14 @@ not see is not there: it is answered like an id that nobody has.
 from __future__ import annotations
 
 from collections.abc import Collection
-from enum import StrEnum
 from typing import Final
 
 import msgspec
 
 from hpcjobs.errors import NotAllowed, ScopeMissing
 from hpcjobs.model.event import Event, EventKind
-
-
-class Scope(StrEnum):
-    """What a token can be for."""
-
-    JOBS_READ = "jobs:read"  # jobs, and their output
-    JOBS_WRITE = "jobs:write"  # submit, cancel and whatever else changes a job
-    FILES_READ = "files:read"
-    FILES_WRITE = "files:write"
-    EVENTS_READ = "events:read"
-    EVENTS_WRITE = "events:write"  # webhooks: what goes on when the token is gone
-    CLUSTERS_READ = "clusters:read"  # clusters, their nodes, one's projects
-    ADMIN = "admin"  # the audit log, settings
-
-
-class Role(StrEnum):
-    """What a user is to the whole service. Who manages which project is Slurm's to say: Identity.manages."""
-
-    USER = "user"
-    OPERATOR = "operator"
-    ADMIN = "admin"
-
+from hpcjobs.model.who import Role as Role
+from hpcjobs.model.who import Scope as Scope
 
 EVERY_SCOPE: Final = frozenset(Scope)
 PUBLIC_KINDS: Final = frozenset({EventKind.NODE_STATE, EventKind.CLUSTER_STATE})

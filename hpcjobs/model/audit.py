@@ -91,3 +91,15 @@ def first_fault(previous: str, after: int, entries: Iterable[AuditEntry]) -> str
             return f"entry {after} was changed, or the one before it was"
         previous = entry.hash
     return ""
+
+
+class AuditPage(msgspec.Struct, frozen=True):
+    """Entries, newest first.
+
+    Attributes:
+        items: The entries.
+        next_cursor: Ask for the next page with it; None: this was the last.
+    """
+
+    items: list[AuditEntry]
+    next_cursor: int | None

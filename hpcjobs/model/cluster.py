@@ -63,3 +63,33 @@ class ClusterView(msgspec.Struct, frozen=True):
             for partition in node.partitions:
                 found.setdefault(partition, []).append(node)
         return found
+
+
+class ClusterSummary(msgspec.Struct, frozen=True):
+    """One cluster in a line.
+
+    Attributes:
+        name: Its name.
+        backend: Which way we talk to it.
+        up: Whether the last listing succeeded and is young.
+        observed_at: Unix seconds of the last listing that did; None before the first.
+        trouble: Why it is not up, or ``""``.
+    """
+
+    name: str
+    backend: str
+    up: bool
+    observed_at: float | None
+    trouble: str
+
+
+class NodeList(msgspec.Struct, frozen=True):
+    """The nodes of a cluster.
+
+    Attributes:
+        items: The nodes, by name.
+        observed_at: Unix seconds of the listing that they are from.
+    """
+
+    items: list[Node]
+    observed_at: float

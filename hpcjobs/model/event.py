@@ -41,3 +41,31 @@ class Event(msgspec.Struct, frozen=True):
     user: str = ""
     account: str = ""
     data: dict[str, str | int | float | bool | None] = {}
+
+
+class Gap(msgspec.Struct, frozen=True):
+    """Events that are not there any more, or never were.
+
+    Attributes:
+        after: Where the listener left off.
+        oldest: The first ``seq`` that can still be had; smaller than ``after``: the count has begun anew.
+    """
+
+    after: int
+    oldest: int
+
+
+class EventPage(msgspec.Struct, frozen=True):
+    """Events, oldest first.
+
+    Attributes:
+        items: The events.
+        next_after: Ask with ``after`` of this for those that follow.
+        more: Whether it is worth asking at once.
+        gap: Where events are missing that are not kept any more; they would stand before the items.
+    """
+
+    items: list[Event]
+    next_after: int
+    more: bool
+    gap: Gap | None = None

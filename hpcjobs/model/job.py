@@ -166,3 +166,19 @@ class Job(JobFacts, frozen=True, kw_only=True, gc=False):
         if self.het_job_id and self.task is not None:
             return f"{self.het_job_id}+{self.task}"
         return str(self.slurm_job_id or "")
+
+
+class JobPage(msgspec.Struct, frozen=True):
+    """Jobs, newest first.
+
+    Attributes:
+        items: The jobs.
+        next_cursor: Ask for the next page with it; None: this was the last.
+        observed_at: Unix seconds of the listing behind the answer, by cluster.
+        stale: Why what is shown of a cluster is older than was accepted, by cluster.
+    """
+
+    items: list[Job]
+    next_cursor: str | None
+    observed_at: dict[str, float]
+    stale: dict[str, str] = {}

@@ -6,6 +6,8 @@ from enum import StrEnum
 
 import msgspec
 
+from hpcjobs.errors import Refusal
+
 
 class Verb(StrEnum):
     """What to do with a job."""
@@ -110,3 +112,19 @@ class Estimate(msgspec.Struct, frozen=True):
     node_list: str = ""
     partition: str = ""
     cpus: int = 0
+
+
+class Verdict(msgspec.Struct, frozen=True):
+    """What would come of a submission.
+
+    Attributes:
+        valid: Whether nothing is known to be against it.
+        errors: Everything that is against it.
+        estimate: When and where it would start, where Slurm can be asked.
+        note: Why there is no estimate though nothing is against it, or ``""``.
+    """
+
+    valid: bool
+    errors: tuple[Refusal, ...] = ()
+    estimate: Estimate | None = None
+    note: str = ""

@@ -112,6 +112,15 @@ class Observer:
         if job.slurm_job_id is not None and not job.final:
             self._expected.append(Known(job.id, record_of(job), since))
 
+    async def beat(self, now: float) -> None:
+        """One listing, unless those before it took so long that it is too early for another.
+
+        Args:
+            now: Unix seconds.
+        """
+        if time.monotonic() >= self._rests_until:
+            await self.tick(now)
+
     async def tick(self, now: float) -> None:
         """One listing.
 
@@ -119,8 +128,6 @@ class Observer:
             now: Unix seconds.
         """
         begun = time.monotonic()
-        if begun < self._rests_until:
-            return
         try:
             view = await self.backend.view(now)
             await self._write(view)

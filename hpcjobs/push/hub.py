@@ -22,6 +22,7 @@ import msgspec
 from hpcjobs.errors import HpcjobsError, RateLimited
 from hpcjobs.identity.policy import Visibility
 from hpcjobs.model.event import Event
+from hpcjobs.model.event import Gap as Gap
 from hpcjobs.store import events
 from hpcjobs.store.events import EventFilter, Stretch
 from hpcjobs.store.store import Store
@@ -35,18 +36,6 @@ QUEUE: Final = 1_000
 LOOK_S: Final = 5.0
 """How often the table is looked at without a commit of this process: another may write to it too."""
 RETRY_S: Final = 1.0
-
-
-class Gap(msgspec.Struct, frozen=True):
-    """Events that are not there any more, or never were.
-
-    Attributes:
-        after: Where the listener left off.
-        oldest: The first ``seq`` that can still be had; smaller than ``after``: the count has begun anew.
-    """
-
-    after: int
-    oldest: int
 
 
 class Lost(msgspec.Struct, frozen=True):

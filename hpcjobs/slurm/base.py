@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from enum import StrEnum
 from typing import Final, Protocol
 
 import msgspec
 
 from hpcjobs.model.account import Account
+from hpcjobs.model.capability import Op as Op
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.order import Estimate, Order
@@ -57,24 +57,6 @@ def split_comment(comment: str | None) -> tuple[str, str | None]:
 def ceil_div(amount: int, unit: int) -> int:
     """Whole units that hold the amount."""
     return -(-amount // unit)
-
-
-class Op(StrEnum):
-    """What a backend may be asked for: one line of the capability table each."""
-
-    VIEW = "view"
-    FIND = "find"
-    HISTORY = "history"
-    SUBMIT = "submit"
-    ESTIMATE = "estimate"
-    CANCEL = "cancel"
-    HOLD = "hold"
-    RELEASE = "release"
-    REQUEUE = "requeue"
-    SUSPEND = "suspend"
-    RESUME = "resume"
-    SIGNAL = "signal"
-    UPDATE = "update"
 
 
 class Backend(Protocol):

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, TypeVar
 
-import msgspec
-
 from hpcjobs.errors import HpcjobsError, NotSupported
 from hpcjobs.model.account import Account
+from hpcjobs.model.capability import Capability
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.order import Changes, Estimate, Order, Verb
@@ -92,22 +91,6 @@ class Layered:
 
 def _joined(reasons: Sequence[tuple[str, str]]) -> str:
     return "; ".join(f"{kind}: {why.rstrip('.')}" for kind, why in reasons)
-
-
-class Capability(msgspec.Struct, frozen=True):
-    """One line of the capability table.
-
-    Attributes:
-        op: What may be asked.
-        way: Which way does it: the first that can; ``""``: none can, and asking is answered with 501.
-        lacking: By way: why it cannot do this at all.
-        limits: By way: what of it it cannot do; that goes to the next way that can.
-    """
-
-    op: Op
-    way: str
-    lacking: dict[str, str] = {}
-    limits: dict[str, str] = {}
 
 
 _TARGETS: Final = ("1_2", "1_[2-3]", "1+1")

@@ -44,6 +44,7 @@ class SimulatedBackend:
         run_s: How long a job runs whose script does not say ``sleep N`` in its last line.
         operators: Users who may act on everybody's jobs.
         accounts: What its accounting says.
+        users_suspend: Whether users suspend their own jobs, as Slurm 26.05 lets them; 24.11 leaves it to operators.
     """
 
     kind = "simulated"
@@ -55,11 +56,14 @@ class SimulatedBackend:
         run_s: float = DEFAULT_RUN_S,
         operators: Iterable[str] = ("hpcjobs",),
         accounts: Iterable[Account] = (),
+        *,
+        users_suspend: bool = True,
     ) -> None:
         self.cluster = cluster
         self.run_s = run_s
         self.operators = frozenset(operators)
         self.known_accounts = tuple(accounts)
+        self.users_suspend = users_suspend
         self.now = 0.0
         self._nodes = {node.name: node for node in nodes}
         self._jobs: dict[int, Entry] = {}

@@ -11,6 +11,7 @@ from hpcjobs.model.account import Account
 from hpcjobs.model.job import JobRecord
 from hpcjobs.model.order import Changes, Order, Verb
 from hpcjobs.model.spec import JobSpec
+from hpcjobs.slurm.base import split_comment
 from hpcjobs.slurm.errnos import error_of
 from hpcjobs.slurm.outcomes import Part, verdict
 from hpcjobs.slurm.targets import expand_tasks, parse_target, signal_number
@@ -64,6 +65,7 @@ class Cluster(Protocol):
     now: float
     operators: frozenset[str]
     known_accounts: tuple[Account, ...]
+    users_suspend: bool
 
     def judge(self, spec: JobSpec) -> None:
         """Refuse what can never run."""
@@ -100,13 +102,16 @@ def carry_out(cluster: Cluster, jobs: dict[int, Entry], user: str, order: Order)
     if not entries:
         raise error_of(2017, FAULTS[2017])
     changes = order.changes or Changes()
+    for_operators = bool(changes.priority or changes.deadline) or (
+        order.verb in (Verb.SUSPEND, Verb.RESUME) and not cluster.users_suspend
+    )
     parts = []
     for entry in entries:
         operator = user in cluster.operators
         manager = any(
             account.name == entry.record.account and user in account.coordinators for account in cluster.known_accounts
         )
-        allowed = operator or ((manager or user == entry.record.user) and not (changes.priority or changes.deadline))
+        allowed = operator or ((manager or user == entry.record.user) and not for_operators)
         errno = _do(cluster, entry, order) if allowed else 2002
         parts.append(Part(order.target, errno, FAULTS.get(errno, "")))
     error = verdict(parts)
@@ -237,8 +242,10 @@ def _update(cluster: Cluster, entry: Entry, order: Order) -> int:
     if changes.wall_s is not None and not waits and limit is not None and changes.wall_s > limit:
         return 2002
     told = {name: value for name in Changes.__struct_fields__ if (value := getattr(changes, name)) is not None}
-    if told.get("begin") is not None:
-        told["eligible_time"] = told["begin"]
+    if changes.begin is not None:
+        told["eligible_time"] = changes.begin
+    if changes.comment is not None:
+        told["comment"], told["attempt"] = split_comment(changes.comment)
     entry.parallel = told.get("array_max_running", entry.parallel)
     resources = {name: told[name] for name in type(entry.spec.resources).__struct_fields__ if name in told}
     of_spec = set(JobSpec.__struct_fields__) - {"begin", "deadline"}  # texts there, Unix seconds here

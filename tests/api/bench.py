@@ -170,8 +170,7 @@ class Bench:
         return backend
 
     async def tick(self, ahead_s: float = 0.0) -> None:
-        """One listing, as if so many seconds had passed; also where the one before took long."""
-        self.observer._rests_until = 0.0
+        """One listing, as if so many seconds had passed."""
         await self.observer.tick(time.time() + ahead_s)
 
     async def send(self) -> None:

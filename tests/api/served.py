@@ -10,13 +10,12 @@ from typing import Any
 import httpx
 import uvicorn
 
-from hpcjobs.api.app import create_app
 from hpcjobs.api.serve import Server
 from hpcjobs.service import Service
 from hpcjobs.settings import Settings
 from hpcjobs.slurm.base import Backend
 from hpcjobs.sse import Message, Parser
-from tests.api.bench import Bench
+from tests.api.bench import Bench, shared_app
 
 
 class Served(Bench):
@@ -70,7 +69,10 @@ class Listening:
 async def served(settings: Settings, backends: dict[str, Backend]) -> AsyncIterator[Served]:
     """Run a service under a server."""
     service = Service(settings, backends)
-    config = uvicorn.Config(create_app(service), port=0, log_level="error", ws="none", timeout_graceful_shutdown=5)
+    await service.start()
+    app = shared_app()
+    app.state.service = service
+    config = uvicorn.Config(app, port=0, log_level="error", ws="none", lifespan="off", timeout_graceful_shutdown=5)
     server = Server(config, service)
     running = asyncio.create_task(server.serve())
     while not server.started:
@@ -78,7 +80,7 @@ async def served(settings: Settings, backends: dict[str, Backend]) -> AsyncItera
         await asyncio.sleep(0.01)
     url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     try:
-        async with httpx.AsyncClient(base_url=url, trust_env=False) as http:
+        async with httpx.AsyncClient(base_url=url, trust_env=False, verify=False) as http:
             bench = Served(service, http)
             bench.server, bench.url = server, url
             await bench.tick()
@@ -86,3 +88,4 @@ async def served(settings: Settings, backends: dict[str, Backend]) -> AsyncItera
     finally:
         server.should_exit = True
         await running
+        await service.stop()

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from hpcjobs.agents.pool import AgentPool
+from hpcjobs.agents.pool import AgentPool, Key
 from hpcjobs.errors import ClusterUnknown, WorkerLost
 from hpcjobs.service import Service
 from hpcjobs.settings import ClusterSettings, SettingsError
@@ -87,7 +87,7 @@ async def test_where_the_spawner_makes_pyslurms_agents_auto_is_pyslurm_and_waits
     monkeypatch.setattr("hpcjobs.ways.asyncio.sleep", no_pause)
     backend = await backend_of(settings_of(place, clusters=(cluster(slurm_conf="/etc/s.conf"),)))
     assert isinstance(backend, PyslurmBackend)
-    assert tries == [("pyslurm", "nobody", "/etc/s.conf")] * 3
+    assert tries == [Key("pyslurm", "nobody", "/etc/s.conf")] * 3
 
 
 async def test_where_both_can_be_had_pyslurm_comes_first_and_slurmrestd_does_what_it_lacks(place, monkeypatch, jwt_key):

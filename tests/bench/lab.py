@@ -44,7 +44,7 @@ class Lab(Stack):
     def close(self) -> None:
         """The usual service again, and nothing of ours in Slurm."""
         self.forget_jobs()
-        self.service.remove(force=True)
+        self.service.stop(timeout=10)
         self.usual.start()
 
     def forget_jobs(self) -> None:
@@ -75,7 +75,7 @@ class Lab(Stack):
         give_up = time.monotonic() + 120
         while time.monotonic() < give_up:
             try:
-                if httpx.get(f"http://127.0.0.1:{self.api_port}/readyz", timeout=5).status_code == httpx.codes.OK:
+                if httpx.get(f"{self.url}/readyz", timeout=5).status_code == httpx.codes.OK:
                     return
             except httpx.HTTPError:
                 pass
@@ -94,6 +94,11 @@ class Lab(Stack):
             self._uid = int(self.said("bench", "id -u hpcjobs"))
             self.service.stop(timeout=10)
         return self._uid
+
+    @property
+    def url(self) -> str:
+        """Of the bench's own service."""
+        return f"http://127.0.0.1:{self.api_port}"
 
     def token(self, user: str) -> str:
         """A token of the bench's own service."""

@@ -200,8 +200,9 @@ async def test_a_job_is_changed_in_what_is_named_and_in_nothing_else(subject: Su
     changes = Changes(comment=comment, wall_s=301, begin=2_000_000_000, nice=7, requeue=False)
     assert await subject.order(Verb.UPDATE, number, changes=changes)
     after = await subject.record(number)
+    assert (after.comment, after.attempt) == ("yours", launch.attempt)
     if subject.real:
-        assert (after.comment, after.attempt, after.wall_s) == ("yours", launch.attempt, 360)
+        assert after.wall_s == 360
     assert after.eligible_time == 2_000_000_000
     assert (after.name, after.account, after.state, after.nodes) == (
         before.name,

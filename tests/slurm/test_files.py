@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import os
 import shlex
@@ -14,8 +13,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from hpcjobs.client import Client
-from hpcjobs.client_files import BLOCK, ClientFiles
+from hpcjobs.client import Client, Files
+from hpcjobs.client.wire import BLOCK
 from tests.slurm.conftest import Stack
 
 LARGE = 200_000_000
@@ -37,9 +36,9 @@ def folder(stack: Stack, name: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def alice(stack: Stack) -> Iterator[ClientFiles]:
-    with contextlib.closing(Client(stack.url, stack.token("alice"))) as client:
-        yield ClientFiles(client, stack.cluster)
+def alice(stack: Stack) -> Iterator[Files]:
+    with Client(stack.url, stack.token("alice")) as client:
+        yield client.files(stack.cluster)
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +61,7 @@ def code_of(answer: httpx.Response) -> tuple[int, str]:
 
 
 def test_what_alice_uploads_a_job_of_hers_reads_and_what_it_writes_she_downloads(
-    stack: Stack, alice: ClientFiles, folder: str, tmp_path: Path
+    stack: Stack, alice: Files, folder: str, tmp_path: Path
 ) -> None:
     (tmp_path / "in").write_bytes(b"from outside\n")
     alice.upload(tmp_path / "in", f"{folder}/in".encode())
@@ -156,7 +155,7 @@ def agent_pids(stack: Stack, user: str) -> list[str]:
 
 def test_a_large_file_goes_up_and_down_without_growing_the_service(
     stack: Stack,
-    alice: ClientFiles,
+    alice: Files,
     folder: str,
     large: Path,
     tmp_path: Path,
@@ -188,7 +187,7 @@ def test_one_put_of_a_large_file_is_streamed_too(stack: Stack, folder: str, larg
 
 
 def test_an_upload_goes_on_after_its_agents_are_killed_again_and_again(
-    stack: Stack, alice: ClientFiles, folder: str, large: Path
+    stack: Stack, alice: Files, folder: str, large: Path
 ) -> None:
     over = threading.Event()
     killed: list[str] = []
@@ -211,7 +210,7 @@ def test_an_upload_goes_on_after_its_agents_are_killed_again_and_again(
 
 
 def test_an_upload_goes_on_after_the_service_itself_was_killed(
-    stack: Stack, alice: ClientFiles, folder: str, large: Path
+    stack: Stack, alice: Files, folder: str, large: Path
 ) -> None:
     path = f"{folder}/large"
     part = f"stat -c %s {folder}/.large.hpcjobs-* 2>/dev/null || echo 0"

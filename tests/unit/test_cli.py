@@ -22,7 +22,7 @@ def closed_port():
 
 @pytest.fixture
 def run(monkeypatch, tmp_path, closed_port):
-    monkeypatch.setattr("hpcjobs.client.RETRY_FOR_S", 0.0)
+    monkeypatch.setattr("hpcjobs.client.patience.RETRY_FOR_S", 0.0)
     monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
     monkeypatch.setenv("HPCJOBS_URL", f"http://127.0.0.1:{closed_port}")
     monkeypatch.setenv("HPCJOBS_TOKEN", "a-token")

@@ -1,0 +1,1 @@
+"""The client, written once: scripts/unasync makes hpcjobs/client/_sync of it."""

@@ -1,0 +1,80 @@
+"""What there is to run on, who one is, and what is written down of it all."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+import httpx
+import msgspec
+
+from hpcjobs.client._async.caller import AsyncCaller
+from hpcjobs.client.patience import AsyncStream
+from hpcjobs.client.problems import problem_of, unreachable
+from hpcjobs.client.wire import AuditFilters, segment
+from hpcjobs.model.audit import AuditEntry, AuditPage
+from hpcjobs.model.capability import Capability
+from hpcjobs.model.cluster import ClusterSummary, NodeList
+from hpcjobs.model.who import Me, ProjectList
+
+
+class AsyncService(AsyncCaller):
+    """The service itself and its clusters."""
+
+    async def clusters(self) -> list[ClusterSummary]:
+        """The clusters; the first is the default one."""
+        return await self.ask(list[ClusterSummary], "GET", "/v1/clusters")
+
+    async def nodes(self, cluster: str, *, max_age_s: float | None = None) -> NodeList:
+        """The nodes of a cluster.
+
+        Args:
+            cluster: Its name.
+            max_age_s: How old the listing may be that they are from, in seconds.
+        """
+        return await self.ask(NodeList, "GET", f"/v1/clusters/{segment(cluster)}/nodes", {"max_age_s": max_age_s})
+
+    async def capabilities(self, cluster: str) -> list[Capability]:
+        """What can be asked of a cluster, and why not where it cannot."""
+        return await self.ask(list[Capability], "GET", f"/v1/clusters/{segment(cluster)}/capabilities")
+
+    async def me(self) -> Me:
+        """Whom the service takes one for."""
+        return await self.ask(Me, "GET", "/v1/me")
+
+    async def projects(self) -> ProjectList:
+        """The projects that one belongs to or manages; for operators all."""
+        return await self.ask(ProjectList, "GET", "/v1/projects")
+
+    async def audit(self, limit: int | None = None, **filters: Unpack[AuditFilters]) -> AsyncStream[AuditEntry]:
+        """Who asked for what, newest first; for admins.
+
+        Args:
+            limit: Most entries; None: all of them.
+            filters: Which entries.
+        """
+        cursor: int | None = None
+        while limit is None or limit > 0:
+            size = 1000 if limit is None else min(limit, 1000)
+            page = await self.ask(AuditPage, "GET", "/v1/audit", {**filters, "cursor": cursor, "limit": size})
+            for entry in page.items:
+                yield entry
+            if limit is not None:
+                limit -= len(page.items)
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    async def health(self) -> dict[str, str]:
+        """Whether the service's process is alive, and its version."""
+        return await self.ask(dict[str, str], "GET", "/healthz", retry_for_s=0.0)
+
+    async def ready(self) -> dict[str, str]:
+        """Whether the database and each cluster are ``ok``; where not, why not. Asked once."""
+        try:
+            response = await self._http.get("/readyz")
+        except httpx.HTTPError as error:
+            raise unreachable(self.url, error) from error
+        try:
+            return msgspec.json.decode(response.content, type=dict[str, str])
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise problem_of(response.status_code, response.reason_phrase, response.content) from error

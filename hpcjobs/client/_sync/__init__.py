@@ -1,0 +1,1 @@
+"""The client without async: made of hpcjobs/client/_async."""

@@ -1,0 +1,80 @@
+# Made by scripts/unasync of hpcjobs/client/_async/service.py; change that and run it. Alike on purpose.
+"""What there is to run on, who one is, and what is written down of it all."""
+
+from __future__ import annotations
+
+from typing import Unpack
+
+import httpx
+import msgspec
+
+from hpcjobs.client._sync.caller import Caller
+from hpcjobs.client.patience import Stream
+from hpcjobs.client.problems import problem_of, unreachable
+from hpcjobs.client.wire import AuditFilters, segment
+from hpcjobs.model.audit import AuditEntry, AuditPage
+from hpcjobs.model.capability import Capability
+from hpcjobs.model.cluster import ClusterSummary, NodeList
+from hpcjobs.model.who import Me, ProjectList
+
+
+class Service(Caller):
+    """The service itself and its clusters."""
+
+    def clusters(self) -> list[ClusterSummary]:
+        """The clusters; the first is the default one."""
+        return self.ask(list[ClusterSummary], "GET", "/v1/clusters")
+
+    def nodes(self, cluster: str, *, max_age_s: float | None = None) -> NodeList:
+        """The nodes of a cluster.
+
+        Args:
+            cluster: Its name.
+            max_age_s: How old the listing may be that they are from, in seconds.
+        """
+        return self.ask(NodeList, "GET", f"/v1/clusters/{segment(cluster)}/nodes", {"max_age_s": max_age_s})
+
+    def capabilities(self, cluster: str) -> list[Capability]:
+        """What can be asked of a cluster, and why not where it cannot."""
+        return self.ask(list[Capability], "GET", f"/v1/clusters/{segment(cluster)}/capabilities")
+
+    def me(self) -> Me:
+        """Whom the service takes one for."""
+        return self.ask(Me, "GET", "/v1/me")
+
+    def projects(self) -> ProjectList:
+        """The projects that one belongs to or manages; for operators all."""
+        return self.ask(ProjectList, "GET", "/v1/projects")
+
+    def audit(self, limit: int | None = None, **filters: Unpack[AuditFilters]) -> Stream[AuditEntry]:
+        """Who asked for what, newest first; for admins.
+
+        Args:
+            limit: Most entries; None: all of them.
+            filters: Which entries.
+        """
+        cursor: int | None = None
+        while limit is None or limit > 0:
+            size = 1000 if limit is None else min(limit, 1000)
+            page = self.ask(AuditPage, "GET", "/v1/audit", {**filters, "cursor": cursor, "limit": size})
+            yield from page.items
+            if limit is not None:
+                limit -= len(page.items)
+            cursor = page.next_cursor
+            if cursor is None:
+                return
+
+    def health(self) -> dict[str, str]:
+        """Whether the service's process is alive, and its version."""
+        return self.ask(dict[str, str], "GET", "/healthz", retry_for_s=0.0)
+
+    def ready(self) -> dict[str, str]:
+        """Whether the database and each cluster are ``ok``; where not, why not. Asked once."""
+        try:
+            response = self._http.get("/readyz")
+        except httpx.HTTPError as error:
+            raise unreachable(self.url, error) from error
+        try:
+            return msgspec.json.decode(response.content, type=dict[str, str])
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise problem_of(response.status_code, response.reason_phrase, response.content) from error
