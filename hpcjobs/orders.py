@@ -9,11 +9,12 @@ import msgspec
 
 from hpcjobs.errors import Conflict, OutcomeUnknown, Refusal, Refused, SlurmUnavailable
 from hpcjobs.model.event import EventKind
-from hpcjobs.model.job import Job
+from hpcjobs.model.job import Job, State
 from hpcjobs.model.order import Changes, Order, SignalScope, Verb
 from hpcjobs.observe.observer import Observer
 from hpcjobs.slurm.base import with_mark
 from hpcjobs.store import attempts, events
+from hpcjobs.store.listing import same_job
 from hpcjobs.store.store import Store
 
 AFTER_THE_END: Final = frozenset({Verb.REQUEUE})
@@ -100,7 +101,7 @@ class Orders:
             observer: Of its cluster.
 
         Raises:
-            Conflict: It has ended, or its state does not allow this.
+            Conflict: It has ended, its state does not allow this, or Slurm has lost it and given its number away.
             OutcomeUnknown: Whether Slurm has the job is being settled; try again.
             NotSupported: No way to this cluster can do it; the reasons are in it.
             Unavailable: Slurm does not answer; the job goes on as it was.
@@ -111,6 +112,12 @@ class Orders:
             await self._before_slurm(job, wish)
         else:
             order = order_of(job, wish)
+            listed = observer.view.jobs.get(job.slurm_job_id) if observer.view else None
+            if job.state is State.UNKNOWN and listed is not None and not same_job(job, listed):
+                raise Conflict(
+                    f"Slurm no longer has job {job.id}: {job.slurm_job_id} is the number of another job now.",
+                    kept="Both are as they were.",
+                )
             if down := observer.known_down(time.time()):
                 raise SlurmUnavailable(down, kept=f"Job {job.id} is as it was.")
             await observer.backend.act(actor, order)

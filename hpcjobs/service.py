@@ -83,7 +83,14 @@ class Service:
             backend = self._backends[cluster.name] if self._backends else await self._open(cluster)
             kinds = [way.kind for way in ways_of(backend)]
             log.warning("cluster %s through %s", cluster.name, ", ".join(kinds))
-            observer = Observer(cluster.name, backend, self.store, self.settings.max_age_s, cluster.min_job_age_s)
+            observer = Observer(
+                cluster.name,
+                backend,
+                self.store,
+                self.settings.max_age_s,
+                cluster.min_job_age_s,
+                cluster.resend_lost,
+            )
             self.targets[cluster.name] = Target(observer, cluster.home)
             target = self.targets[cluster.name]
             entries += [

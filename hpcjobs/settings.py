@@ -40,6 +40,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         observe_s: Seconds between two listings.
         min_job_age_s: MinJobAge of its slurm.conf, which must not be shorter: how long the controller lists a job
             after its end, in seconds. What is older is asked of accounting.
+        resend_lost: Whether a job that Slurm took and lost before it began (a slurmctld that is killed forgets its
+            last seconds) goes to Slurm again. False: it stays UNKNOWN.
         file_roots: The folders whose files can be reached, the first of them the user's own; none: no files. What
             is outside cannot be reached, whatever links lead there. Others must not be able to make these folders.
     """
@@ -57,6 +59,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     home: str = "/home/{user}"
     observe_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     min_job_age_s: Annotated[float, msgspec.Meta(gt=0)] = 300.0
+    resend_lost: bool = True
     file_roots: tuple[str, ...] = ("/home/{user}", "/scratch")
 
 

@@ -124,7 +124,8 @@ class Submission:
 
         Returns:
             The job. Its row is on disk. With ``slurm_job_id`` Slurm has it; without, it waits visibly and goes to
-            Slurm once, in order, as soon as Slurm answers.
+            Slurm once, in order, as soon as Slurm answers. A slurmctld that is killed forgets what it took in its
+            last seconds: what it loses so before it began goes out again by itself, under another number.
 
         Raises:
             Refused: Admission or Slurm is against it. Nothing runs.
@@ -215,12 +216,15 @@ class Submission:
             waiting = await self.store.write(attempts.settle_unsent, attempt, detail, time.time())
             self._waiting[observer.cluster] = self._waiting.get(observer.cluster, 0) + 1
             return waiting
+        at = time.time()
         try:
-            return await self.store.write_each(intake.settle_sent, Sent(job, attempt, number, time.time()))
+            sent = await self.store.write_each(intake.settle_sent, Sent(job, attempt, number, at))
         except Unavailable as error:
             # The attempt is on disk and its mark is in Slurm: the next listing brings the number to its row.
             log.warning("job %s is %d in Slurm, which could not be written down: %s", job.id, number, error.detail)
             return msgspec.structs.replace(job, slurm_job_id=number, attempt=attempt, state=State.PENDING, detail="")
+        observer.expect(sent, at)
+        return sent
 
     @staticmethod
     async def _look_up(user: str, observer: Observer, attempt: str) -> int | None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import JobRecord
-from hpcjobs.store.listing import task_number
+from hpcjobs.store.listing import same_job, task_number
 from hpcjobs.store.repository import Known
 
 
@@ -17,24 +17,28 @@ class Diff(msgspec.Struct, frozen=True):
 
     Attributes:
         changed: Our id (None for a job that is new to the observer) and what Slurm says now.
-        lost: Slurm's numbers of jobs that had not ended and are not listed any more.
+        lost: Our ids of jobs that had not ended and that Slurm does not list any more, each once: their numbers are
+            not listed, or mean other jobs now.
     """
 
     changed: tuple[tuple[str | None, JobRecord], ...]
-    lost: tuple[int, ...]
+    lost: tuple[str, ...]
 
 
-def diff(known: Mapping[int, Known], view: ClusterView) -> Diff:
+def diff(known: Mapping[int, Known], view: ClusterView, expected: Iterable[Known] = ()) -> Diff:
     """Compare.
 
     Args:
         known: What the observer remembers, by Slurm's number.
         view: What the controller says now.
+        expected: Jobs beside those that the listing should hold; two may have one number, of which Slurm then has
+            lost one.
 
     Returns:
         New, changed and lost jobs. A job that ended and is not listed any more is not lost.
     """
     changed: list[tuple[str | None, JobRecord]] = []
+    lost = [job.id for number, job in known.items() if number not in view.jobs and not job.final]
     for number, record in view.jobs.items():
         before = known.get(number)
         if before is None:
@@ -42,13 +46,14 @@ def diff(known: Mapping[int, Known], view: ClusterView) -> Diff:
         elif before.record is not record and before.record != record:
             # A number may have been given again: only the store can tell.
             changed.append((before.id if _continues(before.record, record) else None, record))
-    lost = tuple(number for number, job in known.items() if number not in view.jobs and not job.final)
-    return Diff(tuple(changed), lost)
+            if not before.final and not same_job(before.record, record):
+                lost.append(before.id)
+    for job in expected:
+        listed = view.jobs.get(job.record.slurm_job_id)
+        if not job.final and (listed is None or not same_job(job.record, listed)):
+            lost.append(job.id)
+    return Diff(tuple(changed), tuple(dict.fromkeys(lost)))
 
 
 def _continues(before: JobRecord, record: JobRecord) -> bool:
-    return (
-        record.user == before.user
-        and (record.submit_time == before.submit_time or record.restarts > before.restarts)
-        and task_number(record) == task_number(before)
-    )
+    return same_job(before, record) and task_number(record) == task_number(before)

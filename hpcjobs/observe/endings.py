@@ -1,7 +1,8 @@
 """How jobs ended that the controller has forgotten: asked of accounting, and written like a listing.
 
 A job that is missing from a listing has not thereby ended; slurmdbd says whether and how it did. So it is with what
-came and went while nobody listed.
+came and went while nobody listed. What of ours has neither begun nor ended anywhere, Slurm has lost: it is sent again
+(docs/adr/0011).
 """
 
 from __future__ import annotations
@@ -14,7 +15,8 @@ from hpcjobs.errors import HpcjobsError, NotSupported
 from hpcjobs.model.history import HistoryQuery
 from hpcjobs.model.job import Job, JobRecord, State
 from hpcjobs.slurm.base import Backend, Op
-from hpcjobs.store import listing
+from hpcjobs.store import attempts, listing
+from hpcjobs.store.attempts import began
 from hpcjobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -23,6 +25,16 @@ FIRST_PAUSE_S: Final = 2.0
 LAST_PAUSE_S: Final = 600.0
 MOST: Final = 200
 SLACK_S: Final = 60.0
+
+SETTLE_S: Final = 60.0
+"""An attempt that is in no listing begun this long after its call never reached Slurm. A message to slurmctld that
+is older than MessageTimeout (10 s, at most 100 s by slurm.conf(5)) is not acted on. A job that is missing for as long
+is missing for good."""
+
+SKEW_S: Final = 5.0
+"""By how much Slurm's clock and ours may differ."""
+
+LOST: Final = "Slurm lost this job before it began: it had taken it as {number} and knows nothing of it any more."
 
 
 class Endings:
@@ -33,13 +45,18 @@ class Endings:
         backend: How it is asked.
         store: Where the rows are.
         min_job_age_s: How long the controller lists a job after its end.
+        resend_lost: Whether a job that Slurm lost before it began goes to Slurm again.
     """
 
-    def __init__(self, cluster: str, backend: Backend, store: Store, min_job_age_s: float) -> None:
+    def __init__(
+        self, cluster: str, backend: Backend, store: Store, min_job_age_s: float, resend_lost: bool = True
+    ) -> None:
         self.cluster = cluster
         self.backend = backend
         self.store = store
         self.min_job_age_s = min_job_age_s
+        self.resend_lost = resend_lost
+        self._in_vain = False
         self._pauses: dict[str, tuple[float, float]] = {}
         """By our id: when to ask again, and how long to wait after that."""
 
@@ -61,19 +78,48 @@ class Endings:
             self._pauses[job_id] = (now + pause, min(2 * pause, LAST_PAUSE_S))
         numbers = {job.array_job_id or job.het_job_id or job.slurm_job_id or 0 for job in due.values()}
         found = await self.ask(HistoryQuery(numbers=tuple(sorted(numbers))))
-        changed = settled(due.values(), found)
+        changed = settled(due.values(), found or ())
         if changed:
             await self.store.write(listing.apply, self.cluster, changed, (), now)
+        for job in due.values():
+            if self.resend_lost and may_be_lost(job, now):
+                await self._judge(job, found, now)
 
-    async def ask(self, query: HistoryQuery) -> list[JobRecord]:
-        """What accounting says; nothing where it cannot be asked now."""
+    async def _judge(self, job: Job, found: list[JobRecord] | None, now: float) -> None:
+        """Have a job of ours sent again if Slurm has lost it; asked again soon where that cannot be told now."""
+        again = (now + FIRST_PAUSE_S, FIRST_PAUSE_S)
+        if found is None:
+            self._pauses[job.id] = again
+            return
+        tries = await self.store.read(attempts.of_job, job.id)
+        sent_at = next((one.changed_at for one in tries if one.id == job.attempt), now)
+        if has_begun(job, found, sent_at):
+            return
         try:
-            return [accounted.record for accounted in await self.backend.history(query)]
-        except NotSupported:
-            return []
+            # As its owner: a listing may hide jobs from who lists.
+            number = await self.backend.find(job.user, job.attempt or "")
         except HpcjobsError as error:
-            log.warning("cluster %s: accounting was asked in vain: %s", self.cluster, error.detail)
-            return []
+            log.warning("cluster %s: whether job %s is lost cannot be told now: %s", self.cluster, job.id, error.detail)
+            self._pauses[job.id] = again
+            return
+        if number is None:
+            detail = LOST.format(number=job.slurm_job_id)
+            if await self.store.write(attempts.settle_lost, job, detail, now):
+                log.warning("cluster %s: job %s waits to be sent again: %s", self.cluster, job.id, detail)
+
+    async def ask(self, query: HistoryQuery) -> list[JobRecord] | None:
+        """What accounting says; None where it cannot be asked now."""
+        try:
+            found = [accounted.record for accounted in await self.backend.history(query)]
+        except NotSupported:
+            return None
+        except HpcjobsError as error:
+            if not self._in_vain:
+                log.warning("cluster %s: accounting is asked in vain: %s", self.cluster, error.detail)
+            self._in_vain = True
+            return None
+        self._in_vain = False
+        return found
 
     async def fill_gap(self, last: float, now: float) -> None:
         """Write what ended while nobody listed, where that was so long that the controller may have forgotten it.
@@ -84,7 +130,7 @@ class Endings:
         """
         if now - last < self.min_job_age_s / 2 or self.backend.lacks(Op.HISTORY):
             return
-        found = await self.ask(HistoryQuery(since=int(last - SLACK_S), until=int(now)))
+        found = await self.ask(HistoryQuery(since=int(last - SLACK_S), until=int(now))) or ()
         ended = [(None, record) for record in found if record.state is State.FINISHED]
         if ended:
             await self.store.write(listing.apply, self.cluster, ended, (), now)
@@ -113,3 +159,48 @@ def settled(unknown: Iterable[Job], found: Iterable[JobRecord]) -> list[tuple[st
         elif record.array_job_id in arrays:
             changed.append((None, record))
     return changed
+
+
+def may_be_lost(job: Job, now: float) -> bool:
+    """Whether a job whose end is not known may be one that Slurm has lost before it began. Pure.
+
+    Args:
+        job: Any.
+        now: Unix seconds.
+
+    Returns:
+        Whether it came from here, is missing for long enough and has never been seen to begin. Of its tasks or
+        components the store knows.
+    """
+    return (
+        job.parent is None
+        and job.attempt is not None
+        and job.state is State.UNKNOWN
+        and now - job.changed_at >= SETTLE_S
+        and not began(job)
+    )
+
+
+def has_begun(job: Job, found: Iterable[JobRecord], sent_at: float) -> bool:
+    """Whether accounting knows, or may know, that a job has begun or ended. Pure.
+
+    Args:
+        job: One that may be lost.
+        found: What accounting says of its number.
+        sent_at: Unix seconds by which Slurm had it.
+
+    Returns:
+        False where it knows nothing of the job, or no more than that it was submitted. A later job that got the
+        number says nothing: it has another mark, or another comment, or was submitted too late.
+    """
+    number = job.slurm_job_id
+    for record in found:
+        if record.user != job.user or number not in (record.slurm_job_id, record.array_job_id, record.het_job_id):
+            continue
+        if record.attempt != job.attempt and (record.attempt or record.comment):
+            continue
+        if not record.attempt and not record.restarts and record.submit_time > sent_at + SKEW_S:
+            continue
+        if began(record) or record.state not in (State.PENDING, State.HELD):
+            return True
+    return False

@@ -8,23 +8,23 @@ import time
 from collections import Counter
 from typing import Final
 
+import msgspec
+
 from hpcjobs.errors import HpcjobsError, SlurmUnavailable, ViewStale
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.history import HistoryQuery
+from hpcjobs.model.job import Job
 from hpcjobs.observe.diff import diff
-from hpcjobs.observe.endings import SLACK_S, Endings
+from hpcjobs.observe.endings import SETTLE_S, SLACK_S, Endings
 from hpcjobs.slurm.base import Backend, Op
 from hpcjobs.store import attempts, events, listing, repository
 from hpcjobs.store.attempts import OpenAttempt
 from hpcjobs.store.repository import Known
+from hpcjobs.store.rows import record_of
 from hpcjobs.store.store import Store
 
 log = logging.getLogger(__name__)
-
-SETTLE_S: Final = 60.0
-"""An attempt that is in no listing begun this long after its call never reached Slurm. A message to slurmctld that
-is older than MessageTimeout (10 s, at most 100 s by slurm.conf(5)) is not acted on."""
 
 LATE_S: Final = 5.0
 """How much earlier than it says the controller may forget a job, by clocks that differ."""
@@ -68,10 +68,17 @@ class Observer:
         store: Where the rows are.
         max_age_s: How old a listing may be that answers a question, unless the caller says otherwise.
         min_job_age_s: How long the controller lists a job after its end.
+        resend_lost: Whether a job that Slurm lost before it began goes to Slurm again.
     """
 
     def __init__(
-        self, cluster: str, backend: Backend, store: Store, max_age_s: float = 10.0, min_job_age_s: float = 300.0
+        self,
+        cluster: str,
+        backend: Backend,
+        store: Store,
+        max_age_s: float = 10.0,
+        min_job_age_s: float = 300.0,
+        resend_lost: bool = True,
     ) -> None:
         self.cluster = cluster
         self.backend = backend
@@ -82,8 +89,9 @@ class Observer:
         self.in_flight: set[str] = set()
         """Attempts that this process is sending now: their outcome is not for a listing to judge."""
         self.min_job_age_s = min_job_age_s
-        self.endings = Endings(cluster, backend, store, min_job_age_s)
+        self.endings = Endings(cluster, backend, store, min_job_age_s, resend_lost)
         self._known: dict[int, Known] | None = None
+        self._expected: list[Known] = []
         self._noted_at = 0.0
         self._rests_until = 0.0
         """Seconds of time.monotonic() before which nothing is listed."""
@@ -93,6 +101,16 @@ class Observer:
         self.failures = 0
         self.listing_s = 0.0
         """What they took together, in seconds."""
+
+    def expect(self, job: Job, since: float) -> None:
+        """Slurm says that it has this job: from now on a listing that does not hold it has lost it.
+
+        Args:
+            job: With its number, as it is written down.
+            since: When Slurm said so, in Unix seconds.
+        """
+        if job.slurm_job_id is not None and not job.final:
+            self._expected.append(Known(job.id, record_of(job), since))
 
     async def beat(self, now: float) -> None:
         """One listing, unless those before it took so long that it is too early for another.
@@ -152,17 +170,20 @@ class Observer:
     async def _write(self, view: ClusterView) -> None:
         if self._known is None:
             await self.store.write(attempts.adopt_sending, self.cluster)
-            self._known = await self.store.read(repository.live_jobs, self.cluster)
+            live = await self.store.read(repository.live_jobs, self.cluster)
+            self._known = {job.record.slurm_job_id: job for job in live}
+            self._expected += [job for job in live if self._known[job.record.slurm_job_id] is not job]
         before = self.view.asked_at if self.view else await self.store.read(listing.listed_at, self.cluster)
         if before is not None:
             await self.endings.fill_gap(before, view.asked_at)
         known = self._known
-        change = diff(known, view)
-        lost = [known[number].id for number in change.lost]
-        if change.changed or lost:
+        due = [job for job in self._expected if job.since < view.asked_at]
+        change = diff(known, view, due)
+        if change.changed or change.lost:
             unbroken = self.view is not None and view.asked_at - self.view.asked_at < self.min_job_age_s - LATE_S
-            arguments = (self.cluster, change.changed, lost, view.asked_at, unbroken)
+            arguments = (self.cluster, change.changed, change.lost, view.asked_at, unbroken)
             known.update(await self.store.write(listing.apply, *arguments))
+        self._expected = [job for job in self._expected if job.since >= view.asked_at]
         if told := node_events(self.view, view):
             await self.store.write(events.write, told)
         for number in [number for number in known if number not in view.jobs]:
@@ -188,10 +209,13 @@ class Observer:
                 log.warning("cluster %s: attempt %s stays open: %s", self.cluster, attempt.id, lacking)
                 return
             query = HistoryQuery(since=int(attempt.changed_at - SLACK_S), until=int(now) + 1)
-            found = [accounted.record for accounted in await self.backend.history(query)]
+            found = await self.endings.ask(query)
+            if found is None:
+                return  # it stays open; the listing counts all the same
             records = [(None, record) for record in found if record.attempt == attempt.id]
             if records:
-                await self.store.write(listing.apply, self.cluster, records, (), now)
+                told = await self.store.write(listing.apply, self.cluster, records, (), now)
+                self._expected += [msgspec.structs.replace(one, since=now) for one in told.values()]
                 return
             if any(record.user == attempt.user and not record.attempt and not record.comment for record in found):
                 log.warning(

@@ -1,6 +1,6 @@
 """The life of an attempt to bring a job into Slurm: written before the call (intake.py), settled once after it.
 
-    WAITING ──► SENDING ──► SENT
+    WAITING ──► SENDING ──► SENT ──► UNSENT (Slurm lost it)
        ▲           ├──────► REFUSED
        │           ├──────► UNKNOWN ──► SENT
        │           ▼           │
@@ -16,16 +16,23 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 import msgspec
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, insert, select, update
 
 from hpcjobs.errors import Refusal
 from hpcjobs.model.attempt import Attempt, AttemptState
-from hpcjobs.model.job import Fate, Job, State
+from hpcjobs.model.job import Fate, Job, JobFacts, State
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.store import events
 from hpcjobs.store.rows import job_of, update_jobs
 from hpcjobs.store.store import new_id
 from hpcjobs.store.tables import ATTEMPTS, JOBS, SPECS
+
+_NOT_IN_SLURM: Final[dict[str, Any]] = {
+    "slurm_job_id": None, "attempt": None, "raw_state": "", "reason": "", "priority": 0, "tasks": {},
+    "submit_time": 0, "eligible_time": 0, "start_time": 0, "end_time": 0, "stdout": "", "stderr": "",
+    "array_job_id": 0, "array_task": "", "het_job_id": 0, "het_offset": 0,
+}  # fmt: skip
+"""What Slurm gave a job, as it is while Slurm does not have it."""
 
 OPEN: Final = (AttemptState.SENDING, AttemptState.UNKNOWN)
 
@@ -112,6 +119,48 @@ def settle_unsent(connection: Connection, attempt_id: str, detail: str, now: flo
         return job
     connection.execute(insert(ATTEMPTS), attempt_row(job.id, attempt.number + 1, AttemptState.WAITING, now))
     return save(connection, msgspec.structs.replace(job, detail=detail, changed_at=now), job, now)
+
+
+def began(job: JobFacts) -> bool:
+    """Whether a job has been seen to begin, be it in a run before the present one. Pure."""
+    return bool(job.node_list or job.restarts) or job.raw_state.partition(",")[0] not in ("", "PENDING")
+
+
+def settle_lost(connection: Connection, lost: Job, detail: str, now: float) -> bool:
+    """Slurm took a job and lost it before it began: it goes back to wait, without its number, as the next attempt.
+
+    Args:
+        connection: The database.
+        lost: As it was when that was found.
+        detail: How that was found.
+        now: Unix seconds.
+
+    Returns:
+        Whether it was so. Not where the job has shown itself meanwhile, or where a task or component of it has begun
+        or ended.
+    """
+    attempt = connection.execute(select(ATTEMPTS).where(ATTEMPTS.c.id == lost.attempt)).first()
+    if attempt is None or attempt.job_id != lost.id or attempt.state != AttemptState.SENT:
+        return False
+    job = _read(connection, attempt.id)[1]
+    parts = [
+        job_of(document)
+        for document in connection.execute(select(JOBS.c.document).where(JOBS.c.parent == job.id)).scalars()
+    ]
+    gone = (State.UNKNOWN, lost.slurm_job_id, lost.attempt)
+    if (job.state, job.slurm_job_id, job.attempt) != gone or began(job):
+        return False
+    if any(began(part) or part.state is not State.UNKNOWN for part in parts):
+        return False
+    _set(connection, attempt.id, AttemptState.UNSENT, now, detail)
+    number = last_of(connection, job.id).number + 1
+    connection.execute(insert(ATTEMPTS), attempt_row(job.id, number, AttemptState.WAITING, now))
+    connection.execute(delete(JOBS).where(JOBS.c.parent == job.id))
+    fresh = msgspec.structs.replace(
+        job, **_NOT_IN_SLURM, state=State.SUBMITTING, detail=f"{detail} It goes to Slurm again.", changed_at=now
+    )
+    save(connection, fresh, job, now)
+    return True
 
 
 def mark_unknown(connection: Connection, attempt_id: str, detail: str, now: float) -> Job:

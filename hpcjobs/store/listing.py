@@ -35,11 +35,21 @@ def never_ran(record: JobFacts) -> bool:
     return record.fate is Fate.FAILED and not record.node_list
 
 
-def same_job(before: JobFacts, record: JobFacts) -> bool:
-    """Whether a number still means the same job: Slurm starts again at the first number when its state is lost."""
-    return record.user == before.user and (
-        record.submit_time == before.submit_time or record.restarts > before.restarts or not before.submit_time
-    )
+def same_job(before: Job | JobRecord, record: JobRecord) -> bool:
+    """Whether a number still means the same job.
+
+    A controller that was killed has forgotten the numbers that it gave last and gives them again; one that lost its
+    state starts again at the first number. Of a job that was in no listing yet, only its mark tells.
+
+    Args:
+        before: What is known under the number.
+        record: What Slurm says of it now.
+    """
+    if record.user != before.user or (before.attempt and record.attempt and record.attempt != before.attempt):
+        return False
+    if not before.submit_time:
+        return record.attempt == before.attempt
+    return record.submit_time == before.submit_time or record.restarts > before.restarts
 
 
 def apply(
@@ -66,7 +76,7 @@ def apply(
     writer = _Writer(connection, cluster, changed, now)
     known = {record.slurm_job_id: writer.take(job_id, record) for job_id, record in changed}
     for job in jobs_by_id(connection, lost).values():
-        if job.state not in (State.FINISHED, State.UNKNOWN):
+        if job.state not in (State.SUBMITTING, State.FINISHED, State.UNKNOWN) and job.id not in writer.touched:
             writer.lose(job)
     if unbroken:
         writer.bury()

@@ -132,10 +132,15 @@ def spec_of(connection: Connection, job_id: str) -> JobSpec | None:
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):
-    """What the observer remembers of a job: our id, and what Slurm last said."""
+    """What the observer remembers of a job: our id, and what Slurm last said.
+
+    Attributes:
+        since: Only a listing that was asked for after this (Unix seconds) must hold it.
+    """
 
     id: str
     record: JobRecord
+    since: float = 0.0
 
     @property
     def final(self) -> bool:
@@ -143,22 +148,24 @@ class Known(msgspec.Struct, frozen=True, gc=False):
         return self.record.state is State.FINISHED
 
 
-def live_jobs(connection: Connection, cluster: str) -> dict[int, Known]:
-    """Every job on this cluster that Slurm has and that has not ended, by Slurm's number.
+def live_jobs(connection: Connection, cluster: str) -> list[Known]:
+    """Every job on this cluster that Slurm has and that has not ended, oldest first, tasks and components last.
 
-    An array that is known by its tasks only (its number is that of the last task) is not among them.
+    Two may have one number: Slurm gave it again. An array that is known by its tasks only (its number is that of the
+    last task) is not among them.
     """
     documents = connection.execute(
         select(JOBS.c.document)
         .where(and_(JOBS.c.cluster == cluster, JOBS.c.slurm_job_id.is_not(None), JOBS.c.state != State.FINISHED.value))
         .order_by(JOBS.c.parent.is_not(None), JOBS.c.id)
     ).scalars()
-    jobs = [job_of(document) for document in documents]
-    return {
-        job.slurm_job_id: Known(job.id, record_of(job))
-        for job in jobs
-        if job.slurm_job_id is not None and not (job.array_size and not job.array_task)
-    }
+    jobs = map(job_of, documents)
+    return [Known(job.id, record_of(job)) for job in jobs if not (job.array_size and not _expects(job))]
+
+
+def _expects(array: Job) -> bool:
+    """Whether a listing must hold an array's own number: some of its tasks wait together, or it was never listed."""
+    return bool(array.array_task or not array.submit_time)
 
 
 def chunks(values: Iterable[T]) -> Iterator[list[T]]:

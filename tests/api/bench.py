@@ -17,12 +17,17 @@ from hpcjobs.api.app import create_app
 from hpcjobs.errors import HpcjobsError, OutcomeUnknown, SlurmUnavailable
 from hpcjobs.identity import Scope, make_token
 from hpcjobs.model.cluster import ClusterView
+from hpcjobs.model.history import Accounted, HistoryQuery
+from hpcjobs.model.job import JobRecord
 from hpcjobs.model.order import Order
-from hpcjobs.observe.observer import SETTLE_S, Observer
+from hpcjobs.model.spec import JobSpec
+from hpcjobs.observe.endings import SETTLE_S
+from hpcjobs.observe.observer import Observer
 from hpcjobs.service import Service
 from hpcjobs.settings import ClusterSettings, Settings
 from hpcjobs.slurm.base import Backend, Launch
 from hpcjobs.slurm.simulated import SimulatedBackend
+from hpcjobs.slurm.simulated_orders import Entry
 from tests.unit.builders import node
 
 SCRIPT = "#!/bin/sh\nsleep 9999\n"
@@ -44,7 +49,10 @@ class UnrulySlurm(SimulatedBackend):
         mishaps: What befalls the next submissions, first first.
         cannot_find: Whether looking for a mark fails.
         hidden: Numbers that listings and look-ups leave out.
+        unlisted: Numbers that only listings leave out.
         late: Submissions under way that arrive with deliver().
+        accounting_down: Whether accounting is away.
+        accounted: What accounting knows beside what the controller does.
         calls: How often a submission was tried.
     """
 
@@ -54,7 +62,10 @@ class UnrulySlurm(SimulatedBackend):
         self.mishaps: list[Mishap] = []
         self.cannot_find = False
         self.hidden: set[int] = set()
+        self.unlisted: set[int] = set()
         self.late: list[tuple[str, Launch]] = []
+        self.accounting_down = False
+        self.accounted: list[JobRecord] = []
         self.calls = 0
 
     def _there(self) -> None:
@@ -72,6 +83,19 @@ class UnrulySlurm(SimulatedBackend):
         for user, launch in late:
             await super().submit(user, launch)
 
+    def lose(self, count: int = 1) -> list[JobRecord]:
+        """Forget the jobs that were taken last, as a killed controller does; their numbers are given again."""
+        numbers = sorted(self._jobs)[len(self._jobs) - count :]
+        entries = [self._jobs.pop(number) for number in numbers]
+        for entry in entries:
+            if entry.placed:
+                self.let_go(entry)
+        return [entry.record for entry in entries]
+
+    def bring_back(self, record: JobRecord) -> None:
+        """List a job again that was lost."""
+        self._jobs[record.slurm_job_id] = Entry(record, JobSpec(SCRIPT), held=True)
+
     def end(self, number: int, raw_state: str = "FAILED", **facts: object) -> None:
         """End a job in another way than by its time."""
         self.set_state(self._jobs[number], raw_state, end_time=int(self.now), **facts)
@@ -79,7 +103,7 @@ class UnrulySlurm(SimulatedBackend):
     async def view(self, now: float) -> ClusterView:
         self._there()
         view = await super().view(now)
-        jobs = {number: job for number, job in view.jobs.items() if number not in self.hidden}
+        jobs = {number: job for number, job in view.jobs.items() if number not in self.hidden | self.unlisted}
         return ClusterView(view.cluster, view.asked_at, jobs, view.nodes)
 
     async def submit(self, user: str, launch: Launch) -> int:
@@ -104,6 +128,11 @@ class UnrulySlurm(SimulatedBackend):
             raise SlurmUnavailable("The controller is busy.")
         number = await super().find(user, attempt)
         return None if number in self.hidden else number
+
+    async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
+        if self.accounting_down:
+            raise SlurmUnavailable("slurmdbd is away.")
+        return (*await super().history(query), *(Accounted(record) for record in self.accounted))
 
     async def act(self, user: str, order: Order) -> None:
         self._there()
@@ -151,6 +180,10 @@ class Bench:
     async def settle(self) -> None:
         """A listing late enough to settle every attempt that is open now."""
         await self.tick(SETTLE_S + 1)
+
+    async def ask_accounting(self, ahead_s: float = SETTLE_S + 2) -> None:
+        """Ask after the jobs whose end is not known, as if so many seconds had passed."""
+        await self.observer.endings.tick(time.time() + ahead_s)
 
     def headers(self, user: str, scopes: Iterable[Scope] | None = None) -> dict[str, str]:
         words = None if scopes is None else tuple(scopes)

@@ -9,7 +9,7 @@ from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
 from hpcjobs.errors import Conflict, NotAllowed, NotSupported, SlurmUnavailable, WorkerLost
-from hpcjobs.observe.observer import SETTLE_S
+from hpcjobs.observe.endings import SETTLE_S
 from hpcjobs.slurm.errnos import error_of
 from hpcjobs.store.tables import ATTEMPTS
 from tests.api.bench import UnrulySlurm, problem_of, running, settings_of

@@ -1,14 +1,18 @@
-"""Any order of submissions, lost answers, outages and restarts: a key makes at most one job, an answered one exactly
-one."""
+"""Any order of submissions, lost answers, lost jobs, outages and restarts: a key makes at most one job, an answered
+one exactly one."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import shutil
 import tempfile
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
+import httpx
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -34,6 +38,8 @@ class Submissions(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.names: dict[str, str] = {}
         self.acknowledged: dict[str, int] = {}
+        self.lost: set[str] = set()
+        """Keys whose jobs Slurm took and lost."""
         self.bench: Bench | None = None
         self.made = 0
 
@@ -71,23 +77,37 @@ class Submissions(RuleBasedStateMachine):
     def submit(self, key: str, mishap: str | None, cannot_find: bool) -> None:
         self.slurm.mishaps = [] if mishap is None else [SlurmUnavailable("busy") if mishap == "busy" else mishap]
         self.slurm.cannot_find = cannot_find
-        answer = self.runner.run(self.bench.post(key, name=key))
+        answer = self.runner.run(self.post(key))
         self.slurm.cannot_find, self.slurm.mishaps = False, []
         assert answer.status_code in (201, 202) or (answer.status_code == 500 and mishap in ("bug before", "bug after"))
         if answer.status_code == 201:
             job = answer.json()
             assert self.names.setdefault(key, job["id"]) == job["id"]
-            assert self.acknowledged.setdefault(key, job["slurm_job_id"]) == job["slurm_job_id"]
+            self.note(key, job["slurm_job_id"])
+
+    def post(self, key: str) -> Coroutine[Any, Any, httpx.Response]:
+        """Two of three are held, so that Slurm can lose them before they begin."""
+        return self.bench.post(key, name=key, hold=int(key.removeprefix("key")) % 3 > 0)
+
+    def note(self, key: str, number: int) -> None:
+        """A key's number is one for ever, unless Slurm lost its job: then until it was sent again."""
+        there = {entry.record.name: number for number, entry in self.slurm._jobs.items()}
+        if key in self.lost and there.get(key, number) == number:
+            if key in there:
+                self.acknowledged[key] = number
+                self.lost.discard(key)
+            return
+        assert self.acknowledged.setdefault(key, number) == number
 
     @rule(keys=st.lists(keys, min_size=2, max_size=4))
     def submit_at_once(self, keys: list[str]) -> None:
         async def all_of_them() -> list:
-            return await asyncio.gather(*(self.bench.post(key, name=key) for key in keys))
+            return await asyncio.gather(*(self.post(key) for key in keys))
 
         for key, answer in zip(keys, self.runner.run(all_of_them()), strict=True):
             assert answer.status_code in (201, 202)
             if answer.status_code == 201:
-                assert self.acknowledged.setdefault(key, answer.json()["slurm_job_id"]) == answer.json()["slurm_job_id"]
+                self.note(key, answer.json()["slurm_job_id"])
 
     @rule()
     def controller_goes(self) -> None:
@@ -96,6 +116,19 @@ class Submissions(RuleBasedStateMachine):
     @rule()
     def controller_comes_back(self) -> None:
         self.slurm.down = False
+
+    @rule(count=st.integers(1, 3))
+    def slurm_loses_what_it_took_last(self, count: int) -> None:
+        newest = [entry.record for _, entry in sorted(self.slurm._jobs.items(), reverse=True)][:count]
+        waiting = list(itertools.takewhile(lambda job: job.raw_state == "PENDING", newest))
+        for record in self.slurm.lose(len(waiting)):
+            self.acknowledged.pop(record.name, None)
+            self.lost.add(record.name)
+
+    @rule()
+    def ask_accounting_long_after(self) -> None:
+        self.bench.observer.endings._pauses.clear()
+        self.runner.run(self.bench.ask_accounting(200))
 
     @rule()
     def what_was_under_way_arrives(self) -> None:
@@ -131,6 +164,7 @@ class Submissions(RuleBasedStateMachine):
             self.slurm.down = False
             self.list_now()
             self.list_after_slurms_message_timeout()
+            self.ask_accounting_long_after()
             self.send_what_waits()
             jobs = self.runner.run(self.bench.get("/v1/jobs")).json()["items"]
             assert len(jobs) == len({job["name"] for job in jobs})

@@ -6,6 +6,7 @@ from hypothesis import strategies as st
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import Fate, Job, JobRecord, State
 from hpcjobs.observe.diff import Diff, diff
+from hpcjobs.store.listing import same_job
 from hpcjobs.store.repository import Known
 from hpcjobs.store.rows import columns_of, job_of, record_of, with_record
 
@@ -61,8 +62,10 @@ def test_however_the_views_go_the_memory_holds_the_last_one(views):
 def test_every_job_that_went_away_is_lost_or_had_ended_and_none_is_both(first, second):
     change = diff(remember({}, diff({}, first), first), second)
     gone = set(first.jobs) - set(second.jobs)
-    assert set(change.lost) == {number for number in gone if first.jobs[number].state is not State.FINISHED}
-    assert not set(change.lost) & {told.slurm_job_id for _, told in change.changed}
+    other = {n for n in set(first.jobs) & set(second.jobs) if not same_job(first.jobs[n], second.jobs[n])}
+    ended = {number for number in first.jobs if first.jobs[number].state is State.FINISHED}
+    assert set(change.lost) == {f"new-{number}" for number in (gone | other) - ended}
+    assert not set(change.lost) & {job_id for job_id, _ in change.changed}
 
 
 def test_a_job_that_ended_and_was_forgotten_is_not_lost():
@@ -70,7 +73,7 @@ def test_a_job_that_ended_and_was_forgotten_is_not_lost():
 
 
 def test_a_job_that_had_not_ended_and_is_not_listed_is_lost():
-    assert diff(known_of(record(1, state=State.RUNNING), finished(2)), view(finished(2))).lost == (1,)
+    assert diff(known_of(record(1, state=State.RUNNING), finished(2)), view(finished(2))).lost == ("id-1",)
 
 
 def test_a_change_of_one_fact_keeps_the_id():
@@ -90,6 +93,43 @@ def test_a_number_used_again_by_another_job_does_not_continue_the_old_one():
     old = finished(1, submit_time=100)
     for new in (record(1, submit_time=200), record(1, user="bob"), record(1, user="bob", restarts=3)):
         assert diff(known_of(old), view(new)).changed == ((None, new),)
+
+
+def test_a_job_that_had_not_ended_and_whose_number_another_one_has_is_lost():
+    for new in (record(1, submit_time=200), record(1, user="bob"), record(1, attempt="b" * 32)):
+        assert diff(known_of(record(1, attempt="a" * 32)), view(new)) == Diff(((None, new),), ("id-1",))
+
+
+def expected(number: int = 1, mark: str = "a", **facts) -> Known:
+    """A job of which no more is known than that Slurm took it."""
+    return Known(f"id-{mark}", JobRecord(slurm_job_id=number, user="alice", attempt=mark * 32, **facts))
+
+
+def test_a_job_that_slurm_took_is_lost_where_the_listing_does_not_hold_it_or_another_one_under_its_number():
+    assert diff({}, view(), [expected()]).lost == ("id-a",)
+    theirs = record(1, attempt="b" * 32)
+    assert diff({}, view(theirs), [expected()]) == Diff(((None, theirs),), ("id-a",))
+    by_hand = record(1)
+    assert diff({}, view(by_hand), [expected()]) == Diff(((None, by_hand),), ("id-a",))
+
+
+def test_a_job_that_slurm_took_and_lists_is_not_lost_and_the_store_finds_it_by_its_mark():
+    ours = record(1, attempt="a" * 32)
+    assert diff({}, view(ours), [expected()]) == Diff(((None, ours),), ())
+    last_task = record(1, attempt="a" * 32, array_job_id=1, array_task="3")
+    assert diff({}, view(last_task), [expected()]) == Diff(((None, last_task),), ())
+
+
+def test_of_two_jobs_that_were_given_one_number_the_one_that_is_not_listed_is_lost():
+    listed = record(1, attempt="b" * 32)
+    change = diff({}, view(listed), [expected(mark="a"), expected(mark="b")])
+    assert change.lost == ("id-a",)
+    assert diff(known_of(listed), view(listed), [expected(mark="a")]) == Diff((), ("id-a",))
+
+
+def test_a_job_that_is_missed_in_two_ways_is_lost_once():
+    job = expected()
+    assert diff({1: job}, view(), [job]).lost == ("id-a",)
 
 
 def test_a_requeue_continues_the_job_although_its_submit_time_moves():
