@@ -70,6 +70,8 @@ class AsyncJobs(AsyncCaller):
             - that the job starts, or when, or that it can (a dependency may never come true, a partition may close);
             - without a number, that Slurm will take it: Slurm may refuse it when its turn comes. The job is then kept
               as FINISHED with fate REFUSED, the reason in ``detail``;
+            - that the number stays: a slurmctld that is killed forgets its last seconds. What it lost before it began
+              goes out again by itself, under another number or the same, and the job's id holds;
             - that listings show it at once with Slurm's own words: those come with the next listing of the cluster;
             - that the job runs once: Slurm requeues jobs, as after the loss of a node, unless ``requeue=False``.
 
