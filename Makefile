@@ -3,7 +3,7 @@
 # Modules are compiled once, also where the environment says not to: each process of the tests would do it again.
 export PYTHONDONTWRITEBYTECODE :=
 export PYTHONPYCACHEPREFIX := $(CURDIR)/.venv/pycache
-.PHONY: help demo test fast lint format bench up clean down status lock
+.PHONY: help demo test fast lint format bench kills up clean down status lock
 
 help:           ## what there is
 	@sed -n 's/^\([a-z]*\):.*##/\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -38,6 +38,13 @@ bench:          ## NAME=submit|list|poll|memory|scale: both sides in one run on 
 	@scripts/images 26.05
 	@scripts/cluster up
 	@.venv/bin/python -m tests.bench $(NAME)
+
+kills:          ## every part of both clusters is killed 200 times in a stream of submissions (a tenth of an hour)
+	@scripts/venv
+	@scripts/engine
+	@scripts/images all
+	@scripts/cluster up --profile slurm2411
+	@HPCJOBS_ALL_KILLS=1 .venv/bin/pytest -n 2 --dist loadgroup --log-cli-level=WARNING tests/slurm/test_kills.py
 
 up:             ## the cluster and the service, usable
 	@scripts/venv

@@ -6,6 +6,7 @@ Slurm's own words.
 
 from __future__ import annotations
 
+import errno as system
 from typing import Final
 
 from hpcjobs.errors import (
@@ -55,11 +56,19 @@ REFUSALS: Final[dict[int, tuple[str, str]]] = {
     2122: ("ESLURM_UNSUPPORTED_GRES", "resources.gpus_per_node"),
 }
 
-UNSENT: Final = frozenset({1001, 1002, 1005, 1007, 1021, 1022, 1800, 1801, 2027, 2131, *range(6000, 6013)})
+NO_WAY: Final = frozenset({system.ECONNREFUSED, system.EHOSTUNREACH, system.EHOSTDOWN, system.ENETUNREACH})
+"""Of the system, which Slurm's library passes on: no connection was made."""
+
+BROKE: Final = frozenset(
+    {system.ECONNRESET, system.ECONNABORTED, system.EPIPE, system.ENOTCONN, system.ETIMEDOUT, system.EINTR}
+)
+"""Of the system: the connection broke, and nobody knows what went over it before."""
+
+UNSENT: Final = NO_WAY | {1001, 1002, 1005, 1007, 1021, 1022, 1800, 1801, 2027, 2131, *range(6000, 6013)}
 """The controller was not reached, not told everything, is a standby, or does not accept the service's own protocol or
 credentials (6000 on), which is for an operator to mend: nothing was done."""
 
-ANSWER_LOST: Final = frozenset({1003, 1004, 1023, 1802, 1803, 5003, 5004, 5005})
+ANSWER_LOST: Final = BROKE | {1003, 1004, 1023, 1802, 1803, 5003, 5004, 5005}
 """It was sent and the answer did not come: it may have been done."""
 
 BUSY: Final = frozenset({1804, 1805, 2007, 2020, 2105, 7000, 7015})

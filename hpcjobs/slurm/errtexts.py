@@ -1,14 +1,17 @@
 """Slurm's error texts and their numbers: its commands print the one, ``errnos`` knows the other.
 
 As slurm_strerror() of 24.11.5 and 26.05.5 gives them, for every number of ``errnos``; tests/slurm checks them against
-the libraries themselves.
+the libraries themselves. Of the system's own numbers it gives the system's texts.
 """
 
 from __future__ import annotations
 
+import os
 from typing import Final
 
-NUMBERS: Final[dict[str, int]] = {
+from hpcjobs.slurm.errnos import BROKE, NO_WAY
+
+NUMBERS: Final[dict[str, int]] = {os.strerror(number): number for number in BROKE | NO_WAY} | {
     "Communication connection failure": 1001,
     "Message send failure": 1002,
     "Message receive failure": 1003,

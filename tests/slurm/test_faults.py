@@ -129,7 +129,7 @@ def test_a_controller_killed_before_it_first_wrote_its_whole_state_starts_with_t
         time.sleep(0.5)
     assert stack.slurm_jobs_named(name) == [str(job["slurm_job_id"])]
     stack.wait_ready(60)
-    stack.run("slurmctld", f"scancel {job['slurm_job_id']}")
+    stack.run("slurmctld", f"scancel {job['slurm_job_id']}; scontrol update nodename=ALL state=resume", check=False)
 
 
 def worker_pids(stack: Stack, user: str) -> list[int]:

@@ -1,8 +1,12 @@
-"""Every part is killed at random while jobs stream in, 200 times on the two clusters: 0 lost, 0 doubled."""
+"""Every part is killed at random while jobs stream in: 0 lost, 0 doubled.
+
+`make kills` does it 200 times on the two clusters, `make test` 40 times.
+"""
 
 from __future__ import annotations
 
 import logging
+import os
 import random
 import threading
 import time
@@ -24,10 +28,12 @@ SCRIPT: Final = "#!/bin/bash\nhostname\n"
 USERS: Final = ("alice", "bob", "carol", "alice")
 """Whose jobs each thread submits."""
 
-KILLS: Final = {
+ALL_KILLS: Final = {
     "new": {"agents": 46, "slurmctld": 20, "api": 22, "spawner": 12},
     "old": {"connections": 36, "slurmrestd": 22, "slurmctld": 16, "api": 14, "spawner": 8, "postgres": 4},
 }
+SHARE: Final = 1 if os.environ.get("HPCJOBS_ALL_KILLS") else 5
+KILLS: Final = {side: {what: -(-count // SHARE) for what, count in kills.items()} for side, kills in ALL_KILLS.items()}
 SETTLE_S: Final = 150.0
 """What Slurm lost goes out again after a minute."""
 
@@ -258,3 +264,5 @@ def test_whatever_is_killed_in_a_stream_of_submissions_and_whenever_each_is_in_s
         over.set()
         whole_again(stack, killer)
         stack.run("slurmctld", f"scancel --name={name}", check=False)
+        # A number given again meets its old job on a node: Slurm drains the node for it ("Duplicate jobid").
+        stack.run("slurmctld", "scontrol update nodename=ALL state=resume", check=False)
