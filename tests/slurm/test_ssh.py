@@ -188,7 +188,7 @@ def test_our_error_texts_are_slurms_own(stack: Stack):
         "import ctypes, json\n"
         "library = ctypes.CDLL('/usr/lib/x86_64-linux-gnu/slurm-wlm/libslurmfull.so')\n"
         "library.slurm_strerror.restype = ctypes.c_char_p\n"
-        "print(json.dumps({number: library.slurm_strerror(number).decode() for number in range(1000, 7100)}))\n"
+        "print(json.dumps({number: library.slurm_strerror(number).decode() for number in range(1, 7100)}))\n"
     )
     texts = json.loads(stack.run("slurmctld", f'python3 -c "{inside}"'))
     since = {1021, 1022, 1023, 2064, 6010, 6011, 7015} if stack.cluster == "slurm2605" else set()
