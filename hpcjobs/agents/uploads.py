@@ -47,8 +47,11 @@ def _part(at: Name, token: str, flags: int) -> Iterator[int]:
     try:
         status = os.fstat(descriptor)
         ours = stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid()
-        if not ours or stat.S_IMODE(status.st_mode) != PART_MODE:
+        mode = stat.S_IMODE(status.st_mode)
+        if not ours or mode not in (PART_MODE, NEW_MODE & ~_umask()):
             raise OSError(errno.EPERM, "another file has the name of this upload's part")
+        if mode != PART_MODE:  # an agent was killed between giving it its mode and giving it its name
+            os.fchmod(descriptor, PART_MODE)
         yield descriptor
     finally:
         os.close(descriptor)
@@ -174,8 +177,8 @@ def part_commit(
         if old is not None:
             with suppress(PermissionError):  # a group that the user is not in
                 os.fchown(part, -1, old.st_gid)
-        os.fchmod(part, stat.S_IMODE(old.st_mode) & 0o777 if old else NEW_MODE & ~_umask())
         os.fsync(part)
+        os.fchmod(part, stat.S_IMODE(old.st_mode) & 0o777 if old else NEW_MODE & ~_umask())
         try:
             if overwrite:
                 os.rename(part_name(at.name, token), at.name, src_dir_fd=at.folder, dst_dir_fd=at.folder)
