@@ -275,7 +275,7 @@ def test_a_script_makes_the_job_that_sbatch_makes(stack: Stack, options: str) ->
     if stack.cluster not in ALL:
         ALL[stack.cluster] = both(stack, through_the_service(stack))
     sbatch, answer, theirs, ours = ALL[stack.cluster][options]
-    if answer.startswith("501"):
+    if answer.startswith("501 "):  # and not the job of that number
         refused = PYSLURM_REFUSES if stack.backend == "pyslurm" else SLURMRESTD_42_REFUSES
         assert options.startswith(refused), answer
         return
