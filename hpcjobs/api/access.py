@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import math
+import re
 import time
-from typing import Any, Final
+from typing import Final
 
 from litestar import Request
-from litestar.connection import ASGIConnection
 from litestar.datastructures import State
-from litestar.handlers import BaseRouteHandler, HTTPRouteHandler
-from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+from litestar.enums import HttpMethod, ScopeType
+from litestar.handlers import HTTPRouteHandler
+from litestar.types import ASGIApp, HTTPScope, Receive, Send
+from litestar.types import Scope as ASGIScope
 
+from hpcjobs.api.asked import check_body, check_query, header_of
 from hpcjobs.api.trail import BEGAN, CALLER, CHANGING, STANDING
 from hpcjobs.errors import RateLimited
 from hpcjobs.identity.policy import Identity, Scope, require_scope
 from hpcjobs.service import Service
 
-OPEN_PATHS: Final = ["^/$", "^/healthz$", "^/readyz$", "^/docs", "^/assets/"]
+OPEN_PATHS: Final = re.compile(r"/$|/healthz$|/readyz$|/docs|/assets/")
 METRICS_PATH: Final = "/metrics"
 TOKEN: Final = "token"  # noqa: S105  the name of the security scheme
 SUBMITS: Final = {"rate": "submissions"}
@@ -34,39 +37,58 @@ def needs(*scopes: Scope) -> list[dict[str, list[str]]]:
     return [{TOKEN: [scope.value for scope in scopes]}]
 
 
-def check_scopes(connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
+def check_scopes(who: Identity, handler: HTTPRouteHandler) -> None:
     """The token must be for what the route says with needs().
 
     Raises:
         ScopeMissing: It is not.
         NotAllowed: The user's role is not enough.
     """
-    who: Identity | None = connection.scope.get("user")
-    if who is None or not isinstance(handler, HTTPRouteHandler):
-        return  # an open path
     for wanted in handler.resolve_security():
         require_scope(who, [Scope(word) for word in wanted.get(TOKEN, ())])
 
 
-class TokenMiddleware(AbstractAuthenticationMiddleware):
-    """Reads the bearer token; what it speaks for becomes ``request.user``."""
+class Gate:
+    """The layer that every request passes first: reads the bearer token, and turns away what cannot be meant.
 
-    async def authenticate_request(self, connection: ASGIConnection[Any, Any, Any, Any]) -> AuthenticationResult:
-        """See Litestar."""
-        connection.scope["state"][BEGAN] = time.perf_counter()
-        service: Service = connection.app.state.service
-        if connection.scope["path"] == METRICS_PATH and service.settings.metrics.open:
-            return AuthenticationResult(user=None, auth=None)
-        who = await service.authenticator.identify(connection.headers.get("authorization"))
-        connection.scope["state"][CALLER] = who
-        kind = connection.scope["route_handler"].opt.get("rate", "requests")
-        check_rate(service, connection, who, kind)
-        if connection.scope.get("method") in CHANGING:
+    What the token speaks for becomes ``request.user``. A raw ASGI layer and no guard: Litestar copies the handler for
+    each guard, and sends plain functions to a thread.
+
+    Args:
+        app: What answers.
+    """
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: ASGIScope, receive: Receive, send: Send) -> None:
+        """See ASGI."""
+        if scope["type"] == ScopeType.HTTP:
+            scope["state"][BEGAN] = time.perf_counter()
+            scope["user"] = scope["auth"] = None
+            if scope["method"] != HttpMethod.OPTIONS:
+                if not OPEN_PATHS.match(scope["path"]):
+                    await self._identify(scope)
+                handler = scope["route_handler"]
+                if isinstance(handler, HTTPRouteHandler):
+                    if scope["user"] is not None:
+                        check_scopes(scope["user"], handler)
+                    check_query(scope, handler)
+                    check_body(scope, handler)
+        await self.app(scope, receive, send)
+
+    async def _identify(self, scope: HTTPScope) -> None:
+        service: Service = scope["litestar_app"].state.service
+        if scope["path"] == METRICS_PATH and service.settings.metrics.open:
+            return
+        who = await service.authenticator.identify(header_of(scope, b"authorization"))
+        scope["user"] = scope["state"][CALLER] = who
+        check_rate(service, scope, who, scope["route_handler"].opt.get("rate", "requests"))
+        if scope["method"] in CHANGING:
             service.audit.check_room()
-        return AuthenticationResult(user=who, auth=None)
 
 
-def check_rate(service: Service, connection: ASGIConnection[Any, Any, Any, Any], who: Identity, kind: str) -> None:
+def check_rate(service: Service, scope: HTTPScope, who: Identity, kind: str) -> None:
     """Count a request against its user's limit.
 
     Raises:
@@ -77,7 +99,7 @@ def check_rate(service: Service, connection: ASGIConnection[Any, Any, Any, Any],
         return
     allowance = limits.submissions if kind == "submissions" else limits.requests
     standing = service.limiter.take(kind, who.user, allowance, time.monotonic())
-    connection.scope["state"][STANDING] = standing
+    scope["state"][STANDING] = standing
     if standing.wait_s:
         raise RateLimited(
             f"{who.user} may make {allowance.per_s:g} {kind} a second, and {allowance.burst} at once after a pause.",

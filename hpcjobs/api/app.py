@@ -9,7 +9,6 @@ from importlib import resources
 from litestar import Litestar, MediaType, get
 from litestar.datastructures import State
 from litestar.di import Provide
-from litestar.middleware import DefineMiddleware
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme, Tag
@@ -20,7 +19,6 @@ from hpcjobs import __version__
 from hpcjobs.api import (
     access,
     actions,
-    asked,
     audit,
     clusters,
     described,
@@ -32,6 +30,7 @@ from hpcjobs.api import (
     metrics,
     output,
     problems,
+    routes,
     trail,
     uploads,
     webhooks,
@@ -104,11 +103,10 @@ def create_app(service: Service) -> Litestar:
         logging_config=None,
         dependencies={"service": Provide(_provide, sync_to_thread=False)},
         lifespan=[lifespan],
-        guards=[asked.guard],
         before_send=[trail.leave],
-        middleware=[DefineMiddleware(access.TokenMiddleware, exclude=access.OPEN_PATHS), manners.Manners],
+        middleware=[access.Gate, manners.Manners],
         exception_handlers=problems.HANDLERS,
-        plugins=[asked.Routes(), described.DescribedStructs()],
+        plugins=[routes.Routes(), described.DescribedStructs()],
         request_max_body_size=MAX_BODY_BYTES,
         openapi_config=OpenAPIConfig(
             title="hpcjobs",

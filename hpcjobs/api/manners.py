@@ -26,7 +26,7 @@ from litestar.types import (
 )
 
 from hpcjobs.api import conditional, deprecation
-from hpcjobs.api.asked import Routes
+from hpcjobs.api.routes import Routes
 
 JSON: Final = frozenset({b"application/json", b"application/problem+json", b"application/vnd.oai.openapi+json"})
 NDJSON: Final = b"application/x-ndjson"

@@ -10,7 +10,7 @@ import httpx
 import pytest
 from litestar import Litestar, get
 
-from hpcjobs.api import asked, manners
+from hpcjobs.api import manners, routes
 from hpcjobs.api.deprecation import deprecated
 from tests.api.bench import caller, problem_of
 
@@ -182,7 +182,7 @@ async def test_a_deprecated_route_says_so_in_its_answers_and_in_the_document():
     def new() -> dict[str, int]:
         return {"a": 1}
 
-    app = Litestar([old, new], middleware=[manners.Manners], plugins=[asked.Routes()], logging_config=None)
+    app = Litestar([old, new], middleware=[manners.Manners], plugins=[routes.Routes()], logging_config=None)
     async with caller(app) as http:
         answer, other = await http.get("/old"), await http.get("/new")
     assert answer.headers["Deprecation"] == "@1798761600"
