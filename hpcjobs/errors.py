@@ -32,7 +32,7 @@ Each says what was wrong (``detail``), what was kept (``kept``) and whether tryi
     +-- Unavailable          transient: try again
         +-- SlurmUnavailable the controller does not answer; nothing was sent
         +-- WorkerLost       a worker process died or hung
-        +-- OutcomeUnknown   a submission was sent and its answer lost; it is settled later
+        +-- OutcomeUnknown   it was sent and its answer lost: it may have been done
         +-- ViewStale        what is known of the cluster is older than the caller accepts
 """
 
@@ -314,7 +314,7 @@ class WorkerLost(Unavailable):
 
 
 class OutcomeUnknown(Unavailable):
-    """A submission was sent and its answer lost; the observer settles it."""
+    """It was sent and its answer lost; a submission is settled by the observer, an order may have been done."""
 
     code = "outcome-unknown"
     title = "The outcome is not known yet"

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from typing import Final
 
 import msgspec
 
-from hpcjobs.errors import Conflict, OutcomeUnknown, Refusal, Refused, SlurmUnavailable
+from hpcjobs.errors import Conflict, OutcomeUnknown, Refusal, Refused, SlurmUnavailable, Unavailable
 from hpcjobs.model.event import EventKind
 from hpcjobs.model.job import Job, State
 from hpcjobs.model.order import Changes, Order, SignalScope, Verb
@@ -16,6 +17,8 @@ from hpcjobs.slurm.base import with_mark
 from hpcjobs.store import attempts, events
 from hpcjobs.store.listing import same_job
 from hpcjobs.store.store import Store
+
+log = logging.getLogger(__name__)
 
 AFTER_THE_END: Final = frozenset({Verb.REQUEUE})
 """What can be done with a job that has ended."""
@@ -102,7 +105,7 @@ class Orders:
 
         Raises:
             Conflict: It has ended, its state does not allow this, or Slurm has lost it and given its number away.
-            OutcomeUnknown: Whether Slurm has the job is being settled; try again.
+            OutcomeUnknown: Whether Slurm has the job is being settled, or the answer to the order was lost.
             NotSupported: No way to this cluster can do it; the reasons are in it.
             Unavailable: Slurm does not answer; the job goes on as it was.
         """
@@ -128,7 +131,10 @@ class Orders:
         told = events.of_job(
             EventKind.JOB_ORDER, whose, time.time(), verb=wish.verb.value, by=by, tasks=tasks, signal=wish.signal
         )
-        await self.store.write(events.write, [told])
+        try:
+            await self.store.write(events.write, [told])
+        except Unavailable as error:  # the order is done: whoever gave it must not hear that it is not
+            log.warning("%s of job %s by %s is done, its event is lost: %s", wish.verb, job.id, by, error.detail)
 
     async def _before_slurm(self, job: Job, wish: Wish) -> None:
         """What can be done with a job that Slurm has not taken: cancel it while it waits."""

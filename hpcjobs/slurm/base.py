@@ -104,6 +104,7 @@ class Backend(Protocol):
             JobUnknown: Slurm does not know the job.
             Conflict: It has already ended, or its state does not allow this.
             NotAllowed: Slurm does not let this user.
+            OutcomeUnknown: It was sent and no answer came; it may have been done.
         """
         ...
 

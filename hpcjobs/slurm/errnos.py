@@ -88,13 +88,13 @@ NO_LONGER: Final = ENDED | {2073}
 """A part of a job for which the order came too late."""
 
 
-def error_of(errno: int, message: str, *, submitting: bool = False) -> HpcjobsError:
+def error_of(errno: int, message: str, *, changing: bool = False) -> HpcjobsError:
     """Turn an error of Slurm into one of ours.
 
     Args:
         errno: Slurm's number.
         message: Slurm's words.
-        submitting: Whether a lost answer may have made a job.
+        changing: Whether it was to change something, so that a lost answer leaves open whether it did.
 
     Returns:
         The error to raise.
@@ -102,8 +102,8 @@ def error_of(errno: int, message: str, *, submitting: bool = False) -> HpcjobsEr
     said = f"Slurm says: {message} (error {errno})"
     if errno in BUSY:
         return SlurmUnavailable(said)
-    if errno in ANSWER_LOST and submitting:
-        return OutcomeUnknown(f"Slurm's answer to the submission was lost: {message} (error {errno})")
+    if errno in ANSWER_LOST and changing:
+        return OutcomeUnknown(f"Slurm's answer was lost: {message} (error {errno})")
     if errno in UNSENT or errno in ANSWER_LOST:
         return SlurmUnavailable(f"The Slurm controller does not answer: {message} (error {errno})")
     if errno in UNKNOWN_JOB:

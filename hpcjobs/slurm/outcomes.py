@@ -47,4 +47,4 @@ def verdict(parts: Sequence[Part], *, others_done: bool = False) -> HpcjobsError
             return None
         worst = faults[0]
     where = f"{worst.name}: " if worst.name and len(parts) > 1 else ""
-    return error_of(worst.errno, f"{where}{worst.message}")
+    return error_of(worst.errno, f"{where}{worst.message}", changing=True)

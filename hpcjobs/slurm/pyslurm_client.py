@@ -42,14 +42,14 @@ FIND_TIMEOUT_S: Final = 5.0
 HISTORY_TIMEOUT_S: Final = 60.0
 
 
-def _error(failure: Failure, *, submitting: bool) -> HpcjobsError:
+def _error(failure: Failure, *, changing: bool) -> HpcjobsError:
     if failure.kind == "slurm":
-        return error_of(failure.errno, failure.message, submitting=submitting)
+        return error_of(failure.errno, failure.message, changing=changing)
     if failure.kind == "unsupported":
         return NotSupported(f"{failure.message}.")
     if failure.kind == "value":
         return Refused([Refusal("", failure.message)])
-    if submitting:
+    if changing:
         return OutcomeUnknown(f"The worker failed: {failure.message}.")
     return Unavailable(f"The worker failed: {failure.message}.")
 
@@ -94,15 +94,15 @@ class PyslurmBackend:
         timeout_s: float = CALL_TIMEOUT_S,
         number: int = 0,
     ) -> T:
-        submitting = op == "submit"
+        changing = op in ("submit", "act")
         try:
             return await self.pool.call(self._key(user, number), op, args, result, timeout_s)
         except AgentFailure as error:
-            raise _error(error.failure, submitting=submitting) from error
+            raise _error(error.failure, changing=changing) from error
         except SpawnRefused as error:
             raise NotAllowed(f"Cluster {self.cluster!r}: {error}.") from error
         except WorkerLost as error:
-            if submitting and error.sent:
+            if changing and error.sent:
                 raise OutcomeUnknown(error.detail) from error
             raise
 

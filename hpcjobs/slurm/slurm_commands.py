@@ -230,12 +230,12 @@ def read_parts(said: str) -> list[Part]:
 _PREFIX: Final = re.compile(r"^(?:sbatch|squeue|scancel|scontrol|sacct|slurm_\w+)(?:: | )(?:error:|fatal:|Error:)? ?")
 
 
-def fault_of(said: str, *, submitting: bool = False) -> HpcjobsError:
+def fault_of(said: str, *, changing: bool = False) -> HpcjobsError:
     """An error of a command as ours.
 
     Args:
         said: What it printed on standard error.
-        submitting: Whether a lost answer may have made a job.
+        changing: Whether it was to change something, so that a lost answer leaves open whether it did.
     """
     lines = [_PREFIX.sub("", line).strip() for line in said.splitlines()]
     lines = [line for line in lines if line]
@@ -243,7 +243,7 @@ def fault_of(said: str, *, submitting: bool = False) -> HpcjobsError:
         words = re.sub(r"^(?:Batch job submission failed|allocation failure|slurm_\w+ error): ?", "", line)
         number = number_of(words) or number_of(words.rpartition(": ")[2])
         if number:
-            return error_of(number, words, submitting=submitting)
+            return error_of(number, words, changing=changing)
     if any("Unable to process configuration" in line or "cannot stat file" in line for line in lines):
         return SlurmUnavailable(f"Slurm on the login node is not set up: {lines[-1]}")
     detail = "; ".join(lines) or "nothing"

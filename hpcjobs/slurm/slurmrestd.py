@@ -92,7 +92,7 @@ class SlurmrestdBackend:
         *,
         body: dict[str, Any] | None = None,
         params: httpx.QueryParams | None = None,
-        submitting: bool = False,
+        changing: bool = False,
     ) -> tuple[int, T]:
         """One call: HTTP status and what was answered."""
         family = "slurm" if kind is Reply else "slurmdb"
@@ -102,8 +102,8 @@ class SlurmrestdBackend:
                 method, address, json=body, params=params, headers=self._headers(user)
             )
         except httpx.HTTPError as error:
-            if submitting and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
-                raise OutcomeUnknown(f"slurmrestd did not answer the submission: {error!r}.") from error
+            if changing and not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout):
+                raise OutcomeUnknown(f"The answer of slurmrestd was lost: {error!r}.") from error
             raise SlurmUnavailable(f"slurmrestd of cluster {self.cluster!r} does not answer: {error!r}.") from error
         if response.status_code == httpx.codes.NOT_FOUND and not response.content:
             self._version = ""
@@ -111,7 +111,7 @@ class SlurmrestdBackend:
             return response.status_code, decode(response.content, kind)
         except msgspec.MsgspecError as error:
             detail = f"slurmrestd answered {response.status_code} with what we cannot read: {error}."
-            raise (OutcomeUnknown(detail) if submitting else SlurmUnavailable(detail)) from error
+            raise (OutcomeUnknown(detail) if changing else SlurmUnavailable(detail)) from error
 
     async def _call(
         self,
@@ -120,12 +120,12 @@ class SlurmrestdBackend:
         path: str,
         body: dict[str, Any] | None = None,
         *,
-        submitting: bool = False,
+        changing: bool = False,
     ) -> Reply:
         """One call to the controller; errors of the whole call are raised, those of parts are in the reply."""
-        code, reply = await self._exchange(Reply, user, method, path, body=body, submitting=submitting)
+        code, reply = await self._exchange(Reply, user, method, path, body=body, changing=changing)
         if not reply.job_id:
-            _raise_first(reply.errors, submitting=submitting)
+            _raise_first(reply.errors, changing=changing)
             if code >= httpx.codes.BAD_REQUEST:
                 raise SlurmUnavailable(f"slurmrestd answered {code} without a reason.")
         return reply
@@ -146,7 +146,7 @@ class SlurmrestdBackend:
         await self._known_version()
         if why := self.lacks(Op.SUBMIT, launch):
             raise NotSupported(f"Cluster {self.cluster!r}: {why}.")
-        reply = await self._call(user, "POST", "/job/submit", job_body(launch), submitting=True)
+        reply = await self._call(user, "POST", "/job/submit", job_body(launch), changing=True)
         if not reply.job_id:
             raise OutcomeUnknown("slurmrestd answered the submission without a job number.")
         return reply.job_id
@@ -169,7 +169,7 @@ class SlurmrestdBackend:
         if order.verb in (Verb.CANCEL, Verb.SIGNAL):
             await self._kill(user, order, target)
         elif order.verb is Verb.REQUEUE:
-            self._judge(await self._call(user, "POST", "/jobs/requeue", orders.requeue_body(order)))
+            self._judge(await self._call(user, "POST", "/jobs/requeue", orders.requeue_body(order), changing=True))
         else:
             await self._update(user, order, target)
 
@@ -187,11 +187,14 @@ class SlurmrestdBackend:
 
     async def _kill(self, user: str, order: Order, target: Target) -> None:
         """Cancel or signal: slurmrestd mentions the parts that it could not."""
-        reply = await self._call(user, "DELETE", "/jobs/", orders.kill_body(order))
+        reply = await self._call(user, "DELETE", "/jobs/", orders.kill_body(order), changing=True)
         faults = [status for status in reply.statuses() if status.part.errno]
         others = False
         if faults and target.offset is None and all(fault.part.errno in NO_LONGER for fault in faults):
-            known = {job.job_id for job in await self._jobs_of(user, target)}
+            try:
+                known = {job.job_id for job in await self._jobs_of(user, target)}
+            except SlurmUnavailable as error:
+                raise OutcomeUnknown(f"Whether any part was left for the order is not known: {error.detail}") from error
             others = bool(known - {fault.number for fault in faults})
         self._judge(reply, others_done=others)
 
@@ -202,9 +205,9 @@ class SlurmrestdBackend:
         body: dict[str, Any] = {"hold": order.verb is Verb.HOLD}
         if order.verb is Verb.UPDATE:
             body = orders.change_body(order.changes or Changes(), time.time())
-        _, reply = await self._exchange(Reply, user, "POST", f"/job/{target.number}", body=body)
+        _, reply = await self._exchange(Reply, user, "POST", f"/job/{target.number}", body=body, changing=True)
         if not any(result.part.errno for result in reply.results or ()):
-            _raise_first(reply.errors)
+            _raise_first(reply.errors, changing=True)
         self._judge(reply)
 
     async def estimate(self, user: str, launch: Launch) -> Estimate:
@@ -244,7 +247,7 @@ class SlurmrestdBackend:
         await self._client.aclose()
 
 
-def _raise_first(errors: Sequence[ErrorWords], *, submitting: bool = False) -> None:
+def _raise_first(errors: Sequence[ErrorWords], *, changing: bool = False) -> None:
     for fault in errors:
         words = fault.error or fault.description or "an error without words"
-        raise error_of(fault.error_number, words, submitting=submitting)
+        raise error_of(fault.error_number, words, changing=changing)

@@ -65,28 +65,34 @@ class SshBackend:
         return ""
 
     async def _run(
-        self, user: str, script: str, limit_s: int = COMMAND_S, most_bytes: int = 1 << 20, *, again: bool = True
+        self,
+        user: str,
+        script: str,
+        limit_s: int = COMMAND_S,
+        most_bytes: int = 1 << 20,
+        *,
+        again: bool = True,
+        changing: bool = False,
     ) -> Ran:
-        """Run what may be run twice.
+        """Run a command; a second time where the first answer is lost, unless ``again`` says that this does harm.
 
         Raises:
             SlurmUnavailable: The login node does not answer, or the command took too long.
+            OutcomeUnknown: The same of what is ``changing`` something, once it may have run.
         """
-        for last in (not again, True):
+        lost = OutcomeUnknown if changing else SlurmUnavailable
+        for first in (True, False):
             try:
                 ran = await self.pool.run(user, script, limit_s + ANSWER_S, most_bytes)
             except NotSent as error:
-                raise SlurmUnavailable(
-                    f"The login node of cluster {self.cluster!r} does not answer: {error}."
-                ) from error
+                kind = SlurmUnavailable if first else lost
+                raise kind(f"The login node of cluster {self.cluster!r} does not answer: {error}.") from error
             except AnswerLost as error:
-                if last:
-                    raise SlurmUnavailable(
-                        f"The login node of cluster {self.cluster!r} did not answer: {error}."
-                    ) from error
-                continue
+                if first and again:
+                    continue
+                raise lost(f"The login node of cluster {self.cluster!r} did not answer: {error}.") from error
             if ran.status in KILLED:
-                raise SlurmUnavailable(f"A command on cluster {self.cluster!r} did not end within {limit_s} s.")
+                raise lost(f"A command on cluster {self.cluster!r} did not end within {limit_s} s.")
             return ran
         raise AssertionError
 
@@ -138,7 +144,7 @@ class SshBackend:
         if ran.status in KILLED:
             raise OutcomeUnknown(f"sbatch did not end within {COMMAND_S} s.")
         if ran.status:
-            raise commands.fault_of(ran.err, submitting=True)
+            raise commands.fault_of(ran.err, changing=True)
         return commands.read_submitted(ran.out.decode(errors="replace"))
 
     def _check(self, op: Op, launch: Launch) -> None:
@@ -158,10 +164,10 @@ class SshBackend:
         target = parse_target(order.target)
         if order.verb is Verb.SIGNAL:
             signal_number(order.signal)
-        # Requeueing twice could end a run that had begun meanwhile.
-        again = order.verb is not Verb.REQUEUE
+        # Requeueing twice could end a run that had begun meanwhile; what gets a signal twice may count them.
+        again = order.verb not in (Verb.REQUEUE, Verb.SIGNAL)
         words = commands.order_words(order, time.time())
-        ran = await self._run(user, commands.plain_script(words, COMMAND_S), again=again)
+        ran = await self._run(user, commands.plain_script(words, COMMAND_S), again=again, changing=True)
         parts = commands.read_parts(ran.err)
         if not parts:
             if ran.status:
@@ -170,7 +176,10 @@ class SshBackend:
         faults = [part for part in parts if part.errno]
         others = False
         if faults and all(part.errno in NO_LONGER for part in faults) and words[0] == "scancel":
-            others = bool(await self._parts_of(user, target) - {part.name for part in faults})
+            try:
+                others = bool(await self._parts_of(user, target) - {part.name for part in faults})
+            except SlurmUnavailable as away:
+                raise OutcomeUnknown(f"Whether any part was left for the order is not known: {away.detail}") from away
         error = verdict(parts, others_done=others)
         if error is not None:
             unheard = all(part.errno == commands.UNKNOWN_WORDS for part in faults)
@@ -179,7 +188,7 @@ class SshBackend:
     async def _fault(self, user: str, target: Target, ran: Ran) -> HpcjobsError:
         if UNEXPECTED_MESSAGE in ran.err and not await self._parts_of(user, target):
             return error_of(2017, "Invalid job id specified")
-        return commands.fault_of(ran.err)
+        return commands.fault_of(ran.err, changing=True)
 
     async def _parts_of(self, user: str, target: Target) -> set[str]:
         """Names of a job's parts that the controller knows."""

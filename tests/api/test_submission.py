@@ -346,6 +346,20 @@ async def test_a_database_that_fails_before_slurm_is_called_means_nothing_was_se
     assert (bench.slurm.calls, await jobs(bench)) == (0, [])
 
 
+async def test_a_database_that_fails_after_slurm_took_an_order_does_not_call_it_undone(bench, monkeypatch, caplog):
+    def broken(*_):
+        raise OperationalError("INSERT", {}, Exception("disk I/O error"))
+
+    await bench.submitted()
+    await bench.submitted()
+    monkeypatch.setattr("hpcjobs.store.events.write", broken)
+    answer = await bench.call("POST", "/v1/jobs/1/signal", json={"signal": "USR1"})
+    assert (answer.status_code, len(bench.slurm._jobs[1].signals)) == (202, 1)
+    assert "signal of job" in caplog.text
+    report = await bench.call("POST", "/v1/jobs/actions", json={"verb": "cancel", "jobs": ["1", "2"]})
+    assert (report.json()["done"], report.json()["failed"]) == (2, 0)
+
+
 class SlowSlurm(UnrulySlurm):
     """Takes a job when it is let."""
 

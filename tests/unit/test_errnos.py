@@ -13,7 +13,7 @@ def test_no_number_is_in_two_classes():
     assert sum(map(len, CLASSES)) == len(set().union(*CLASSES))
 
 
-@pytest.mark.parametrize("submitting", [True, False])
+@pytest.mark.parametrize("changing", [True, False])
 @pytest.mark.parametrize(
     ("numbers", "kind"),
     [
@@ -25,14 +25,14 @@ def test_no_number_is_in_two_classes():
         (set(REFUSALS), Refused),
     ],
 )
-def test_every_number_of_a_class_becomes_its_error_whether_submitting_or_not(numbers, kind, submitting):
+def test_every_number_of_a_class_becomes_its_error_whether_changing_something_or_not(numbers, kind, changing):
     for number in numbers:
-        assert type(error_of(number, "words", submitting=submitting)) is kind, number
+        assert type(error_of(number, "words", changing=changing)) is kind, number
 
 
 @pytest.mark.parametrize("number", sorted(ANSWER_LOST))
-def test_a_lost_answer_leaves_the_outcome_open_only_while_submitting(number):
-    assert type(error_of(number, "words", submitting=True)) is OutcomeUnknown
+def test_a_lost_answer_leaves_the_outcome_open_only_of_what_changes_something(number):
+    assert type(error_of(number, "words", changing=True)) is OutcomeUnknown
     assert type(error_of(number, "words")) is SlurmUnavailable
 
 
