@@ -5,6 +5,8 @@ from __future__ import annotations
 import time
 from typing import Final
 
+import msgspec
+
 from hpcjobs.errors import HpcjobsError
 from hpcjobs.model.detail import JobDetail
 from hpcjobs.model.history import HistoryQuery, Step
@@ -30,18 +32,23 @@ class Details:
         self.store = store
         self._steps: dict[str, tuple[float, tuple[Step, ...]]] = {}
 
-    async def of(self, job: Job, observer: Observer) -> JobDetail:
+    async def of(self, job: Job, observer: Observer, whole: bool) -> JobDetail:
         """All about a job.
 
         Args:
             job: Which.
             observer: Of its cluster.
+            whole: Whether the caller may read its script, arguments, environment and export: they can hold
+                secrets, and Slurm gives them to the owner and to operators only.
         """
+        spec = await self.store.read(repository.spec_of, job.parent or job.id)
+        if spec is not None and not whole:
+            spec = msgspec.structs.replace(spec, script="", args=(), environment={}, export=None)
         steps, note = await self._steps_of(job, observer)
         return JobDetail(
             job=job,
             why=why(job, observer.view, time.time()),
-            spec=await self.store.read(repository.spec_of, job.parent or job.id),
+            spec=spec,
             steps=steps,
             steps_note=note,
             attempts=await self.store.read(attempts.of_job, job.parent or job.id),

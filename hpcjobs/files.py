@@ -260,7 +260,7 @@ class AgentFiles:
 
     async def read(self, path: bytes, offset: int, limit: int) -> Chunk:
         """See FileSystem."""
-        return await self._ask("read_below", path, Chunk, {"offset": offset, "limit": limit}, tries=2)
+        return await self._ask("read", path, Chunk, {"offset": offset, "limit": limit}, tries=2)
 
     async def checksum(self, path: bytes, token: str = "") -> Checksum:
         """See FileSystem."""

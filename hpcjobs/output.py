@@ -1,18 +1,20 @@
-"""A job's output: read in the owner's name, whole, by range, or as it grows."""
+"""A job's output: read in the owner's name and below the cluster's file_roots, whole, by range, or as it grows."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
-from hpcjobs.agents.pool import AgentPool
-from hpcjobs.errors import FileMissing, OutputMissing, WrongKind
-from hpcjobs.files import CHUNK, Chunk, ask_agent
+from hpcjobs.errors import FileMissing, OutputMissing, PathOutside, WrongKind
+from hpcjobs.files import CHUNK, Chunk, FileSystem
 from hpcjobs.model.job import Job, State
+from hpcjobs.observe.endings import SETTLE_S
 
 POLL_S: Final = 0.3
-LOST_POLLS: Final = 100
-"""A job that Slurm no longer lists and whose end nobody knows is followed for so many quiet reads, about 30 s."""
+LOST_POLLS: Final = math.ceil(2 * SETTLE_S / POLL_S)
+"""A job that Slurm no longer lists and whose end nobody knows is followed for so many quiet reads: for long enough that
+one that Slurm has lost is sent again (docs/adr/0011) and followed on."""
 QUIET_POLLS: Final = 4
 """After a job's end its output is complete when so many reads found nothing new: what a node wrote last may take a
 moment to be seen here."""
@@ -22,17 +24,17 @@ class OutputReader:
     """Reads output files through the owner's files agent.
 
     Args:
-        pool: Where the agents come from.
+        files: The files of a cluster as a user: Service.files.
     """
 
-    def __init__(self, pool: AgentPool) -> None:
-        self.pool = pool
+    def __init__(self, files: Callable[[str, str], FileSystem]) -> None:
+        self._files = files
 
-    async def read(self, user: str, path: str, offset: int, limit: int) -> Chunk:
+    async def read(self, job: Job, path: str, offset: int, limit: int) -> Chunk:
         """Read a range.
 
         Args:
-            user: In whose name.
+            job: Whose; in its owner's name and among its cluster's files.
             path: Absolute path.
             offset: First byte; negative counts from the end.
             limit: Most bytes.
@@ -40,25 +42,29 @@ class OutputReader:
         Raises:
             OutputMissing: There is no such file, or it is no regular file.
             NotAllowed: The user may not read it.
+            PathOutside: It does not lie below the cluster's file_roots.
+            NotSupported: The cluster has none.
         """
         try:
-            return await ask_agent(
-                self.pool, user, "read", {"path": path, "offset": offset, "limit": limit}, path, Chunk
-            )
+            return await self._files(job.cluster, job.user).read(path.encode(errors="surrogateescape"), offset, limit)
         except (FileMissing, WrongKind) as error:
             raise OutputMissing(error.detail) from error
+        except PathOutside as error:
+            raise PathOutside(
+                f"The output cannot be reached from here: the service reads below its file_roots only. {error.detail}"
+            ) from error
 
-    async def whole(self, user: str, path: str, offset: int, end: int) -> AsyncIterator[bytes]:
+    async def whole(self, job: Job, path: str, offset: int, end: int) -> AsyncIterator[bytes]:
         """Everything from an offset to what was the end when the caller looked: a file may grow faster than it is read.
 
         Args:
-            user: In whose name.
+            job: Whose.
             path: Absolute path.
             offset: First byte.
             end: Where to stop.
         """
         while offset < end:
-            chunk = await self.read(user, path, offset, min(CHUNK, end - offset))
+            chunk = await self.read(job, path, offset, min(CHUNK, end - offset))
             if not chunk.data:
                 return
             yield chunk.data
@@ -66,7 +72,6 @@ class OutputReader:
 
     async def follow(
         self,
-        user: str,
         offset: int,
         latest: Callable[[], Awaitable[Job]],
         pause: Callable[[float], Awaitable[None]],
@@ -75,7 +80,6 @@ class OutputReader:
         """Everything from an offset, as it is written, until the job has ended and no more comes.
 
         Args:
-            user: In whose name.
             offset: First byte; negative counts from the end.
             latest: The job as it is now.
             pause: Waits so many seconds, or shorter when there is news.
@@ -88,7 +92,7 @@ class OutputReader:
             chunk: Chunk | None = None
             if path_of(job):
                 try:
-                    chunk = await self.read(user, path_of(job), offset, CHUNK)
+                    chunk = await self.read(job, path_of(job), offset, CHUNK)
                 except OutputMissing:
                     chunk = None
             if chunk and chunk.data:

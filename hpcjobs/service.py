@@ -52,7 +52,7 @@ class Service:
         self.settings = settings
         self.store = Store(settings.database_url)
         self.pool = AgentPool(settings.spawner_socket)
-        self.output = OutputReader(self.pool)
+        self.output = OutputReader(self.files)
         self.submission = Submission(self.store, settings.never_run_as, settings.min_uid)
         self.orders = Orders(self.store)
         self.details = Details(self.store)
@@ -176,7 +176,9 @@ class Service:
         name = self.target(cluster).observer.cluster
         (settings,) = (told for told in self.settings.clusters if told.name == name)
         if not settings.file_roots:
-            raise NotSupported(f"The files of cluster {name} cannot be reached from here: it has no file_roots.")
+            raise NotSupported(
+                f"Files and outputs of cluster {name} cannot be reached from here: it has no file_roots."
+            )
         check_may_run(user, frozenset(self.settings.never_run_as), self.settings.min_uid)
         return AgentFiles(self.pool, user, tuple(root.format(user=user) for root in settings.file_roots))
 

@@ -42,7 +42,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             after its end, in seconds. What is older is asked of accounting.
         resend_lost: Whether a job that Slurm took and lost before it began (a slurmctld that is killed forgets its
             last seconds) goes to Slurm again. False: it stays UNKNOWN.
-        file_roots: The folders whose files can be reached, the first of them the user's own; none: no files. What
+        file_roots: The folders whose files and outputs can be reached, the first of them the user's own; none: no
+            files and no output. What
             is outside cannot be reached, whatever links lead there. Others must not be able to make these folders.
     """
 
@@ -159,6 +160,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         token_key_file: Key of our own tokens; made at the first start.
         listen_host: Address to listen on.
         listen_port: Port to listen on.
+        proxies: Addresses or networks of proxies in front of the service: what their X-Forwarded-For says is whom the
+            audit log names as client. Any process there can choose it: name loopback only where all of them may.
         spawner_socket: Where the spawner listens.
         service_user: The user the service runs as; it observes the clusters.
         admins: Users who may do what operators may, and read the audit log.
@@ -171,7 +174,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         min_uid: No job runs as a local account with a lower number.
         max_age_s: How old a listing may be that answers a question, unless the caller says otherwise.
         events_days: How long events are kept, in days; those that a webhook waits for, up to twice as long.
-        streams_per_user: How many streams of events a user may have open, for each process of the service.
+        streams_per_user: How many streams of events and followed outputs together a user may have open, for each
+            process of the service.
         webhooks_per_user: How many webhooks a user may have.
         webhook_networks: Networks that webhooks may reach beside the hosts of the world, as ``10.0.0.0/8``.
         webhook_http_hosts: Hosts that webhooks may reach without TLS.
@@ -183,6 +187,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     token_key_file: Path = Path("/var/lib/hpcjobs/token.key")
     listen_host: str = "127.0.0.1"
     listen_port: int = 8080
+    proxies: tuple[str, ...] = ()
     spawner_socket: str = "/run/hpcjobs/spawner.sock"
     service_user: str = "hpcjobs"
     admins: tuple[str, ...] = ()

@@ -1,6 +1,6 @@
 """What the files agent does: it works on files in the user's own name. The kernel says what that may be.
 
-Every call but ``read`` is told the ``roots`` and acts below them only (beneath.py). No call takes long: data goes in
+Every call is told the ``roots`` and acts below them only (beneath.py). No call takes long: data goes in
 pieces of MAX_READ bytes, a checksum in slices, so that a user's calls do not wait for each other's bytes.
 """
 
@@ -31,40 +31,12 @@ FORGET_S: Final = 120.0
 """A checksum that nobody went on with for that long is given up, in seconds."""
 
 
-def read(path: str, offset: int, limit: int) -> dict[str, Any]:
-    """Read a range of a regular file, wherever it lies: a job's output.
-
-    Args:
-        path: Absolute path.
-        offset: First byte; negative counts from the end, as far back as the file goes.
-        limit: Most bytes to return; MAX_READ at the most.
-
-    Returns:
-        ``data``, its ``offset`` and the file's ``size``, in bytes.
-
-    Raises:
-        OSError: As the system says, EINVAL for what is not a regular file.
-        ValueError: The path is not absolute or holds a NUL.
-    """
-    if not path.startswith("/") or "\0" in path:
-        raise ValueError(f"{path!r} is not an absolute path")
-    # O_NONBLOCK: opening a FIFO that nobody writes to must not stop the agent.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    try:
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, f"{path} is not a regular file")
-        return _range(descriptor, status.st_size, offset, limit)
-    finally:
-        os.close(descriptor)
-
-
 def _range(descriptor: int, size: int, offset: int, limit: int) -> dict[str, Any]:
     start = max(0, size + offset) if offset < 0 else offset
     return {"data": os.pread(descriptor, min(limit, MAX_READ), start), "offset": start, "size": size}
 
 
-def read_below(roots: Sequence[bytes], path: bytes, offset: int, limit: int) -> dict[str, Any]:
+def read(roots: Sequence[bytes], path: bytes, offset: int, limit: int) -> dict[str, Any]:
     """Read a range of a regular file below the roots.
 
     Args:
@@ -205,7 +177,6 @@ def remove(roots: Sequence[bytes], path: bytes) -> None:
 
 OPERATIONS: Final[dict[str, Operation]] = {
     "read": read,
-    "read_below": read_below,
     "status": status,
     "entries": entries,
     "checksum": checksum,

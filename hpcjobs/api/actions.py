@@ -63,7 +63,7 @@ class ActionsController(Controller):
         if data.filter is None:
             names = [(name, None) for name in data.jobs or ()]
         else:
-            names = [(job.id, Found(job)) for job in await self._matching(request, service, data.filter)]
+            names = [(job.id, Found(job)) for job in await self._matching(request, service, data.filter, data.cluster)]
         results = []
         for name, found in names:
             try:
@@ -79,10 +79,21 @@ class ActionsController(Controller):
         return ActionReport(results, done, len(results) - done)
 
     @staticmethod
-    async def _matching(request: Asked, service: Service, which: JobSet) -> list[Job]:
+    async def _matching(request: Asked, service: Service, which: JobSet, cluster: str | None) -> list[Job]:
         given = msgspec.structs.asdict(which)
+        if empty := [name for name in ("state", "fate") if given[name] == []]:
+            raise Refused(
+                [Refusal(f"filter.{name}", "An empty list would mean no job; leave it out.") for name in empty]
+            )
         if not any(value is not None for value in given.values()):
             raise Refused([Refusal("filter", "An empty filter would mean every job; say which.")])
+        if cluster is not None and given["cluster"] not in (None, cluster):
+            raise Refused(
+                [Refusal("filter.cluster", f"It is {which.cluster!r} here and {cluster!r} beside the filter.")]
+            )
+        cluster = cluster or which.cluster
+        if cluster is not None:
+            given["cluster"] = service.target(cluster).observer.cluster
         states, fates = given.pop("state"), given.pop("fate")
         user = given.pop("user")
         if user is None and which.account is None and which.parent is None:

@@ -13,14 +13,11 @@ from litestar import Response, get
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import HeaderParameter, QueryParameter
-from litestar.response import Stream
-from litestar.response.base import ASGIResponse
-from litestar.types import Receive, Send
-from litestar.types import Scope as AsgiScope
 
 from hpcjobs.api.access import Asked, needs
 from hpcjobs.api.common import Account, Cluster, Fates, States, User, own_job, problems
 from hpcjobs.api.described import ServerSentEvents
+from hpcjobs.api.held import HeldStream
 from hpcjobs.api.jobs import MAX_LIMIT
 from hpcjobs.errors import HpcjobsError, Refusal, Refused
 from hpcjobs.identity.policy import Identity, Scope, Visibility
@@ -36,30 +33,7 @@ MAX_SEQ: Final = 2**62
 MAX_WAIT_S: Final = 60.0
 SEQ = re.compile(r"[0-9]{1,18}", re.ASCII)
 JSON: Final = "application/json"
-
-
-class EventStream(Stream):
-    """A stream that lets go of its subscription, however it ends."""
-
-    def __init__(self, subscription: Subscription, frames: AsyncIterator[bytes]) -> None:
-        super().__init__(
-            frames, media_type=MEDIA_TYPE, headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
-        )
-        self._subscription = subscription
-
-    def to_asgi_response(self, *args: Any, **kwargs: Any) -> ASGIResponse:  # noqa: ANN401  Litestar's own
-        """See Litestar."""
-        return _Closing(super().to_asgi_response(*args, **kwargs), self._subscription)  # type: ignore[return-value]
-
-
-class _Closing:
-    def __init__(self, response: ASGIResponse, subscription: Subscription) -> None:
-        self._response = response
-        self._subscription = subscription
-
-    async def __call__(self, scope: AsgiScope, receive: Receive, send: Send) -> None:
-        with self._subscription:
-            await self._response(scope, receive, send)
+NOT_KEPT: Final = {"Cache-Control": "no-cache", "X-Accel-Buffering": "no"}
 
 
 async def wanted_of(
@@ -201,6 +175,7 @@ async def events(
                 media_type=JSON,
             )
         # The first piece before the stream has begun: a refusal is still an answer of its own.
-        stream = EventStream(subscription, frames(subscription, await subscription.next(0.0), who.expires_at))
+        told = frames(subscription, await subscription.next(0.0), who.expires_at)
+        stream = HeldStream(subscription, told, MEDIA_TYPE, NOT_KEPT)
         kept.pop_all()
     return stream  # type: ignore[return-value]

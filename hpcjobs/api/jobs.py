@@ -259,7 +259,8 @@ class JobsController(Controller):
         security=needs(Scope.JOBS_READ),
         responses=problems(),
         summary="Everything about one job",
-        description="What was asked for, why it waits, its steps, attempts and events. " + JOB_ID_IS,
+        description="What was asked for (script, arguments and environment for the owner and operators only), "
+        "why it waits, its steps, attempts and events. " + JOB_ID_IS,
     )
     async def detail(
         self,
@@ -272,7 +273,8 @@ class JobsController(Controller):
         """Show all."""
         job = await own_job(service, request, job_id, cluster)
         check_fresh(service, job, max_age_s)
-        return await service.details.of(job, service.target(job.cluster).observer)
+        whole = request.user.sees_all or request.user.user == job.user
+        return await service.details.of(job, service.target(job.cluster).observer, whole)
 
     @patch(
         "/{job_id:str}",

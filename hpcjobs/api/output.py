@@ -15,6 +15,7 @@ from litestar.response import Stream
 from hpcjobs import lookup
 from hpcjobs.api.access import Asked, needs
 from hpcjobs.api.common import Cluster, JobId, own_job, problems
+from hpcjobs.api.held import HeldStream
 from hpcjobs.errors import OutputMissing
 from hpcjobs.files import CHUNK
 from hpcjobs.identity import Scope, policy
@@ -34,10 +35,11 @@ class OutputController(Controller):
     @get(
         "/{job_id:str}/output",
         security=needs(Scope.JOBS_READ),
-        responses=problems(),
+        responses=problems(501),
         media_type=TEXT,
         summary="Output of a job",
-        description="The file as it is, read in the owner's name and for the owner only. With `follow` the answer "
+        description="The file as it is, read in the owner's name, for the owner only, and only below the "
+        "cluster's `file_roots`. With `follow` the answer "
         "stays open until the job has ended and everything it wrote is out; a broken stream goes on with `offset`. "
         "Without it, `Output-Offset` says where in the file the answer begins.",
     )
@@ -61,9 +63,6 @@ class OutputController(Controller):
             return job.stdout if stream == "stdout" else job.stderr
 
         if follow:
-            if path_of(job):
-                with contextlib.suppress(OutputMissing):  # a refusal must come before the stream has begun
-                    await service.output.read(job.user, path_of(job), 0, 1)
             observer = service.target(job.cluster).observer
 
             async def latest() -> Job:
@@ -72,11 +71,19 @@ class OutputController(Controller):
             async def pause(seconds: float) -> None:
                 await (asyncio.sleep(seconds) if path_of(job) else observer.next_tick(seconds))
 
-            return Stream(service.output.follow(job.user, offset, latest, pause, path_of), media_type=TEXT)
+            with contextlib.ExitStack() as kept:
+                admission = service.hub.streams.admit(request.user.user, service.settings.streams_per_user)
+                kept.enter_context(admission)
+                if path_of(job):
+                    with contextlib.suppress(OutputMissing):  # a refusal must come before the stream has begun
+                        await service.output.read(job, path_of(job), 0, 1)
+                chunks = service.output.follow(offset, latest, pause, path_of)
+                kept.pop_all()
+            return HeldStream(admission, chunks, TEXT)
         if not path_of(job):
             raise OutputMissing(f"Job {job_id} is {job.state} and has no output file yet.")
         try:
-            first = await service.output.read(job.user, path_of(job), offset, CHUNK)
+            first = await service.output.read(job, path_of(job), offset, CHUNK)
         except OutputMissing as error:
             if job.final:
                 raise
@@ -84,9 +91,9 @@ class OutputController(Controller):
 
         rest_at = first.offset + len(first.data)
 
-        async def chunks() -> AsyncIterator[bytes]:
+        async def all_of_it() -> AsyncIterator[bytes]:
             yield first.data
-            async for data in service.output.whole(job.user, path_of(job), rest_at, first.size):
+            async for data in service.output.whole(job, path_of(job), rest_at, first.size):
                 yield data
 
-        return Stream(chunks(), media_type=TEXT, headers={"Output-Offset": str(first.offset)})
+        return Stream(all_of_it(), media_type=TEXT, headers={"Output-Offset": str(first.offset)})

@@ -8,6 +8,7 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import uvicorn
@@ -15,7 +16,7 @@ import uvicorn
 from hpcjobs.api.app import create_app
 from hpcjobs.errors import SettingsError
 from hpcjobs.service import Service
-from hpcjobs.settings import load
+from hpcjobs.settings import Settings, load
 
 
 class Server(uvicorn.Server):
@@ -36,6 +37,20 @@ class Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
+def config_of(app: Callable[..., Awaitable[None]], settings: Settings) -> uvicorn.Config:
+    """How uvicorn is to serve: who calls is whoever connects, unless a proxy of the settings says otherwise."""
+    return uvicorn.Config(
+        app,
+        host=settings.listen_host,
+        port=settings.listen_port,
+        log_level="warning",
+        access_log=False,
+        proxy_headers=bool(settings.proxies),
+        forwarded_allow_ips=list(settings.proxies),
+        timeout_graceful_shutdown=5,
+    )
+
+
 def serve(config: Path | None) -> None:
     """Serve until a signal.
 
@@ -50,18 +65,10 @@ def serve(config: Path | None) -> None:
     os.umask(0o077)  # the database and the key are nobody else's
     try:
         settings = load(config)
+        service = Service(settings)
     except SettingsError as error:
         sys.exit(f"hpcjobs: error: {error.detail}")
-    service = Service(settings)
-    told = uvicorn.Config(
-        create_app(service),
-        host=settings.listen_host,
-        port=settings.listen_port,
-        log_level="warning",
-        access_log=False,
-        timeout_graceful_shutdown=5,
-    )
-    server = Server(told, service)
+    server = Server(config_of(create_app(service), settings), service)
     # What is there now stays: the garbage collector need not look at it again, nor at every few hundred new objects.
     gc.collect()
     gc.freeze()

@@ -46,7 +46,7 @@ for _command in orders.COMMANDS:
     main.add_command(_command)
 
 
-@main.command()
+@main.command(context_settings={"allow_interspersed_args": False})
 @click.argument("script", type=click.File("rb"))
 @click.argument("args", nargs=-1)
 @cluster_option
@@ -68,7 +68,7 @@ for _command in orders.COMMANDS:
 @click.option("--follow", "-f", is_flag=True, help="Print the output as it is written; end as the job ends.")
 @json_option
 def submit(script: Any, args: tuple[str, ...], follow: bool, as_json: bool, **options: Any) -> None:  # noqa: ANN401
-    """Submit SCRIPT (- is stdin) with ARGS. Options win over its #SBATCH lines."""
+    """Submit SCRIPT (- is stdin) with ARGS. Options come before SCRIPT and win over its #SBATCH lines."""
     from hpcjobs.sbatch.units import parse_count_range, parse_memory, parse_time
 
     with _service() as client:
@@ -152,7 +152,7 @@ def _follow(client: Client, job_id: str, **query: Any) -> None:  # noqa: ANN401
     for data in client.follow(job_id, **query):
         sys.stdout.buffer.write(data)
         sys.stdout.buffer.flush()
-    job = client.job(job_id)
+    job = client.job(job_id, **{name: value for name, value in query.items() if name == "cluster"})
     if job.fate != "COMPLETED":
         click.echo(f"hpcjobs: job {job.slurm_job_id} ended {job.fate} (exit code {job.exit_code})", err=True)
         sys.exit(job.exit_code or 1)

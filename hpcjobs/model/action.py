@@ -68,7 +68,7 @@ class ActionRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         verb: What.
         jobs: By name: our ids or Slurm's numbers, also ``123_4`` and ``123_[1-5]``. Either this or ``filter``.
         filter: By what they are: those that are so now; 1000 at the most.
-        cluster: On which cluster Slurm's numbers in ``jobs`` count.
+        cluster: On which cluster Slurm's numbers in ``jobs`` count; with ``filter``: only jobs of this cluster.
         signal: For signal.
         scope: For signal.
         hold: For requeue.

@@ -18,7 +18,8 @@ class JobDetail(msgspec.Struct, frozen=True):
     Attributes:
         job: The job.
         why: Why it does not run, in plain words; None where it runs or has ended.
-        spec: What was asked for, where it was asked for here.
+        spec: What was asked for, where it was asked for here; its script, arguments and environment for the owner and
+            for operators only.
         steps: Its steps, as accounting has them.
         steps_note: Why there are no steps though it has run, or ``""``.
         attempts: How it came into Slurm, first to last.

@@ -19,8 +19,9 @@ from typing import Final, Self
 
 import msgspec
 
-from hpcjobs.errors import HpcjobsError, RateLimited
+from hpcjobs.errors import HpcjobsError
 from hpcjobs.identity.policy import Visibility
+from hpcjobs.identity.streams import Admission, Streams
 from hpcjobs.model.event import Event
 from hpcjobs.model.event import Gap as Gap
 from hpcjobs.store import events
@@ -67,8 +68,8 @@ class Subscription:
         chunk: int,
     ) -> None:
         self.live = False
-        self.user = ""
-        """Whose stream it is; see EventHub.admit."""
+        self.admission: Admission | None = None
+        """Set where it counts as one of a user's streams; see EventHub.admit."""
         self._hub = hub
         self._wanted = wanted
         self._visible = visible
@@ -200,6 +201,7 @@ class EventHub:
         self._live: set[Subscription] = set()
         self._head = 0
         """Everything up to here has been handed to the live subscriptions."""
+        self.streams = Streams()
         self._streams: weakref.WeakSet[Subscription] = weakref.WeakSet()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -244,18 +246,15 @@ class EventHub:
         Raises:
             RateLimited: They have as many already.
         """
-        open_ones = sum(stream.user == user for stream in self._streams)
-        if open_ones >= most:
-            raise RateLimited(
-                f"{user} has {open_ones} streams of events already, the most that one may.", retry_after_s=5
-            )
-        subscription.user = user
+        subscription.admission = self.streams.admit(user, most)
         self._streams.add(subscription)
 
     def forget(self, subscription: Subscription) -> None:
         """Hand it nothing any more; see Subscription.close."""
         self._live.discard(subscription)
         self._streams.discard(subscription)
+        if subscription.admission is not None:
+            subscription.admission.close()
 
     @property
     def listeners(self) -> int:

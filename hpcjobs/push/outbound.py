@@ -73,13 +73,18 @@ def check_url(url: str, http_hosts: Sequence[str], networks: Sequence[Network]) 
         raise Refused([Refusal("url", fault)])
 
 
+def _name_of(url: httpx.URL) -> str:
+    """The host as it goes over the wire. httpx shows an IDNA host in Unicode, which resolvers may spell another way."""
+    return url.raw_host.decode("ascii")
+
+
 def _fault(url: str, http_hosts: Sequence[str], networks: Sequence[Network]) -> str:
     try:
         parts, known = urlsplit(url), httpx.URL(url)
         port = parts.port
     except (ValueError, httpx.InvalidURL) as error:
         return f"This is not a URL: {error}."
-    host = known.host
+    host = _name_of(known)
     if len(url) > MAX_URL or not url.isascii() or not url.isprintable() or " " in url:
         return f"A URL has at most {MAX_URL} characters, all of them printable ASCII."
     if known.scheme not in ("https", "http") or not host or port == 0:
@@ -122,15 +127,15 @@ class CheckedTransport(httpx.AsyncBaseTransport):
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """See httpx."""
-        url = request.url
+        url, host = request.url, _name_of(request.url)
         port = url.port or (443 if url.scheme == "https" else 80)
         try:
-            found = await self._lookup(url.host, port)
+            found = await self._lookup(host, port)
         except OSError as error:
-            raise httpx.ConnectError(f"{url.host} is not known: {error.strerror}") from error
+            raise httpx.ConnectError(f"{host} is not known: {error.strerror}") from error
         good = [text for text in dict.fromkeys(found) if is_allowed(ipaddress.ip_address(text), self._networks)]
         if not good:
-            raise Forbidden(f"{url.host} may not be reached from here (webhook_networks in the settings)")
+            raise Forbidden(f"{host} may not be reached from here (webhook_networks in the settings)")
         failure: httpx.TransportError | None = None
         for address in good[:4]:
             try:
@@ -140,12 +145,12 @@ class CheckedTransport(httpx.AsyncBaseTransport):
                         url.copy_with(host=address),
                         headers=request.headers,  # with the Host of the name
                         stream=request.stream,
-                        extensions={**request.extensions, "sni_hostname": url.host},
+                        extensions={**request.extensions, "sni_hostname": host},
                     )
                 )
             except (httpx.ConnectError, httpx.ConnectTimeout) as error:
                 failure = error
-        raise failure or httpx.ConnectError(f"{url.host} has no address")
+        raise failure or httpx.ConnectError(f"{host} has no address")
 
     async def aclose(self) -> None:
         """Let go of the connections."""

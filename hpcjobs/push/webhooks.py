@@ -14,13 +14,14 @@ import random
 import ssl
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import httpx
 import msgspec
 
 from hpcjobs import __version__
-from hpcjobs.errors import Conflict, HpcjobsError, WebhookUnknown
+from hpcjobs.errors import Conflict, HpcjobsError, SettingsError, WebhookUnknown
 from hpcjobs.identity.directory import Directory
 from hpcjobs.identity.policy import Visibility
 from hpcjobs.model.event import Event, EventKind
@@ -58,6 +59,18 @@ def retry_in_s(attempt: int, chance: float) -> float:
     return min(FIRST_RETRY_S * 2.0 ** min(attempt - 1, 30), LONGEST_RETRY_S) * (1.0 - chance / 2.0)
 
 
+def _believing(ca_file: Path) -> ssl.SSLContext:
+    """A context that believes the certificates of one file.
+
+    Raises:
+        SettingsError: It cannot be read or holds none.
+    """
+    try:
+        return ssl.create_default_context(cafile=ca_file)
+    except OSError as error:  # ssl.SSLError is one
+        raise SettingsError(f"webhook_ca_file {ca_file}: {error}") from error
+
+
 class Webhooks:
     """The webhooks of one process.
 
@@ -84,7 +97,8 @@ class Webhooks:
         self._lookup = lookup
         self._networks = [ipaddress.ip_network(text) for text in settings.webhook_networks]
         self._sealer = signing.Sealer(b"")
-        self._context: ssl.SSLContext | None = None
+        ca_file = settings.webhook_ca_file
+        self._context = None if ca_file is None else _believing(ca_file)
         self._changing = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._places: dict[str, int] = {}
@@ -216,8 +230,7 @@ class Webhooks:
             await asyncio.gather(task, return_exceptions=True)
 
     def _client(self) -> httpx.AsyncClient:
-        if self._context is None:
-            self._context = ssl.create_default_context(cafile=self.settings.webhook_ca_file)
+        self._context = self._context or ssl.create_default_context()
         transport = outbound.CheckedTransport(self._networks, self._context, self._lookup)
         return httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False, timeout=TIMEOUT_S)
 

@@ -95,8 +95,9 @@ def write(connection: Connection, events: Sequence[Event]) -> None:
 
 
 def of_job(kind: EventKind, job: Job, now: float, **data: str | float | bool | None) -> Event:
-    """An event about a job."""
-    return Event(0, now, kind, job.cluster, job.id, job.user, job.account, {**data})
+    """An event about a job; of a task or component it names the whole too."""
+    about = {"parent": job.parent} if job.parent else {}
+    return Event(0, now, kind, job.cluster, job.id, job.user, job.account, {**about, **data})
 
 
 def state_event(job: Job, before: Job | None, now: float) -> Event:

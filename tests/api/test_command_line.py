@@ -42,7 +42,9 @@ def served(empty_database, tmp_path_factory, spawner, folder):
 def serve(place: Path, empty_database: Path, folder: Path) -> Iterator[tuple[Service, str]]:
     shutil.copy(empty_database, place / "jobs.db")
     settings = settings_of(
-        place, clusters=(ClusterSettings("big", observe_s=0.05),), spawner_socket=str(folder / "spawner.sock")
+        place,
+        clusters=(ClusterSettings("big", observe_s=0.05, file_roots=(str(folder),)),),
+        spawner_socket=str(folder / "spawner.sock"),
     )
     service = Service(settings, {"big": UnrulySlurm()})
     config = uvicorn.Config(create_app(service), port=0, log_level="error", ws="none", timeout_graceful_shutdown=2)

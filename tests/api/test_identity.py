@@ -464,3 +464,14 @@ async def test_a_slow_issuer_holds_nobody_else_up(trusting, issuer):
     assert not waiting.done()
     issuer.hold.set()
     assert (await waiting).status_code == 200
+
+
+async def test_script_arguments_and_environment_are_the_owners_and_operators_alone(bench):
+    secret = {"environment": {"KEY": "secret"}, "args": ["secret"], "script": f"{SCRIPT}# secret\n"}
+    await bench.submitted("alice", account="physics", **secret)
+    bench.service.directory.learn("big", [Account("big", "physics", coordinators=frozenset({"lead"}))], 1.0)
+    for user, told in [("alice", True), ("ops", True), ("boss", True), ("lead", False)]:
+        answer = await bench.get("/v1/jobs/1/detail", user)
+        assert answer.status_code == 200
+        assert ("secret" in answer.text) is told, user
+        assert answer.json()["spec"]["account"] == "physics"

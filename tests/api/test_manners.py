@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 import zlib
 from datetime import UTC, datetime
 
@@ -12,7 +13,8 @@ from litestar import Litestar, get
 
 from hpcjobs.api import manners, routes
 from hpcjobs.api.deprecation import deprecated
-from tests.api.bench import caller, problem_of
+from hpcjobs.settings import ClusterSettings
+from tests.api.bench import NEVER, UnrulySlurm, caller, on_bench, problem_of, settings_of
 
 SAME_AS_GET = ["/v1/jobs", "/v1/jobs/1", "/v1/jobs/1/detail", "/v1/clusters/big/nodes", "/v1/clusters", "/healthz"]
 
@@ -191,3 +193,46 @@ async def test_a_deprecated_route_says_so_in_its_answers_and_in_the_document():
     assert not {"Deprecation", "Sunset", "Link"} & set(other.headers)
     paths = app.openapi_schema.to_schema()["paths"]
     assert (paths["/old"]["get"]["deprecated"], paths["/new"]["get"].get("deprecated", False)) == (True, False)
+
+
+async def test_a_filter_with_an_empty_list_is_refused_and_nothing_is_done(bench):
+    await bench.submitted()
+    for name in ("state", "fate"):
+        answer = await bench.call("POST", "/v1/jobs/actions", json={"verb": "cancel", "filter": {name: []}})
+        assert (answer.status_code, problem_of(answer)["errors"][0]["field"]) == (422, f"filter.{name}")
+    assert (await bench.get("/v1/jobs/1")).json()["state"] == "RUNNING"
+
+
+async def test_the_cluster_beside_a_filter_narrows_it(place):
+    clusters = tuple(ClusterSettings(name, observe_s=NEVER) for name in ("big", "small"))
+    slurms = {name: UnrulySlurm(name) for name in ("big", "small")}
+    async with on_bench(settings_of(place, clusters=clusters), slurms) as bench:
+        for name in slurms:
+            await bench.service.target(name).observer.tick(time.time())
+            assert (await bench.post(cluster=name)).status_code == 201
+        told = {"verb": "cancel", "cluster": "small", "filter": {"user": "alice"}}
+        report = (await bench.call("POST", "/v1/jobs/actions", json=told)).json()
+        assert report["done"] == 1
+        assert [slurm._jobs[1].ended for slurm in slurms.values()] == [False, True]
+        torn = told | {"filter": {"cluster": "big"}}
+        answer = await bench.call("POST", "/v1/jobs/actions", json=torn)
+        assert (answer.status_code, problem_of(answer)["errors"][0]["field"]) == (422, "filter.cluster")
+        unknown = await bench.call("POST", "/v1/jobs/actions", json=told | {"cluster": "none"})
+        assert unknown.status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("query", "name"),
+    [("user=alice&user=bob", "user"), ("limit=1&limit=2", "limit"), ("since=nan", "since"),
+     ("until=-Infinity", "until"),
+     ("max_age_s=inf", "max_age_s")],
+)  # fmt: skip
+async def test_a_parameter_with_two_values_and_a_number_that_is_none_are_400(bench, query, name):
+    answer = await bench.get(f"/v1/jobs?{query}")
+    assert (answer.status_code, problem_of(answer)["code"]) == (400, "bad-request")
+    assert problem_of(answer)["detail"].startswith(f"{name} is ")
+
+
+async def test_a_parameter_that_is_a_list_may_be_given_several_times(bench):
+    assert (await bench.get("/v1/jobs?state=RUNNING&state=PENDING&since=1.5")).status_code == 200
+    assert (await bench.get("/v1/events?kind=job.state&kind=job.order&after=0&wait_s=0")).status_code == 200

@@ -12,7 +12,9 @@ import pytest
 
 from hpcjobs.files import CHUNK
 from hpcjobs.model.account import Account
-from tests.api.bench import UnrulySlurm, on_bench, problem_of, settings_of
+from hpcjobs.observe.endings import SETTLE_S
+from hpcjobs.settings import ClusterSettings
+from tests.api.bench import NEVER, UnrulySlurm, on_bench, problem_of, settings_of
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -24,10 +26,16 @@ def quick(monkeypatch):
     monkeypatch.setattr("hpcjobs.output.POLL_S", 0.02)
 
 
+def clusters_with(*roots: Path) -> tuple[ClusterSettings, ...]:
+    return (ClusterSettings("big", observe_s=NEVER, file_roots=tuple(map(str, roots))),)
+
+
 @pytest.fixture
 async def bench(place, spawner, folder):
     """A bench whose user is nobody, whom the spawner may become."""
-    settings = settings_of(place, spawner_socket=str(folder / "spawner.sock"))
+    settings = settings_of(
+        place, clusters=clusters_with(folder), spawner_socket=str(folder / "spawner.sock"), streams_per_user=2
+    )
     async with on_bench(settings, {"big": UnrulySlurm()}) as bench:
         await bench.tick()
         yield bench
@@ -117,6 +125,71 @@ async def test_output_that_is_not_there_yet_is_404_and_says_how_the_job_is(bench
     assert "Job 1 is RUNNING and has written nothing yet" in problem["detail"]
     await bench.tick(2)
     assert "written nothing yet" not in problem_of(await output(bench))["detail"]
+
+
+@pytest.mark.parametrize("follow", [False, True])
+@pytest.mark.parametrize("through_a_link", [False, True])
+async def test_no_file_of_the_service_host_is_read_as_output(bench, file, follow, through_a_link):
+    if through_a_link:
+        file.symlink_to("/etc/passwd")
+    await job_writing_to(bench, file if through_a_link else Path("/etc/passwd"), hold=True)
+    answer = await output(bench, follow=follow)
+    assert (answer.status_code, problem_of(answer)["code"]) == (403, "path-outside")
+    assert "below its file_roots only" in problem_of(answer)["detail"]
+
+
+@pytest.mark.parametrize("follow", [False, True])
+async def test_a_cluster_without_file_roots_says_that_its_output_cannot_be_reached(place, file, follow):
+    async with on_bench(settings_of(place, clusters=clusters_with()), {"big": UnrulySlurm()}) as bench:
+        await bench.tick()
+        await job_writing_to(bench, written(file, b"text"))
+        answer = await output(bench, follow=follow)
+    assert (answer.status_code, problem_of(answer)["code"]) == (501, "not-supported")
+    assert "it has no file_roots" in problem_of(answer)["detail"]
+
+
+async def test_followed_outputs_and_streams_of_events_are_counted_together(bench, file):
+    await job_writing_to(bench, written(file, b"text"))
+    with bench.service.hub.streams.admit("nobody", 2):
+        stream = asyncio.create_task(output(bench, follow=True))
+        for _ in range(500):
+            if len(bench.service.hub.streams._open) == 2:
+                break
+            await asyncio.sleep(0.01)
+        refused = await output(bench, follow=True)
+        assert (refused.status_code, problem_of(refused)["code"]) == (429, "rate-limited")
+        assert (await output(bench)).content == b"text"
+        bench.slurm.end(1, "COMPLETED")
+        await bench.tick()
+        assert (await stream).content == b"text"
+    assert await followed(bench) == b"text"
+    assert not bench.service.hub.streams._open
+
+
+async def test_a_follower_stays_until_a_job_that_slurm_lost_has_run_after_all(bench, file, monkeypatch):
+    monkeypatch.setattr("hpcjobs.output.POLL_S", 0.0)
+    await job_writing_to(bench, file, hold=True)
+    reads, read, more = 0, bench.service.output.read, asyncio.Event()
+
+    async def read_and_count(*args):
+        nonlocal reads
+        reads += 1
+        if reads * 0.3 > SETTLE_S:
+            more.set()
+        return await read(*args)
+
+    monkeypatch.setattr(bench.service.output, "read", read_and_count)
+    bench.slurm.lose()
+    await bench.tick(2)
+    assert (await bench.get("/v1/jobs/1", "nobody")).json()["state"] == "UNKNOWN"
+    stream = asyncio.create_task(output(bench, follow=True))
+    await asyncio.wait_for(more.wait(), 20)
+    written(file, b"at last")
+    await bench.ask_accounting()
+    await bench.send()
+    bench.slurm.end(1, "COMPLETED")
+    await bench.tick(3)
+    assert (await stream).content == b"at last"
 
 
 async def test_a_job_without_an_error_file_of_its_own_is_404(bench, file):
@@ -210,8 +283,8 @@ def told_when_read(bench, monkeypatch, offset):
     """An event that is set when the stream, not the look before it, has read the file from this offset."""
     was_read, read = asyncio.Event(), bench.service.output.read
 
-    async def read_and_tell(user, path, start, limit):
-        chunk = await read(user, path, start, limit)
+    async def read_and_tell(job, path, start, limit):
+        chunk = await read(job, path, start, limit)
         if (start, limit) == (offset, CHUNK):
             was_read.set()
         return chunk

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import socket
+import sys
 import time
 
 import pytest
@@ -170,3 +171,18 @@ def test_without_settings_no_token_is_made(run, tmp_path):
     result = run("token", "alice", "--config", str(tmp_path / "none.toml"))
     assert result.exit_code == 1
     assert "none.toml: No such file or directory" in result.stderr
+
+
+def test_words_after_the_script_are_the_scripts(run, script, monkeypatch):
+    told = []
+    monkeypatch.setattr("hpcjobs.client.Client.submit", lambda _client, request: told.append(request) or sys.exit(0))
+    run("submit", "-n", "2", script, "-n", "4", "--nodes", "x", "--")
+    assert (told[0]["resources"], told[0]["args"]) == ({"ntasks": 2}, ["-n", "4", "--nodes", "x", "--"])
+
+
+def test_the_end_that_following_tells_is_that_of_the_same_clusters_job(run, monkeypatch):
+    asked = []
+    monkeypatch.setattr("hpcjobs.client.Client.follow", lambda _client, _job, **_query: iter([b"text"]))
+    monkeypatch.setattr("hpcjobs.client.Client.job", lambda _client, job, **query: asked.append((job, query)))
+    run("logs", "-f", "--stderr", "-M", "other", "42")
+    assert asked == [("42", {"cluster": "other"})]

@@ -389,3 +389,11 @@ def test_an_address_or_a_token_that_is_none_is_told_at_once(kind, url):
         client_of(kind, url, "secret")
     with pytest.raises(ValueError, match="no token"):
         client_of(kind, "http://127.0.0.1", " ")
+
+
+async def test_following_a_quiet_job_is_patient_anew_with_each_answer(server, make, monkeypatch):
+    hours = SimpleNamespace(monotonic=lambda: 3600.0 * len(server.asked), sleep=lambda _seconds: None)
+    monkeypatch.setattr("hpcjobs.client.patience.time", hours)
+    monkeypatch.setattr("hpcjobs.client.problems.BROKEN_RETRY_S", 0.01)
+    server.answers = [(206, b"")] * 4 + [(200, b"at last")]
+    assert b"".join(await listed(make(retry_for_s=60.0).follow("7"))) == b"at last"

@@ -196,3 +196,18 @@ def test_the_signature_is_that_of_the_specification():
     secret, body = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw", b'{"test": 2432232314}'
     told = signing.signature(secret, "msg_p5jXN8AQM9LWM0D4loKWxJek", 1614265330, body)
     assert told == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
+
+
+@pytest.mark.parametrize("url", ["https://xn--fa-hia.de/hook", "https://fa\u00df.de/hook"])
+async def test_a_name_with_letters_of_its_own_is_resolved_as_it_is_spelt_on_the_wire(url):
+    asked = []
+
+    async def lookup(host: str, _port: int) -> list[str]:
+        asked.append(host)
+        return ["10.0.0.1"]
+
+    transport = CheckedTransport([], ssl.create_default_context(), lookup)
+    async with httpx.AsyncClient(transport=transport) as http:
+        with pytest.raises(Forbidden, match=r"xn--fa-hia\.de"):
+            await http.post(url)
+    assert asked == ["xn--fa-hia.de"]

@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
+from hpcjobs.api.serve import config_of
 from hpcjobs.errors import SettingsError
-from hpcjobs.settings import ClusterSettings, load
+from hpcjobs.service import Service
+from hpcjobs.settings import ClusterSettings, Settings, load
 
 LEAST = '[[clusters]]\nname = "big"\n'
 
@@ -70,3 +72,26 @@ def test_a_missing_file_is_named(tmp_path):
         load(tmp_path / "none.toml", {})
     with pytest.raises(SettingsError, match="Is a directory"):
         load(tmp_path, {})
+
+
+@pytest.mark.parametrize("text", [None, "no certificate"])
+def test_certificates_for_webhooks_that_cannot_be_read_stop_the_start(tmp_path, text):
+    path = tmp_path / "ca.pem"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(SettingsError, match=r"webhook_ca_file .*ca\.pem"):
+        Service(Settings((ClusterSettings("big"),), database_url="sqlite://", webhook_ca_file=path))
+
+
+@pytest.mark.parametrize(("proxies", "client"), [((), "127.0.0.1"), (("127.0.0.0/8",), "10.9.8.7")])
+async def test_a_header_says_who_calls_only_where_a_proxy_of_the_settings_sends_it(proxies, client):
+    seen = []
+
+    async def app(scope, _receive, _send):
+        seen.append(scope["client"][0])
+
+    config = config_of(app, Settings((ClusterSettings("big"),), proxies=proxies))
+    config.load()
+    headers = [(b"x-forwarded-for", b"10.9.8.7")]
+    await config.loaded_app({"type": "http", "client": ("127.0.0.1", 1), "headers": headers}, None, None)
+    assert seen == [client]

@@ -204,3 +204,9 @@ def test_no_job_runs_as_root_slurm_or_a_system_account(user):
 def test_a_user_that_only_the_cluster_knows_is_slurms_to_judge():
     check_may_run("no-such-user-here", frozenset({"root"}), 1000)
     check_may_run("nobody", frozenset({"root"}), 1000)
+
+
+async def test_an_end_that_is_a_text_of_digits_holds_each_time():
+    header = f"Bearer {signed(exp=str(int(time.time()) + 600))}"
+    for _ in range(3):
+        assert (await read(header)).user == "alice"

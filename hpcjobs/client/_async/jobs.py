@@ -230,6 +230,7 @@ class AsyncJobs(AsyncCaller):
             headers = {"Accept-Encoding": "identity"}
             try:
                 async with self.stream("GET", job_path(job, "/output"), query, headers=headers) as response:
+                    patient.renew()  # a job may be quiet for longer than anybody is patient
                     async for data in response.aiter_raw():
                         patient.renew()
                         offset += len(data)

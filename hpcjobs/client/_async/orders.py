@@ -117,7 +117,7 @@ class AsyncOrders(AsyncCaller):
             verb: What.
             jobs: By name, any number of them; or by what they are now, up to 1000 of them: more are refused, and
                 then nothing was done.
-            cluster: On which cluster Slurm's numbers count.
+            cluster: On which cluster Slurm's numbers count; with a JobSet: only jobs of this cluster.
             signal: For SIGNAL: name or number.
             scope: For SIGNAL: which processes.
             hold: For REQUEUE: requeue them held.

@@ -231,6 +231,7 @@ class Jobs(Caller):
             headers = {"Accept-Encoding": "identity"}
             try:
                 with self.stream("GET", job_path(job, "/output"), query, headers=headers) as response:
+                    patient.renew()  # a job may be quiet for longer than anybody is patient
                     for data in response.iter_raw():
                         patient.renew()
                         offset += len(data)
