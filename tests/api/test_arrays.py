@@ -49,3 +49,14 @@ async def test_a_task_that_is_not_there_is_404_and_a_plain_job_has_none(bench):
                  f"{plain['slurm_job_id']}+1"):  # fmt: skip
         answer = await bench.get(f"/v1/jobs/{name}")
         assert (answer.status_code, problem_of(answer)["code"]) == (404, "job-unknown"), name
+
+
+async def test_an_order_to_a_task_that_slurm_has_split_off_is_an_event_of_its_array_too(bench):
+    array = await bench.submitted(array="1-2")
+    assert (await bench.call("DELETE", "/v1/jobs/1_1")).status_code == 202
+    page = await bench.call(
+        "GET", "/v1/events", headers={"Accept": "application/json"},
+        params={"job_id": array["id"], "kind": "job.order", "after": 0},
+    )  # fmt: skip
+    (told,) = page.json()["items"]
+    assert (told["job_id"] != array["id"], told["data"]["parent"]) == (True, array["id"])
