@@ -6,7 +6,7 @@ import functools
 from typing import Final, NamedTuple, get_args, get_origin
 from urllib.parse import unquote_plus
 
-from litestar.exceptions import ClientException
+from litestar.exceptions import ClientException, ValidationException
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 from litestar.types import HTTPScope
@@ -53,12 +53,16 @@ def header_of(scope: HTTPScope, name: bytes) -> str | None:
     return next((value.decode("latin-1") for key, value in scope["headers"] if key == name), None)
 
 
+def _wrong(name: str, why: str) -> ValidationException:
+    return ValidationException(why, extra=[{"key": name, "message": why}])
+
+
 def check_query(scope: HTTPScope, handler: HTTPRouteHandler) -> None:
     """A misspelt filter must not answer with everything.
 
     Raises:
         ParameterUnknown: The route does not know a parameter of the query.
-        ClientException: One that has one value is given several times, or a number is none (400).
+        ValidationException: One that has one value is given several times, or a number is none (400).
     """
     query = scope["query_string"]
     if not query or not handler.resolve_include_in_schema():
@@ -73,10 +77,10 @@ def check_query(scope: HTTPScope, handler: HTTPRouteHandler) -> None:
         )
     for name in dict.fromkeys(names):
         if names.count(name) > 1 and name not in lists:
-            raise ClientException(f"{name} is given {names.count(name)} times; it has one value.")
+            raise _wrong(name, f"It is given {names.count(name)} times and has one value.")
     for name, _, value in pairs:
         if name in numbers and value.strip().lower().lstrip("+-") in NO_NUMBERS:
-            raise ClientException(f"{name} is {value[:80]!r}; it must be a number.")
+            raise _wrong(name, f"{value[:80]!r} is no number.")
 
 
 def check_body(scope: HTTPScope, handler: HTTPRouteHandler) -> None:
