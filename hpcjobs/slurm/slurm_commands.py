@@ -52,15 +52,15 @@ def quoted(words: Sequence[str]) -> str:
 
 
 def without_directives(script: str) -> str:
-    """A script that sbatch reads nothing out of: its ``#SBATCH`` lines become comments of the same line number.
+    """A script that sbatch reads nothing out of: its directives become comments of the same line number.
 
     What they said is in the spec already, as far as admission let it stand; sbatch would read them a second time and
     bring back what was taken away. Every such line stands before the first command and begins with ``#``, so that
     for the script's interpreter it was a comment and still is one.
     """
     lines = script.split("\n")
-    for number, _ in find_directives(script):
-        lines[number - 1] = f"#{lines[number - 1]}"
+    for directive in find_directives(script):
+        lines[directive.line - 1] = f"#{lines[directive.line - 1]}"
     return "\n".join(lines)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from hpcjobs.model.order import Changes, Order, SignalScope, Verb
+from hpcjobs.model.tasks import MOST_COUNTED, count_tasks, parse_spans
 from hpcjobs.slurm import slurmrestd_body
 from hpcjobs.slurm.base import Launch, Op, ceil_div
 from hpcjobs.slurm.targets import expand_tasks, parse_target
@@ -38,9 +39,14 @@ def lacks(op: Op, subject: Launch | Order | None, version: str) -> str:
     target = parse_target(subject.target)
     if op in _BY_UPDATE and (target.tasks or target.offset is not None):
         return "slurmrestd changes whole jobs and whole arrays only, no single tasks or components"
-    if op is Op.REQUEUE and target.several and len(expand_tasks(target.tasks)) > MOST_REQUEUED:
+    if op is Op.REQUEUE and target.several and _too_many(target.tasks):
         return f"slurmrestd wants every task named by itself; more than {MOST_REQUEUED} are too many"
     return ""
+
+
+def _too_many(tasks: str) -> bool:
+    spans = parse_spans(tasks)
+    return sum(map(len, spans)) > MOST_COUNTED or count_tasks(spans) > MOST_REQUEUED
 
 
 def kill_body(order: Order) -> dict[str, Any]:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from hpcjobs.admission import RULES, admit
+from hpcjobs.admission import STAGES, admit
 from hpcjobs.admission.resources import AMOUNTS
 from hpcjobs.admission.texts import MAX_SCRIPT_BYTES
 from hpcjobs.errors import Refusal, Refused
@@ -268,4 +268,4 @@ def test_rules_run_in_order_and_a_later_rule_sees_what_an_earlier_one_changed():
         return asked, [Refusal("name", f"{asked.name} is not wanted")]
 
     with pytest.raises(Refused, match="renamed is not wanted"):
-        admit(spec(), [*RULES, rename, judge])
+        admit(spec(), [*STAGES, (rename, judge)])

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcjobs.sbatch.directives import find_directives, split_words
+from hpcjobs.sbatch import directives
+from hpcjobs.sbatch.directives import split_words
+
+
+def find_directives(script: str) -> list[tuple[int, str]]:
+    return [(one.line, one.text) for one in directives.find_directives(script)]
 
 
 def script(*lines: str) -> str:
@@ -77,7 +82,9 @@ def test_every_word_survives_when_each_of_its_characters_is_escaped(words):
     assert split_words(line) == words
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\n\r\"'\\", exclude_categories=("Cs",))), max_size=5))
+@given(
+    st.lists(st.text(st.characters(exclude_characters="\n\r\"'\\", exclude_categories=("Cs",)), min_size=1), max_size=5)
+)
 def test_every_word_survives_between_quotes_of_either_kind(words):
     for quote in "\"'":
         assert split_words(" ".join(f"{quote}{word}{quote}" for word in words)) == words

@@ -144,9 +144,9 @@ def test_frequencies_are_a_choice_a_number_or_a_range_with_its_governor():
 
 def test_needs_of_a_task_are_read_in_both_spellings():
     read = layout.parse_tres_per_task
-    assert read("cpu=2,gres/gpu:a100=1") == read("cpu:2,gres/gpu:a100:1") == {"cpu": "2", "gres/gpu:a100": "1"}
-    assert read("gres/gpu:a100") == {"gres/gpu:a100": "1"}
-    assert read("license/matlab=3") == {"license/matlab": "3"}
+    assert read("cpu=2,gres/gpu:a100=1") == read("cpu:2,gres/gpu:a100:1") == {"cpu": 2, "gres/gpu:a100": 1}
+    assert read("gres/gpu:a100") == {"gres/gpu:a100": 1}
+    assert read("license/matlab=3") == {"license/matlab": 3}
     for text in ("", "cpu", "cpu=0", "mem=1G", "gpu=1", "cpu=1,cpu=2"):
         with pytest.raises(ValueError, match="Invalid TRES per task"):
             read(text)
