@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import time
 from collections.abc import AsyncIterator
@@ -58,6 +59,9 @@ ACCEPTED: Final = ResponseSpec(
 )
 
 
+_SPEC_FIELDS: Final = operator.attrgetter(*JobSpec.__struct_fields__)
+
+
 class SubmitRequest(JobSpec, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A job to submit.
 
@@ -69,7 +73,7 @@ class SubmitRequest(JobSpec, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def spec(self) -> JobSpec:
         """The spec without the cluster."""
-        return JobSpec(**{name: getattr(self, name) for name in JobSpec.__struct_fields__})
+        return JobSpec(*_SPEC_FIELDS(self))
 
 
 class JobPartPage(msgspec.Struct, frozen=True):

@@ -10,6 +10,7 @@ import msgspec
 from hpcjobs.model.gres import parse_gpus
 from hpcjobs.model.spec import Resources
 from hpcjobs.sbatch.layout import gpus_of_needs, parse_tres_per_task
+from hpcjobs.sbatch.units import ceil_div
 from hpcjobs.sbatch.values import parse_extra_node_info
 
 NO_LIMIT_16: Final = 0xFFFF
@@ -108,4 +109,4 @@ def least_nodes(asked: Resources) -> int | None:
     """How many nodes tasks need where only their number on each is said; None: nothing says."""
     if asked.ntasks is None or asked.ntasks_per_node is None or asked.nodes is not None or asked.nodes_max is not None:
         return None
-    return -(-asked.ntasks // asked.ntasks_per_node)
+    return ceil_div(asked.ntasks, asked.ntasks_per_node)

@@ -13,6 +13,11 @@ _SCALE: Final = {"K": 2**10, "": 2**20, "M": 2**20, "G": 2**30, "T": 2**40}
 _COUNT: Final = {"": 1, "k": 2**10, "m": 2**20}
 
 
+def ceil_div(amount: int, unit: int) -> int:
+    """Whole units that hold the amount."""
+    return -(-amount // unit)
+
+
 def parse_time(text: str) -> int:
     """Read a time limit.
 
@@ -73,6 +78,11 @@ def parse_count_range(text: str) -> tuple[int, int]:
     return low, high
 
 
+def count_range_text(low: int | None, high: int | None) -> str | None:
+    """A range of numbers of nodes as Slurm reads it; None: neither end is known."""
+    return None if low is None and high is None else f"{low or 1}-{high or low}"
+
+
 def time_text(seconds: int) -> str:
     """A duration as sbatch reads it, to the second.
 
@@ -90,4 +100,4 @@ def memory_text(amount: int) -> str:
     Args:
         amount: Bytes; what is left over a KiB, sbatch's smallest unit, counts as one more.
     """
-    return f"{-(-amount // 2**10)}K" if amount % 2**20 else f"{amount // 2**20}M"
+    return f"{ceil_div(amount, 2**10)}K" if amount % 2**20 else f"{amount // 2**20}M"

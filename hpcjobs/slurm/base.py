@@ -13,6 +13,7 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.order import Estimate, Order
 from hpcjobs.model.spec import JobSpec
+from hpcjobs.sbatch.units import ceil_div as ceil_div
 
 MIB: Final = 1024 * 1024
 _MARK = re.compile(r" ?\bhpcjobs:([0-9a-f]{32})\Z")
@@ -52,11 +53,6 @@ def split_comment(comment: str | None) -> tuple[str, str | None]:
     text = comment or ""
     match = _MARK.search(text)
     return (text[: match.start()], match[1]) if match else (text, None)
-
-
-def ceil_div(amount: int, unit: int) -> int:
-    """Whole units that hold the amount."""
-    return -(-amount // unit)
 
 
 class Backend(Protocol):

@@ -97,6 +97,20 @@ def waiting_tasks(text: str) -> str:
     return fold_tasks([task for task in range(bits.bit_length()) if bits >> task & 1]) + percent + limit
 
 
+def array_task(array_job_id: int, task: int, waiting: str) -> str:
+    """Which task of its array a job is, as Slurm prints it.
+
+    Args:
+        array_job_id: Number of the array; 0: the job is of none.
+        task: Number of the task.
+        waiting: Those that wait together, or ``""``; see waiting_tasks.
+
+    Returns:
+        ``4``, ``5-10%2``, or ``""`` for a job of no array.
+    """
+    return (waiting_tasks(waiting) or str(task)) if array_job_id else ""
+
+
 def signal_number(name: str) -> int:
     """The number of a signal.
 
