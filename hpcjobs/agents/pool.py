@@ -159,7 +159,7 @@ class _Channel:
     async def _end(self, why: str) -> None:
         """Kill the agent, and hear what it still says: it may have gone on to later calls meanwhile."""
         self._ending = True
-        killing = asyncio.create_task(self._kill(self.pid))
+        killing = asyncio.ensure_future(self._kill(self.pid))
         dead = False
         try:
             async with asyncio.timeout(KILLED_S):
