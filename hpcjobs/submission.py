@@ -131,7 +131,7 @@ class Submission:
 
         Returns:
             The job. Its row is on disk. With ``slurm_job_id`` Slurm has it; without, it waits visibly and goes to
-            Slurm once, in order, as soon as Slurm answers. A slurmctld that is killed forgets what it took in its
+            Slurm once, after what the user sent before, as soon as Slurm answers. A slurmctld that is killed forgets what it took in its
             last seconds: what it loses so before it began goes out again by itself, under another number.
 
         Raises:
