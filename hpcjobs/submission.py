@@ -131,8 +131,9 @@ class Submission:
 
         Returns:
             The job. Its row is on disk. With ``slurm_job_id`` Slurm has it; without, it waits visibly and goes to
-            Slurm once, after what the user sent before, as soon as Slurm answers. A slurmctld that is killed forgets what it took in its
-            last seconds: what it loses so before it began goes out again by itself, under another number.
+            Slurm once, after what the user sent before, as soon as Slurm answers. A slurmctld that is killed forgets
+            what it took in its last seconds: what it loses so before it began goes out again by itself, under another
+            number.
 
         Raises:
             Refused: Admission or Slurm is against it. Nothing runs.
