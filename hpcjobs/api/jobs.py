@@ -54,7 +54,7 @@ NDJSON: Final = "application/x-ndjson"
 
 ACCEPTED: Final = ResponseSpec(
     data_container=Job,
-    description="The job is kept and goes to Slurm, once and in order, as soon as Slurm answers.",
+    description="The job is kept and goes to Slurm, once and in its user's order, as soon as Slurm answers.",
     generate_examples=False,
 )
 
@@ -143,9 +143,10 @@ class JobsController(Controller):
         opt=SUBMITS,
         responses=problems(409, 413, 422, 501) | {202: ACCEPTED},
         summary="Submit a job",
-        description="201: Slurm has the job. 202: the job is kept and goes to Slurm, once and in order, as soon as "
-        "Slurm answers; it is listed as SUBMITTING until then. With an Idempotency-Key the same request can be sent "
-        "any number of times and makes one job. `#SBATCH` lines of the script fill in what the request leaves out.",
+        description="201: Slurm has the job. 202: the job is kept and goes to Slurm, once and after what its user "
+        "sent before, as soon as Slurm answers; it is listed as SUBMITTING until then. With an Idempotency-Key the "
+        "same request can be sent any number of times and makes one job. `#SBATCH` lines of the script fill in what "
+        "the request leaves out.",
     )
     async def submit(
         self,

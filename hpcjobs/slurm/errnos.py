@@ -94,7 +94,8 @@ def error_of(errno: int, message: str, *, submitting: bool = False) -> HpcjobsEr
     Args:
         errno: Slurm's number.
         message: Slurm's words.
-        submitting: Whether a lost answer may have made a job.
+        submitting: Whether a lost answer may have made a job. There is no job yet then that could be in a wrong state:
+            what a site's job_submit plugin answers with such a number is its refusal.
 
     Returns:
         The error to raise.
@@ -106,11 +107,11 @@ def error_of(errno: int, message: str, *, submitting: bool = False) -> HpcjobsEr
         return OutcomeUnknown(f"Slurm's answer to the submission was lost: {message} (error {errno})")
     if errno in UNSENT or errno in ANSWER_LOST:
         return SlurmUnavailable(f"The Slurm controller does not answer: {message} (error {errno})")
-    if errno in UNKNOWN_JOB:
+    if errno in UNKNOWN_JOB and not submitting:
         return JobUnknown(said)
-    if errno in ENDED:
+    if errno in ENDED and not submitting:
         return Conflict("The job has already ended.")
-    if errno in STATE:
+    if errno in STATE and not submitting:
         return Conflict(said)
     if errno in NOT_THEIRS:
         return NotAllowed(said)

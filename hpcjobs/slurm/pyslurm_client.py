@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeVar
 
-import msgspec
-
 from hpcjobs.agents.pool import AgentFailure, AgentPool, Key, SpawnRefused
 from hpcjobs.agents.protocol import Failure
 from hpcjobs.errors import (
@@ -49,8 +47,8 @@ def _error(failure: Failure, *, submitting: bool) -> HpcjobsError:
         return NotSupported(f"{failure.message}.")
     if failure.kind == "value":
         return Refused([Refusal("", failure.message)])
-    if submitting:
-        return OutcomeUnknown(f"The worker failed: {failure.message}.")
+    if submitting and failure.kind == "bug":  # of pyslurm or of us, and it would be the same the next time
+        return Refused([Refusal("", f"The worker failed before it sent anything: {failure.message}.", "worker-failed")])
     return Unavailable(f"The worker failed: {failure.message}.")
 
 
@@ -121,7 +119,7 @@ class PyslurmBackend:
         # A user who submits much has several agents: slurmctld takes from four together twice what it takes from one.
         lanes = [self._key(user, number) for number in range(SUBMITTERS)]
         lane = min(lanes, key=lambda key: (self.pool.load(key) // 2, key.number))
-        return await self._call(user, "submit", {"launch": msgspec.to_builtins(launch)}, int, number=lane.number)
+        return await self._call(user, "submit", {"launch": launch}, int, number=lane.number)
 
     async def find(self, user: str, attempt: str) -> int | None:
         """See Backend."""
@@ -133,7 +131,7 @@ class PyslurmBackend:
         self._check(Op(order.verb), order)
         if order.verb is Verb.SIGNAL:
             signal_number(order.signal)
-        await self._call(user, "act", {"order": msgspec.to_builtins(order)}, type(None))
+        await self._call(user, "act", {"order": order}, type(None))
 
     async def estimate(self, user: str, launch: Launch) -> Estimate:
         """See Backend."""
@@ -141,7 +139,7 @@ class PyslurmBackend:
 
     async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
         """See Backend."""
-        args = {"query": msgspec.to_builtins(query)}
+        args = {"query": query}
         return await self._call(self.observer, "history", args, tuple[Accounted, ...], HISTORY_TIMEOUT_S)
 
     async def accounts(self) -> tuple[Account, ...]:

@@ -177,6 +177,49 @@ async def test_a_controller_that_goes_again_keeps_the_rest_waiting_in_order(benc
     assert [entry.record.name for entry in bench.slurm._jobs.values()] == ["j0", "j1", "j2", "j3"]
 
 
+async def test_what_comes_while_the_rest_goes_out_does_not_stop_it(bench, monkeypatch):
+    bench.slurm.down = True
+    await bench.tick()
+    for number in range(4):
+        await bench.post(name=f"j{number}")
+    bench.slurm.down = False
+    await bench.tick()
+    late = []
+
+    async def submit_while_another_comes(user, launch):
+        if len(late) < 3:
+            late.append(await bench.post(name=f"late{len(late)}"))
+        return await UnrulySlurm.submit(bench.slurm, user, launch)
+
+    monkeypatch.setattr(bench.slurm, "submit", submit_while_another_comes)
+    await bench.send()
+    assert [answer.status_code for answer in late] == [202] * 3
+    assert [entry.record.name for entry in bench.slurm._jobs.values()] == ["j0", "j1", "j2", "j3"]
+    await bench.send()
+    assert [entry.record.name for entry in bench.slurm._jobs.values()][4:] == ["late0", "late1", "late2"]
+
+
+async def test_what_keeps_one_users_jobs_from_slurm_does_not_keep_anothers(bench, monkeypatch):
+    async def nothing_starts_for_alice(user, launch):
+        if user == "alice":
+            raise SlurmUnavailable("Your shell starts nothing.")
+        return await UnrulySlurm.submit(bench.slurm, user, launch)
+
+    monkeypatch.setattr(bench.slurm, "submit", nothing_starts_for_alice)
+    mine = [(await bench.post(name=f"j{number}")).json()["id"] for number in range(2)]
+    assert (await bench.post(user="bob")).status_code == 201
+    bench.slurm.down = True
+    await bench.tick()
+    theirs = (await bench.post(user="bob")).json()
+    bench.slurm.down = False
+    await bench.tick()
+    await bench.send()
+    assert (await bench.get(f"/v1/jobs/{theirs['id']}", user="bob")).json()["slurm_job_id"] == 2
+    monkeypatch.undo()
+    await bench.send()
+    assert [(await bench.get(f"/v1/jobs/{job_id}")).json()["slurm_job_id"] for job_id in mine] == [3, 4]
+
+
 async def test_what_is_refused_when_its_turn_comes_is_kept_as_refused_and_the_rest_goes_out(bench):
     bench.slurm.down = True
     await bench.tick()

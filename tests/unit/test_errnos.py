@@ -4,9 +4,9 @@ import pytest
 
 from hpcjobs.errors import Conflict, JobUnknown, NotAllowed, OutcomeUnknown, Refused, SlurmUnavailable
 from hpcjobs.model.spec import JobSpec, Resources
-from hpcjobs.slurm.errnos import ANSWER_LOST, BUSY, ENDED, NOT_THEIRS, REFUSALS, UNKNOWN_JOB, UNSENT, error_of
+from hpcjobs.slurm.errnos import ANSWER_LOST, BUSY, ENDED, NOT_THEIRS, REFUSALS, STATE, UNKNOWN_JOB, UNSENT, error_of
 
-CLASSES = [set(REFUSALS), UNSENT, ANSWER_LOST, BUSY, UNKNOWN_JOB, NOT_THEIRS, ENDED]
+CLASSES = [set(REFUSALS), UNSENT, ANSWER_LOST, BUSY, UNKNOWN_JOB, NOT_THEIRS, ENDED, STATE]
 
 
 def test_no_number_is_in_two_classes():
@@ -19,15 +19,20 @@ def test_no_number_is_in_two_classes():
     [
         (UNSENT, SlurmUnavailable),
         (BUSY, SlurmUnavailable),
-        (UNKNOWN_JOB, JobUnknown),
         (NOT_THEIRS, NotAllowed),
-        (ENDED, Conflict),
         (set(REFUSALS), Refused),
     ],
 )
 def test_every_number_of_a_class_becomes_its_error_whether_submitting_or_not(numbers, kind, submitting):
     for number in numbers:
         assert type(error_of(number, "words", submitting=submitting)) is kind, number
+
+
+@pytest.mark.parametrize(("numbers", "kind"), [(UNKNOWN_JOB, JobUnknown), (ENDED, Conflict), (STATE, Conflict)])
+def test_what_is_said_of_a_job_is_a_refusal_while_there_is_none(numbers, kind):
+    for number in numbers:
+        assert type(error_of(number, "words")) is kind, number
+        assert type(error_of(number, "words", submitting=True)) is Refused, number
 
 
 @pytest.mark.parametrize("number", sorted(ANSWER_LOST))
