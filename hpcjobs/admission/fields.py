@@ -34,6 +34,9 @@ def _fields_of(kind: type[msgspec.Struct]) -> tuple[_Field, ...]:
     return tuple(_Field(name, JOB_AMOUNTS.get(name), FORMS.get(name)) for name in kind.__struct_fields__)
 
 
+_BESIDE: Final = frozenset({"script", "args", "resources", "het", "environment"})
+"""Fields that are no single text or number."""
+
 _FIELDS: Final[Mapping[type[msgspec.Struct], tuple[_Field, ...]]] = {
     kind: _fields_of(kind) for kind in (JobSpec, Component, Resources)
 }
@@ -67,7 +70,9 @@ def _fault(field: _Field, value: int | str) -> str:
 
 def _judged(prefix: str, holder: JobSpec | Component | Resources) -> Iterator[Refusal]:
     for field, value in zip(_FIELDS[type(holder)], msgspec.structs.astuple(holder), strict=True):
-        if isinstance(value, str | int) and field.name != "script" and (fault := _fault(field, value)):
+        if value is None or value is True or value is False or field.name in _BESIDE:
+            continue
+        if fault := _fault(field, value):
             yield Refusal(prefix + field.name, fault)
 
 

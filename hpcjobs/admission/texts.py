@@ -39,7 +39,7 @@ def _too_long(prefix: str, holder: msgspec.Struct) -> list[Refusal]:
     return [
         Refusal(f"{prefix}{name}", f"{name} is longer than {MAX_TEXT} characters.", "too-long")
         for name, value in zip(holder.__struct_fields__, msgspec.structs.astuple(holder), strict=True)
-        if isinstance(value, str) and len(value) > MAX_TEXT and name != "script"
+        if value is not None and isinstance(value, str) and len(value) > MAX_TEXT and name != "script"
     ]
 
 
