@@ -35,6 +35,24 @@ async def test_a_submission_answers_with_slurms_number_and_where_the_job_is(benc
     assert attempts(bench) == ["SENT"]
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("gpus", 10**25), ("tres_per_task", "gres/gpu=4G"), ("tres_per_task", "cpu=4M"), ("gres", "gpu:" + "9" * 5000),
+     ("mem_bind", "v," * 100_000)],
+    ids=["gpus", "GPUs of a task", "CPUs of a task", "gres", "mem_bind"],
+)  # fmt: skip
+async def test_what_slurm_cannot_hold_is_refused_by_its_name_and_nothing_is_kept(bench, name, value):
+    answer = await bench.post(resources={"gpus_per_node": 1, name: value} if name == "gres" else {name: value})
+    assert answer.status_code == 422
+    assert {error["field"] for error in problem_of(answer)["errors"]} == {f"resources.{name}"}
+    assert await jobs(bench) == []
+
+
+async def test_needs_of_a_task_with_a_letter_are_sent(bench):
+    answer = await bench.post(resources={"tres_per_task": "cpu=1K,gres/gpu=2K"})
+    assert (answer.status_code, bench.slurm.calls) == (201, 1)
+
+
 async def test_without_a_key_the_same_request_makes_a_job_each_time(bench):
     assert [(await bench.post()).json()["slurm_job_id"] for _ in range(3)] == [1, 2, 3]
 

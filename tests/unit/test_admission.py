@@ -272,7 +272,11 @@ def test_rules_run_in_order_and_a_later_rule_sees_what_an_earlier_one_changed():
 
 
 @pytest.mark.parametrize("name", ["gpus", "gpus_per_node", "gpus_per_socket", "gpus_per_task"])
-@pytest.mark.parametrize("request_", [10**25, 2**32 - 2, "a100:4294967294", "a100:4294967293,1", "9" * 5000, "a100:4G"])
+@pytest.mark.parametrize(
+    "request_",
+    [10**25, 2**32 - 2, "a100:4294967294", "a100:4294967293,1", "9" * 5000, "a100:4G"],
+    ids=["huge", "one too many", "typed", "together", "long", "letter"],
+)
 def test_more_gpus_than_slurm_counts_are_refused(name, request_):
     assert set(refusals_of(spec(resources=Resources(**{name: request_})))) == {f"resources.{name}"}
 
@@ -298,7 +302,9 @@ def test_what_follows_from_a_request_must_be_a_number_that_slurm_holds(asked, fi
     assert set(refusals_of(spec(het=(Component(asked),)))) == {f"het.0.resources.{field}"}
 
 
-@pytest.mark.parametrize("gres", ["gpu:" + "9" * 5000, "gpu:99999999999", "gpu:a100:5G"])
+@pytest.mark.parametrize(
+    "gres", ["gpu:" + "9" * 5000, "gpu:99999999999", "gpu:a100:5G"], ids=["long", "huge", "letter"]
+)
 def test_generic_resources_beyond_any_count_are_refused_where_they_are_asked_for(gres):
     assert set(refusals_of(spec(resources=Resources(gres=gres)))) == {"resources.gres"}
     assert set(refusals_of(spec(f"#!/bin/sh\n#SBATCH --gres={gres}\n"))) == {"script"}

@@ -119,6 +119,7 @@ def test_whatever_is_admitted_can_be_sent(asked):
         Resources(gpus_per_node=1, gres="gpu:" + "9" * 5000),
         Resources(extra_node_info="65533:2", nodes=2),
     ],
+    ids=range(8),
 )
 def test_what_once_failed_after_admission_is_sent_or_refused(asked):
     send(spec(resources=asked))
