@@ -151,7 +151,7 @@ class Submission:
         observer = target.observer
         size = parse_array(spec.array).tasks if spec.array else 0
         now = time.time()
-        waits = self._must_wait(user, observer, now)
+        waits = self._must_wait(user, observer)
         request = Request(user, observer.cluster, spec, key, digest, now, size, waits)
         try:
             begun = await self.store.write_each(intake.begin, request)
@@ -164,9 +164,9 @@ class Submission:
             return Submitted(begun.job, replayed=False)
         return Submitted(await self._send(target, spec, begun.job, begun.attempt), replayed=False)
 
-    def _must_wait(self, user: str, observer: Observer, now: float) -> str:
+    def _must_wait(self, user: str, observer: Observer) -> str:
         """Why a new submission cannot go to Slurm now, or ``""``."""
-        if down := observer.known_down(now):
+        if down := observer.known_down():
             return f"It goes to Slurm as soon as Slurm answers. {down}"
         if before := self.backlog.of(observer.cluster, user):
             return f"It goes to Slurm after {before} of {user} that came before it."
@@ -256,7 +256,7 @@ class Submission:
             now: Unix seconds.
         """
         cluster = target.observer.cluster
-        if target.observer.view is None or target.observer.known_down(now) or not await self._count(cluster):
+        if target.observer.view is None or target.observer.known_down() or not await self._count(cluster):
             return
         paused = self.backlog.paused(cluster, now)
         turns = await self.store.read(attempts.turns, cluster, paused, MOST_TURNS)
@@ -271,7 +271,7 @@ class Submission:
         observer = target.observer
         async with lanes:
             for attempt in waiting:
-                if observer.known_down(time.time()):
+                if observer.known_down():
                     return
                 turn = await self.store.write(attempts.take, attempt, observer.cluster, time.time())
                 if turn is None:  # cancelled meanwhile

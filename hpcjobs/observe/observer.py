@@ -34,6 +34,9 @@ MOST_DUTY: Final = 0.2
 """How much of the time may be spent on listings that take long: they are made less often, as far as answers stay
 young."""
 
+OVERDUE: Final = 3
+"""A controller whose listings take long is away no sooner than after so many times as long."""
+
 NOTE_S: Final = 30.0
 """How often it is noted that the cluster was listed."""
 
@@ -95,6 +98,10 @@ class Observer:
         self._noted_at = 0.0
         self._rests_until = 0.0
         """Seconds of time.monotonic() before which nothing is listed."""
+        self._answered_at = 0.0
+        """Seconds of time.monotonic() at which the controller last answered a listing."""
+        self._took_s = 0.0
+        """What the last listing took."""
         self._ticked = asyncio.Condition()
         self.listings = 0
         """How many were made; ``failures`` how many were not."""
@@ -130,6 +137,7 @@ class Observer:
         begun = time.monotonic()
         try:
             view = await self.backend.view(now)
+            self._answered_at = time.monotonic()
             await self._write(view)
         except HpcjobsError as error:
             await self._in_trouble(error, now)
@@ -139,10 +147,10 @@ class Observer:
             await self._out_of_trouble(now)
             self.view = view
             self.listings += 1
-            took_s = time.monotonic() - begun
-            self.listing_s += took_s
-            if took_s > LONG_S:
-                self._rests_until = begun + min(took_s / MOST_DUTY, self.max_age_s / 3)
+            self._took_s = time.monotonic() - begun
+            self.listing_s += self._took_s
+            if self._took_s > LONG_S:
+                self._rests_until = begun + min(self._took_s / MOST_DUTY, self.max_age_s / 3)
         async with self._ticked:
             self._ticked.notify_all()
 
@@ -239,15 +247,19 @@ class Observer:
             return error.detail
         return self.trouble.detail if self.trouble else "ok"
 
-    def known_down(self, now: float) -> str:
+    def known_down(self) -> str:
         """Why a call on the controller would be in vain, or ``""``: it answered once and does not answer now.
 
-        One lost worker is not yet an outage; no listing for as long as answers may be old is one, whatever the cause.
+        One lost worker is not yet an outage. No answer to a listing for ``max_age_s`` is one, whatever the cause,
+        unless listings take that long. How old the last listing is, is for readers: it ages while the next is made.
         """
         if self.view is None:
             return ""
-        stale = now - self.view.asked_at > self.max_age_s
-        return self.health(now) if stale or isinstance(self.trouble, SlurmUnavailable) else ""
+        silent_s = time.monotonic() - self._answered_at
+        if not isinstance(self.trouble, SlurmUnavailable) and silent_s <= max(self.max_age_s, OVERDUE * self._took_s):
+            return ""
+        silence = f"Cluster {self.cluster!r} has not answered for {silent_s:.0f} s."
+        return self.trouble.detail if self.trouble else silence
 
     def fresh_view(self, max_age_s: float | None, now: float) -> ClusterView:
         """The last listing, if it is young enough.
