@@ -8,14 +8,14 @@ came and went while nobody listed. What of ours has neither begun nor ended anyw
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from hpcjobs.errors import HpcjobsError, NotSupported
 from hpcjobs.model.history import HistoryQuery
 from hpcjobs.model.job import Job, JobRecord, State
 from hpcjobs.slurm.base import Backend, Op
-from hpcjobs.store import attempts, listing
+from hpcjobs.store import attempts, listing, repository
 from hpcjobs.store.attempts import began
 from hpcjobs.store.store import Store
 
@@ -30,9 +30,6 @@ SETTLE_S: Final = 60.0
 """An attempt that is in no listing begun this long after its call never reached Slurm. A message to slurmctld that
 is older than MessageTimeout (10 s, at most 100 s by slurm.conf(5)) is not acted on. A job that is missing for as long
 is missing for good."""
-
-SKEW_S: Final = 5.0
-"""By how much Slurm's clock and ours may differ."""
 
 LOST: Final = "Slurm lost this job before it began: it had taken it as {number} and knows nothing of it any more."
 
@@ -78,7 +75,8 @@ class Endings:
             self._pauses[job_id] = (now + pause, min(2 * pause, LAST_PAUSE_S))
         numbers = {job.array_job_id or job.het_job_id or job.slurm_job_id or 0 for job in due.values()}
         found = await self.ask(HistoryQuery(numbers=tuple(sorted(numbers))))
-        changed = settled(due.values(), found or ())
+        answered_at = await self.store.read(repository.answered_at, due.values())
+        changed = settled(due.values(), found or (), answered_at)
         if changed:
             await self.store.write(listing.apply, self.cluster, changed, (), now)
         for job in due.values():
@@ -136,12 +134,15 @@ class Endings:
             await self.store.write(listing.apply, self.cluster, ended, (), now)
 
 
-def settled(unknown: Iterable[Job], found: Iterable[JobRecord]) -> list[tuple[str | None, JobRecord]]:
+def settled(
+    unknown: Iterable[Job], found: Iterable[JobRecord], answered_at: Mapping[str, float]
+) -> list[tuple[str | None, JobRecord]]:
     """Match what accounting says with the jobs whose end is not known. Pure.
 
     Args:
         unknown: The jobs.
         found: What accounting says of their numbers.
+        answered_at: When Slurm said that it has those that were in no listing, by our id (Unix seconds).
 
     Returns:
         Our id (None for a task that was never seen) and how it ended; nothing of what has not ended there either.
@@ -154,7 +155,7 @@ def settled(unknown: Iterable[Job], found: Iterable[JobRecord]) -> list[tuple[st
         if record.state is not State.FINISHED:
             continue
         job = plain.get((record.slurm_job_id, listing.task_number(record)))
-        if job is not None and listing.same_job(job, record):
+        if job is not None and listing.same_job(job, record, answered_at.get(job.id, 0.0)):
             changed.append((job.id, record))
         elif record.array_job_id in arrays:
             changed.append((None, record))
@@ -191,16 +192,22 @@ def has_begun(job: Job, found: Iterable[JobRecord], sent_at: float) -> bool:
 
     Returns:
         False where it knows nothing of the job, or no more than that it was submitted. A later job that got the
-        number says nothing: it has another mark, or another comment, or was submitted too late.
+        number says nothing: it has another mark, or was submitted at another time and has another comment or came
+        too late. What was submitted when this was and has another comment is this job, whose mark did not survive:
+        nobody could find it again, so that it counts as begun whatever its state.
     """
     number = job.slurm_job_id
     for record in found:
         if record.user != job.user or number not in (record.slurm_job_id, record.array_job_id, record.het_job_id):
             continue
-        if record.attempt != job.attempt and (record.attempt or record.comment):
-            continue
-        if not record.attempt and not record.restarts and record.submit_time > sent_at + SKEW_S:
-            continue
+        if record.attempt != job.attempt:
+            timely = listing.sent_about(record, sent_at)
+            if record.attempt or (record.comment and not timely):
+                continue
+            if record.comment:
+                return True
+            if not record.restarts and record.submit_time > sent_at + listing.SKEW_S:
+                continue
         if began(record) or record.state not in (State.PENDING, State.HELD):
             return True
     return False

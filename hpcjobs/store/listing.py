@@ -14,12 +14,18 @@ from hpcjobs.model.job import Fate, Job, JobFacts, JobRecord, State
 from hpcjobs.model.tasks import count_together, tally, tasks_of
 from hpcjobs.slurm.states import read_state
 from hpcjobs.store import events
-from hpcjobs.store.repository import Known, chunks, jobs_by_id, newest_by_number
+from hpcjobs.store.repository import Known, answered_at, chunks, jobs_by_id, newest_by_number
 from hpcjobs.store.rows import columns_of, insert_jobs, job_of, update_jobs, with_record
 from hpcjobs.store.store import new_id
 from hpcjobs.store.tables import ATTEMPTS, CLUSTERS, JOBS
 
 CANCELLED_WAITING: Final = "Cancelled while it waited; Slurm keeps no record of such a task."
+SKEW_S: Final = 5.0
+"""By how much Slurm's clock and ours may differ."""
+
+ANSWER_S: Final = 30.0
+"""How long the answer to a submission may take."""
+
 UNKNOWN_END: Final = "Slurm no longer lists this job; its end is not known (yet)."
 
 
@@ -35,20 +41,32 @@ def never_ran(record: JobFacts) -> bool:
     return record.fate is Fate.FAILED and not record.node_list
 
 
-def same_job(before: Job | JobRecord, record: JobRecord) -> bool:
+def sent_about(record: JobRecord, answered_at: float) -> bool:
+    """Whether a job was submitted when an answer says so.
+
+    Args:
+        record: What Slurm says of the job.
+        answered_at: When Slurm said that it has it, in Unix seconds.
+    """
+    return answered_at - ANSWER_S <= record.submit_time <= answered_at + SKEW_S
+
+
+def same_job(before: Job | JobRecord, record: JobRecord, answered_at: float = 0.0) -> bool:
     """Whether a number still means the same job.
 
     A controller that was killed has forgotten the numbers that it gave last and gives them again; one that lost its
-    state starts again at the first number. Of a job that was in no listing yet, only its mark tells.
+    state starts again at the first number. Of a job that was in no listing yet its mark tells, and where the mark did
+    not survive (a site's plugin writes comments, a user changes them) the time at which it was submitted.
 
     Args:
         before: What is known under the number.
         record: What Slurm says of it now.
+        answered_at: When Slurm said that it has the job, in Unix seconds; 0: not known.
     """
     if record.user != before.user or (before.attempt and record.attempt and record.attempt != before.attempt):
         return False
     if not before.submit_time:
-        return record.attempt == before.attempt
+        return record.attempt == before.attempt or (record.attempt is None and sent_about(record, answered_at))
     return record.submit_time == before.submit_time or record.restarts > before.restarts
 
 
@@ -130,6 +148,7 @@ class _Writer:
         self.by_number = newest_by_number(connection, cluster, numbers)
         for jobs in self.by_number.values():
             self.jobs |= {job.id: job for job in jobs if job.id not in self.jobs}
+        self.answered_at = answered_at(connection, (job for jobs in self.by_number.values() for job in jobs))
         self.before = dict(self.jobs)
         self.touched: dict[str, Job] = {}
         self.parents: set[str] = set()
@@ -256,7 +275,9 @@ class _Writer:
     def _numbered(self, number: int, record: JobRecord) -> Job | None:
         """The newest job of this number that is no task, if the record can be of it."""
         newest = next((job for job in self.by_number.get(number, ()) if job.parent is None), None)
-        return self.jobs[newest.id] if newest and same_job(newest, record) else None
+        if newest and same_job(newest, record, self.answered_at.get(newest.id, 0.0)):
+            return self.jobs[newest.id]
+        return None
 
     def _parent_of(self, record: JobRecord) -> Job:
         """The array or heterogeneous job that a task or component is of; made where it was never seen."""
