@@ -187,6 +187,7 @@ class Service:
         await self.webhooks.stop()
         await self.hub.stop()
         await self.audit.stop()
+        await self.details.stop()
         await self.authenticator.close()
         for target in self.targets.values():
             await target.observer.backend.close()
