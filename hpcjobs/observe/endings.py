@@ -8,12 +8,13 @@ came and went while nobody listed. What of ours has neither begun nor ended anyw
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from typing import Final
 
 from hpcjobs.errors import HpcjobsError, NotSupported
 from hpcjobs.model.history import HistoryQuery
 from hpcjobs.model.job import Job, JobRecord, State
+from hpcjobs.observe.missed import FIRST_PAUSE_S, LAST_PAUSE_S, Missed
 from hpcjobs.slurm.base import Backend, Op
 from hpcjobs.store import attempts, listing, repository
 from hpcjobs.store.attempts import began
@@ -21,10 +22,8 @@ from hpcjobs.store.store import Store
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S: Final = 2.0
-LAST_PAUSE_S: Final = 600.0
 MOST: Final = 200
-SLACK_S: Final = 60.0
+"""About how many jobs accounting is asked at once."""
 
 SETTLE_S: Final = 60.0
 """An attempt that is in no listing begun this long after its call never reached Slurm. A message to slurmctld that
@@ -42,32 +41,43 @@ class Endings:
         backend: How it is asked.
         store: Where the rows are.
         min_job_age_s: How long the controller lists a job after its end.
+        in_flight: Attempts that are being sent now.
         resend_lost: Whether a job that Slurm lost before it began goes to Slurm again.
     """
 
     def __init__(
-        self, cluster: str, backend: Backend, store: Store, min_job_age_s: float, resend_lost: bool = True
+        self,
+        cluster: str,
+        backend: Backend,
+        store: Store,
+        min_job_age_s: float,
+        in_flight: Set[str],
+        resend_lost: bool = True,
     ) -> None:
         self.cluster = cluster
         self.backend = backend
         self.store = store
-        self.min_job_age_s = min_job_age_s
+        self.missed = Missed(cluster, backend, self.ask, store, min_job_age_s, in_flight)
         self.resend_lost = resend_lost
         self._in_vain = False
         self._pauses: dict[str, tuple[float, float]] = {}
         """By our id: when to ask again, and how long to wait after that."""
 
     async def tick(self, now: float) -> None:
-        """Ask about the jobs whose end is not known.
+        """Ask about the jobs whose end is not known, and about what came and went while nobody listed.
 
         Args:
             now: Unix seconds.
         """
+        await self.missed.tick(now)
         if self.backend.lacks(Op.HISTORY):
             return
-        unknown = await self.store.read(listing.of_unknown_end, self.cluster, MOST)
-        due = {job.id: job for job in unknown if self._pauses.get(job.id, (0.0, 0.0))[0] <= now}
-        self._pauses = {job.id: self._pauses[job.id] for job in unknown if job.id in self._pauses}
+        unknown = await self.store.read(listing.of_unknown_end, self.cluster)
+        self._pauses = {job_id: self._pauses[job_id] for job_id in unknown if job_id in self._pauses}
+        again = {job_id: self._pauses.get(job_id, (0.0, 0.0))[0] for job_id in unknown}
+        # Those that wait longest come first: however many there are, each gets its turn.
+        turn = sorted((job_id for job_id in unknown if again[job_id] <= now), key=again.__getitem__)[:MOST]
+        due = await self.store.read(repository.jobs_by_id, turn)
         if not due:
             return
         for job_id in due:
@@ -118,20 +128,6 @@ class Endings:
             return None
         self._in_vain = False
         return found
-
-    async def fill_gap(self, last: float, now: float) -> None:
-        """Write what ended while nobody listed, where that was so long that the controller may have forgotten it.
-
-        Args:
-            last: Unix seconds of the listing before.
-            now: Unix seconds of this one.
-        """
-        if now - last < self.min_job_age_s / 2 or self.backend.lacks(Op.HISTORY):
-            return
-        found = await self.ask(HistoryQuery(since=int(last - SLACK_S), until=int(now))) or ()
-        ended = [(None, record) for record in found if record.state is State.FINISHED]
-        if ended:
-            await self.store.write(listing.apply, self.cluster, ended, (), now)
 
 
 def settled(

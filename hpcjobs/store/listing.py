@@ -15,7 +15,7 @@ from hpcjobs.model.tasks import count_together, tally, tasks_of
 from hpcjobs.slurm.states import read_state
 from hpcjobs.store import events
 from hpcjobs.store.repository import Known, answered_at, chunks, jobs_by_id, newest_by_number
-from hpcjobs.store.rows import columns_of, insert_jobs, job_of, update_jobs, with_record
+from hpcjobs.store.rows import columns_of, insert_jobs, update_jobs, with_record
 from hpcjobs.store.store import new_id
 from hpcjobs.store.tables import ATTEMPTS, CLUSTERS, JOBS
 
@@ -115,15 +115,14 @@ def note_listed(connection: Connection, cluster: str, now: float) -> None:
         connection.execute(insert(CLUSTERS), {"name": cluster, "listed_at": now})
 
 
-def of_unknown_end(connection: Connection, cluster: str, limit: int) -> list[Job]:
-    """Jobs that Slurm has had and whose end is not known, oldest first; arrays with such tasks."""
+def of_unknown_end(connection: Connection, cluster: str) -> list[str]:
+    """Our ids of all jobs that Slurm has had and whose end is not known, oldest first; arrays with such tasks."""
     rows = connection.execute(
-        select(JOBS.c.document)
+        select(JOBS.c.id)
         .where(JOBS.c.state == State.UNKNOWN.value, JOBS.c.cluster == cluster, JOBS.c.slurm_job_id.is_not(None))
         .order_by(JOBS.c.id)
-        .limit(limit)
     )
-    return [job_of(document) for document in rows.scalars()]
+    return list(rows.scalars())
 
 
 class _Writer:

@@ -310,10 +310,13 @@ async def test_an_attempt_that_only_accounting_can_settle_stays_open_without_it_
     bench.slurm.cannot_find = False
     bench.slurm.accounting_down = True
     await bench.tick(1000)
+    await bench.ask_accounting(1000)
     assert bench.observer.trouble is None
     assert await attempts_of(bench, job) == [("UNKNOWN", (await job_now(bench, job))["detail"])]
     bench.slurm.accounting_down = False
-    await bench.tick(1001)
+    await bench.ask_accounting(1001)
+    assert [state for state, _ in await attempts_of(bench, job)] == ["UNKNOWN"], "not every second"
+    await bench.ask_accounting(1003)
     assert [state for state, _ in await attempts_of(bench, job)] == ["UNSENT", "WAITING"]
 
 
@@ -322,8 +325,9 @@ async def test_an_attempt_that_accounting_knows_and_slurm_has_lost_goes_out_agai
     job = (await bench.post(name="a", hold=True)).json()
     bench.slurm.cannot_find = False
     bench.slurm.accounted = bench.slurm.lose()
-    for ahead_s in (1000, 1001):
-        await bench.tick(ahead_s)
+    await bench.tick(1000)
+    await bench.ask_accounting(1000)
+    await bench.tick(1001)
     known = await job_now(bench, job)
     assert (known["state"], known["slurm_job_id"]) == ("UNKNOWN", 1)
     await bench.ask_accounting(1100)
