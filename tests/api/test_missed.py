@@ -9,11 +9,10 @@ import time
 import msgspec
 
 from hpcjobs.model.history import Accounted
-from hpcjobs.model.job import State
 from hpcjobs.observe import endings
 from hpcjobs.observe.missed import LAST_PAUSE_S, STRETCH_S, stretches
 from tests.api.bench import Bench, UnrulySlurm, running, settings_of
-from tests.unit.builders import finished
+from tests.unit.builders import finished, record
 
 DAY_S = 86_400.0
 
@@ -145,7 +144,7 @@ async def test_however_many_attempts_are_open_accounting_is_asked_once_and_seldo
 async def test_every_job_whose_end_is_not_known_has_its_turn(bench, monkeypatch):
     monkeypatch.setattr(endings, "MOST", 2)
     for number in range(1, 6):
-        bench.slurm.bring_back(finished(number, state=State.RUNNING, fate=None, raw_state="RUNNING"))
+        bench.slurm.bring_back(record(number))
     await bench.tick()
     bench.slurm._jobs.clear()
     await bench.tick()
