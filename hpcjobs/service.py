@@ -51,7 +51,7 @@ class Service:
     def __init__(self, settings: Settings, backends: dict[str, Backend] | None = None) -> None:
         self.settings = settings
         self.store = Store(settings.database_url)
-        self.pool = AgentPool(settings.spawner_socket)
+        self.pool = AgentPool(settings.spawner_socket, min_uid=settings.min_uid)
         self.output = OutputReader(self.pool)
         self.submission = Submission(self.store, settings.never_run_as, settings.min_uid)
         self.orders = Orders(self.store)
