@@ -8,7 +8,7 @@ import hashlib
 import logging
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -103,7 +103,7 @@ class Submission:
         min_uid: No job runs as a local account with a lower number.
     """
 
-    def __init__(self, store: Store, never_run_as: Sequence[str], min_uid: int) -> None:
+    def __init__(self, store: Store, never_run_as: Iterable[str], min_uid: int) -> None:
         self.store = store
         self.never_run_as = frozenset(never_run_as)
         self.min_uid = min_uid

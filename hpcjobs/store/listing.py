@@ -148,11 +148,26 @@ class _Writer:
         for jobs in self.by_number.values():
             self.jobs |= {job.id: job for job in jobs if job.id not in self.jobs}
         self.answered_at = answered_at(connection, (job for jobs in self.by_number.values() for job in jobs))
+        self.parts = self._parts(strangers)
+        """By parent and number: the ids of the tasks and components that the records may be of."""
         self.before = dict(self.jobs)
         self.touched: dict[str, Job] = {}
         self.parents: set[str] = set()
         self.left: dict[str, set[int]] = {}
         """By array: the tasks that no longer wait together with the others."""
+
+    def _parts(self, strangers: Sequence[JobRecord]) -> dict[tuple[str, int], str]:
+        wanted = {number for record in strangers if (number := task_number(record)) is not None}
+        parents = {job.id for job in self.jobs.values() if job.parent is None} if wanted else set()
+        found: dict[tuple[str, int], str] = {}
+        for some in chunks(parents):
+            for tasks in chunks(wanted):
+                rows = self.connection.execute(
+                    select(JOBS.c.id, JOBS.c.parent, JOBS.c.task).where(JOBS.c.parent.in_(some), JOBS.c.task.in_(tasks))
+                )
+                found.update(((row.parent, row.task), row.id) for row in rows)
+        self.jobs |= jobs_by_id(self.connection, set(found.values()) - self.jobs.keys())
+        return found
 
     def _attempts(self, ids: set[str]) -> dict[str, tuple[str, AttemptState]]:
         found: dict[str, tuple[str, AttemptState]] = {}
@@ -300,13 +315,8 @@ class _Writer:
         for job in self.by_number.get(record.slurm_job_id, ()):
             if job.parent == parent.id and job.task == number:
                 return self.jobs[job.id]
-        document = self.connection.execute(
-            select(JOBS.c.id).where(JOBS.c.parent == parent.id, JOBS.c.task == number)
-        ).scalar()
-        if document is not None:
-            job = jobs_by_id(self.connection, [document])[document]
-            self.jobs[job.id] = self.before[job.id] = job
-            return job
+        if known := self.parts.get((parent.id, number)):
+            return self.jobs[known]
         return self._new(record, parent=parent.id, task=number)
 
     def flush(self, *, arrays: bool = False) -> None:
