@@ -8,7 +8,7 @@ import hashlib
 import logging
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
@@ -103,7 +103,7 @@ class Submission:
         min_uid: No job runs as a local account with a lower number.
     """
 
-    def __init__(self, store: Store, never_run_as: Sequence[str], min_uid: int) -> None:
+    def __init__(self, store: Store, never_run_as: Iterable[str], min_uid: int) -> None:
         self.store = store
         self.never_run_as = frozenset(never_run_as)
         self.min_uid = min_uid
@@ -151,7 +151,7 @@ class Submission:
         observer = target.observer
         size = parse_array(spec.array).tasks if spec.array else 0
         now = time.time()
-        waits = self._must_wait(user, observer, now)
+        waits = self._must_wait(user, observer)
         request = Request(user, observer.cluster, spec, key, digest, now, size, waits)
         try:
             begun = await self.store.write_each(intake.begin, request)
@@ -164,9 +164,9 @@ class Submission:
             return Submitted(begun.job, replayed=False)
         return Submitted(await self._send(target, spec, begun.job, begun.attempt), replayed=False)
 
-    def _must_wait(self, user: str, observer: Observer, now: float) -> str:
+    def _must_wait(self, user: str, observer: Observer) -> str:
         """Why a new submission cannot go to Slurm now, or ``""``."""
-        if down := observer.known_down(now):
+        if down := observer.known_down():
             return f"It goes to Slurm as soon as Slurm answers. {down}"
         if before := self.backlog.of(observer.cluster, user):
             return f"It goes to Slurm after {before} of {user} that came before it."
@@ -256,7 +256,7 @@ class Submission:
             now: Unix seconds.
         """
         cluster = target.observer.cluster
-        if target.observer.view is None or target.observer.known_down(now) or not await self._count(cluster):
+        if target.observer.view is None or target.observer.known_down() or not await self._count(cluster):
             return
         paused = self.backlog.paused(cluster, now)
         turns = await self.store.read(attempts.turns, cluster, paused, MOST_TURNS)
@@ -271,7 +271,7 @@ class Submission:
         observer = target.observer
         async with lanes:
             for attempt in waiting:
-                if observer.known_down(time.time()):
+                if observer.known_down():
                     return
                 turn = await self.store.write(attempts.take, attempt, observer.cluster, time.time())
                 if turn is None:  # cancelled meanwhile

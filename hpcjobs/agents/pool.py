@@ -20,6 +20,9 @@ T = TypeVar("T")
 SPAWN_TIMEOUT_S: Final = 10.0
 KILLED_S: Final = 5.0
 """How long a killed agent may take to go."""
+ROOM_TRIES: Final = 5
+ROOM_PAUSE_S: Final = 0.1
+"""How long an agent that is let go may take to make room, for each of so many tries."""
 AHEAD: Final = 8
 """How many calls an agent is told of at once."""
 
@@ -43,6 +46,10 @@ class Key(NamedTuple):
     user: str
     slurm_conf: str = ""
     number: int = 0
+
+
+class _NoRoom(Exception):
+    """The spawner makes no more agents now."""
 
 
 class _Lost(Exception):
@@ -201,10 +208,12 @@ class AgentPool:
     Args:
         path: The spawner's Unix socket.
         idle_s: An agent unused for that long is let go.
+        min_uid: No agent becomes a user with a lower number.
     """
 
-    def __init__(self, path: str, idle_s: float = 300.0) -> None:
+    def __init__(self, path: str, idle_s: float = 300.0, min_uid: int = 0) -> None:
         self.path = path
+        self.min_uid = min_uid
         self.idle_s = idle_s
         self._channels: dict[Key, _Channel] = {}
         self._locks: dict[Key, asyncio.Lock] = {}
@@ -283,15 +292,35 @@ class AgentPool:
             raise WorkerLost(f"The spawner does not answer: {error}.", sent=False) from error
 
     async def _spawn(self, key: Key) -> _Channel:
+        """A new agent; where there is no room, in place of the one that has been idle longest."""
+        why = ""
+        for _ in range(ROOM_TRIES):
+            try:
+                return await self._spawn_once(key)
+            except _NoRoom as error:
+                why = str(error)
+            if not self._let_go_longest_idle():
+                break
+            await asyncio.sleep(ROOM_PAUSE_S)
+        raise WorkerLost(f"No {key.kind} worker for {key.user} can be had now: {why}.", sent=False)
+
+    def _let_go_longest_idle(self) -> bool:
+        idle = [key for key, channel in self._channels.items() if channel.idle]
+        if idle:
+            self._channels.pop(min(idle, key=lambda key: self._channels[key].used_at)).close()
+        return bool(idle)
+
+    async def _spawn_once(self, key: Key) -> _Channel:
         channel = await self._connect()
         try:
             async with asyncio.timeout(SPAWN_TIMEOUT_S):
-                reply = await channel.exchange(Hello(key.kind, key.user, key.slurm_conf))
+                reply = await channel.exchange(Hello(key.kind, key.user, key.slurm_conf, min_uid=self.min_uid))
             if reply.failure is not None:
-                raise SpawnRefused(reply.failure.message)
+                kinds = {"full": _NoRoom, "passing": ConnectionError}
+                raise kinds.get(reply.failure.kind, SpawnRefused)(reply.failure.message)
             channel.pid = msgspec.msgpack.decode(reply.result, type=int)
         except (EOFError, OSError) as error:
-            raise WorkerLost(f"No {key.kind} worker for {key.user} came up.", sent=False) from error
+            raise WorkerLost(f"No {key.kind} worker for {key.user} came up: {error}.", sent=False) from error
         finally:
             if not channel.pid:
                 channel.close()

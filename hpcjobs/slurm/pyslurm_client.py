@@ -35,6 +35,9 @@ CALL_TIMEOUT_S: Final = 20.0
 SUBMITTERS: Final = 4
 """Most agents that submit for one user."""
 
+HISTORIAN: Final = 1
+"""Which agent of the observer asks accounting: the listings' own must not wait for a slow slurmdbd."""
+
 VIEW_TIMEOUT_S: Final = 30.0
 FIND_TIMEOUT_S: Final = 5.0
 HISTORY_TIMEOUT_S: Final = 60.0
@@ -140,7 +143,9 @@ class PyslurmBackend:
     async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
         """See Backend."""
         args = {"query": query}
-        return await self._call(self.observer, "history", args, tuple[Accounted, ...], HISTORY_TIMEOUT_S)
+        return await self._call(
+            self.observer, "history", args, tuple[Accounted, ...], HISTORY_TIMEOUT_S, number=HISTORIAN
+        )
 
     async def accounts(self) -> tuple[Account, ...]:
         """See Backend. Runs as the service's user, which this process is and which Slurm lets see all accounts."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from hpcjobs.errors import SettingsError
-from hpcjobs.settings import ClusterSettings, load
+from hpcjobs.settings import ClusterSettings, Settings, load
 
 LEAST = '[[clusters]]\nname = "big"\n'
 
@@ -70,3 +70,8 @@ def test_a_missing_file_is_named(tmp_path):
         load(tmp_path / "none.toml", {})
     with pytest.raises(SettingsError, match="Is a directory"):
         load(tmp_path, {})
+
+
+def test_nothing_is_done_in_the_name_of_the_services_own_user():
+    settings = Settings((ClusterSettings("big"),), never_run_as=("root",), service_user="svc")
+    assert settings.forbidden == {"root", "svc"}
