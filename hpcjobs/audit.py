@@ -16,7 +16,7 @@ from typing import Final
 
 import msgspec
 
-from hpcjobs.errors import HpcjobsError, Unavailable
+from hpcjobs.errors import Unavailable
 from hpcjobs.model.audit import AuditEvent
 from hpcjobs.store import audit
 from hpcjobs.store.store import Store
@@ -145,7 +145,7 @@ class AuditLog:
         except audit.Overtaken:
             self._end = None
             return True  # the chain goes on behind the entries of another process
-        except HpcjobsError as error:
+        except Unavailable as error:
             self._end = None
             if not self._in_trouble:
                 log.warning("the audit log cannot be written, %d entries wait: %s", len(self._waiting), error.detail)

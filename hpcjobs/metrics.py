@@ -143,7 +143,7 @@ class _State(Collector):
             made.add_metric([name, "made"], observer.listings)
             made.add_metric([name, "failed"], observer.failures)
             took.add_metric([name], observer.listing_s)
-            waiting.add_metric([name], self._metrics.submission.waiting(name))
+            waiting.add_metric([name], self._metrics.submission.backlog.of(name))
             if observer.view is not None:
                 age.add_metric([name], now - observer.view.asked_at)
                 usable = sum(node.usable for node in observer.view.nodes.values())

@@ -121,7 +121,7 @@ class Orders:
                     f"Slurm no longer has job {job.id}: {job.slurm_job_id} is the number of another job now.",
                     kept="Both are as they were.",
                 )
-            if down := observer.known_down(time.time()):
+            if down := observer.known_down():
                 raise SlurmUnavailable(down, kept=f"Job {job.id} is as it was.")
             await observer.backend.act(actor, order)
         # A task that Slurm has not split off has no row: the event is its array's.

@@ -51,9 +51,9 @@ class Service:
     def __init__(self, settings: Settings, backends: dict[str, Backend] | None = None) -> None:
         self.settings = settings
         self.store = Store(settings.database_url)
-        self.pool = AgentPool(settings.spawner_socket)
+        self.pool = AgentPool(settings.spawner_socket, min_uid=settings.min_uid)
         self.output = OutputReader(self.files)
-        self.submission = Submission(self.store, settings.never_run_as, settings.min_uid)
+        self.submission = Submission(self.store, settings.forbidden, settings.min_uid)
         self.orders = Orders(self.store)
         self.details = Details(self.store)
         self.directory = Directory()
@@ -179,7 +179,7 @@ class Service:
             raise NotSupported(
                 f"Files and outputs of cluster {name} cannot be reached from here: it has no file_roots."
             )
-        check_may_run(user, frozenset(self.settings.never_run_as), self.settings.min_uid)
+        check_may_run(user, self.settings.forbidden, self.settings.min_uid)
         return AgentFiles(self.pool, user, tuple(root.format(user=user) for root in settings.file_roots))
 
     async def stop(self) -> None:
@@ -189,6 +189,7 @@ class Service:
         await self.webhooks.stop()
         await self.hub.stop()
         await self.audit.stop()
+        await self.details.stop()
         await self.authenticator.close()
         for target in self.targets.values():
             await target.observer.backend.close()

@@ -170,7 +170,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         token_leeway_s: How far the clock of the machine that made one of our own tokens may be off, in seconds.
         rate_limits: How often a user may ask.
         metrics: Who may read the numbers for Prometheus.
-        never_run_as: Names that no job may run as, whatever a token says.
+        never_run_as: Names that no job may run as, whatever a token says; service_user is one of them always.
         min_uid: No job runs as a local account with a lower number.
         max_age_s: How old a listing may be that answers a question, unless the caller says otherwise.
         events_days: How long events are kept, in days; those that a webhook waits for, up to twice as long.
@@ -205,6 +205,11 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     webhook_networks: tuple[str, ...] = ()
     webhook_http_hosts: tuple[str, ...] = ()
     webhook_ca_file: Path | None = None
+
+    @property
+    def forbidden(self) -> frozenset[str]:
+        """Names that no job may run as and no token may speak for: the service's own, an operator in Slurm, too."""
+        return frozenset({*self.never_run_as, self.service_user})
 
 
 def _decode(kind: type, value: object) -> object:

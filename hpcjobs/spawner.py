@@ -58,12 +58,25 @@ def load_pyslurm() -> str:
     return ""
 
 
-def allowed_account(user: str, owner: str) -> pwd.struct_passwd:
+class NoSuchUser(ValueError):
+    """This machine does not know the user, or cannot ask who does."""
+
+
+class Passing(Exception):
+    """An agent cannot be made now; ``kind`` is the Failure's."""
+
+    def __init__(self, kind: str, why: str) -> None:
+        super().__init__(why)
+        self.kind = kind
+
+
+def allowed_account(user: str, owner: str, min_uid: int = MIN_UID) -> pwd.struct_passwd:
     """The account an agent may become.
 
     Args:
         user: Name of the wanted user.
         owner: Name of the service's own user, which is allowed whatever its number.
+        min_uid: No other user with a lower number is allowed.
 
     Returns:
         Its entry in the user database.
@@ -74,8 +87,8 @@ def allowed_account(user: str, owner: str) -> pwd.struct_passwd:
     try:
         account = pwd.getpwnam(user)
     except KeyError:
-        raise ValueError(f"there is no user {user!r} on this machine") from None
-    if account.pw_uid == 0 or (account.pw_uid < MIN_UID and user != owner):
+        raise NoSuchUser(f"there is no user {user!r} on this machine") from None
+    if account.pw_uid == 0 or (account.pw_uid < min_uid and user != owner):
         raise ValueError(f"user {user!r} (uid {account.pw_uid}) is not one that jobs may run as")
     return account
 
@@ -101,9 +114,13 @@ class Spawner:
     Args:
         path: Where the Unix socket is made.
         owner: Name of the user that may connect.
+        max_agents: Most agents at a time.
     """
 
-    def __init__(self, path: str, owner: str) -> None:
+    def __init__(self, path: str, owner: str, max_agents: int = MAX_AGENTS) -> None:
+        self.max_agents = max_agents
+        self.seen: set[str] = set()
+        """Users that this machine knew: one that it does not know any more may only be out of reach."""
         self.owner = pwd.getpwnam(owner)
         self.no_pyslurm = load_pyslurm()
         self.agents: set[int] = set()
@@ -158,6 +175,9 @@ class Spawner:
             hello = msgspec.msgpack.decode(read_frame(connection), type=Hello)
             connection.settimeout(None)
             self.handle(hello, connection)
+        except Passing as error:
+            _log(f"not now: {error}")
+            self.reply(connection, Reply(failure=Failure(error.kind, str(error))))
         except (OSError, EOFError, ValueError, RecursionError, msgspec.MsgspecError) as error:
             _log(f"refused: {error}")
             self.reply(connection, Reply(failure=Failure("spawn", str(error))))
@@ -179,14 +199,24 @@ class Spawner:
                 os.kill(hello.pid, signal.SIGKILL)
             self.reply(connection, Reply(result=hello.pid))
             return
-        account = allowed_account(hello.user, self.owner.pw_name)
+        try:
+            account = allowed_account(hello.user, self.owner.pw_name, max(MIN_UID, hello.min_uid))
+        except NoSuchUser as error:
+            if hello.user in self.seen:
+                raise Passing("passing", str(error)) from None
+            raise
+        self.seen.add(hello.user)
         if hello.kind == "pyslurm" and self.no_pyslurm:
             raise ValueError(self.no_pyslurm)
         if hello.kind not in ("pyslurm", "files"):
             raise ValueError(f"there is no agent of kind {hello.kind!r}")
-        if len(self.agents) >= MAX_AGENTS:
-            raise ValueError(f"{MAX_AGENTS} agents are running, which is the most")
-        pid = os.fork()
+        self.reap()
+        if len(self.agents) >= self.max_agents:
+            raise Passing("full", f"{self.max_agents} agents are running, which is the most")
+        try:
+            pid = os.fork()
+        except OSError as error:
+            raise Passing("full", f"no process can be made: {error.strerror}") from None
         if pid:
             self.agents.add(pid)
             return
@@ -219,8 +249,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else None)
     parser.add_argument("--socket", required=True)
     parser.add_argument("--owner", required=True)
+    parser.add_argument("--max-agents", type=int, default=MAX_AGENTS)
     options = parser.parse_args()
-    Spawner(options.socket, options.owner).run()
+    Spawner(options.socket, options.owner, options.max_agents).run()
 
 
 if __name__ == "__main__":

@@ -8,16 +8,18 @@ import hashlib
 import logging
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 from sqlalchemy.exc import IntegrityError
 
 from hpcjobs.admission import admit
+from hpcjobs.backlog import Backlog
 from hpcjobs.errors import (
     Conflict,
     HpcjobsError,
+    JobUnknown,
     NotAllowed,
     NotSupported,
     OutcomeUnknown,
@@ -41,6 +43,11 @@ from hpcjobs.store.intake import Begun, Request, Sent
 from hpcjobs.store.store import Store
 
 log = logging.getLogger(__name__)
+
+LANES: Final = 8
+"""Of how many users what waits is sent at once."""
+MOST_TURNS: Final = 2000
+"""How much of what waits is looked at in one second."""
 
 LOOK_UPS: Final = 3
 LOOK_UP_PAUSE_S: Final = 0.5
@@ -97,21 +104,22 @@ class Submission:
         min_uid: No job runs as a local account with a lower number.
     """
 
-    def __init__(self, store: Store, never_run_as: Sequence[str], min_uid: int) -> None:
+    def __init__(self, store: Store, never_run_as: Iterable[str], min_uid: int) -> None:
         self.store = store
         self.never_run_as = frozenset(never_run_as)
         self.min_uid = min_uid
-        self._waiting: dict[str, int] = {}
-        """How many attempts wait for their turn, by cluster."""
+        self.backlog = Backlog()
 
     async def start(self, clusters: Sequence[str]) -> None:
         """Take up what an earlier life of the service left waiting."""
         for cluster in clusters:
-            self._waiting[cluster] = await self.store.read(attempts.count_waiting, cluster)
+            await self._count(cluster)
 
-    def waiting(self, cluster: str) -> int:
-        """How many submissions wait for their turn on a cluster."""
-        return self._waiting.get(cluster, 0)
+    async def _count(self, cluster: str) -> int:
+        """Ask the database how much waits."""
+        self.backlog.reading(cluster)
+        self.backlog.read(cluster, await self.store.read(attempts.waiting_by_user, cluster))
+        return self.backlog.of(cluster)
 
     async def submit(self, user: str, target: Target, asked: JobSpec, key: str | None) -> Submitted:
         """Submit a job.
@@ -124,8 +132,9 @@ class Submission:
 
         Returns:
             The job. Its row is on disk. With ``slurm_job_id`` Slurm has it; without, it waits visibly and goes to
-            Slurm once, in order, as soon as Slurm answers. A slurmctld that is killed forgets what it took in its
-            last seconds: what it loses so before it began goes out again by itself, under another number.
+            Slurm once, after what the user sent before, as soon as Slurm answers. A slurmctld that is killed forgets
+            what it took in its last seconds: what it loses so before it began goes out again by itself, under another
+            number.
 
         Raises:
             Refused: Admission or Slurm is against it. Nothing runs.
@@ -136,13 +145,14 @@ class Submission:
         check_may_run(user, self.never_run_as, self.min_uid)
         spec = with_absolute_times(admit(asked), time.time())
         # Shielded: a caller who hangs up must not leave an attempt without its outcome.
-        return await asyncio.shield(self._submit(user, target, spec, digest_of(target.observer.cluster, asked), key))
+        digest = digest_of(target.observer.cluster, asked) if key else ""
+        return await asyncio.shield(self._submit(user, target, spec, digest, key))
 
     async def _submit(self, user: str, target: Target, spec: JobSpec, digest: str, key: str | None) -> Submitted:
         observer = target.observer
         size = parse_array(spec.array).tasks if spec.array else 0
         now = time.time()
-        waits = self._must_wait(observer, now)
+        waits = self._must_wait(user, observer)
         request = Request(user, observer.cluster, spec, key, digest, now, size, waits)
         try:
             begun = await self.store.write_each(intake.begin, request)
@@ -151,16 +161,16 @@ class Submission:
         if not begun.made:
             return self._answer_again(begun, digest)
         if waits:
-            self._waiting[observer.cluster] = self._waiting.get(observer.cluster, 0) + 1
+            self.backlog.join(observer.cluster, user)
             return Submitted(begun.job, replayed=False)
         return Submitted(await self._send(target, spec, begun.job, begun.attempt), replayed=False)
 
-    def _must_wait(self, observer: Observer, now: float) -> str:
+    def _must_wait(self, user: str, observer: Observer) -> str:
         """Why a new submission cannot go to Slurm now, or ``""``."""
-        if down := observer.known_down(now):
+        if down := observer.known_down():
             return f"It goes to Slurm as soon as Slurm answers. {down}"
-        if before := self._waiting.get(observer.cluster, 0):
-            return f"It goes to Slurm after {before} that came before it."
+        if before := self.backlog.of(observer.cluster, user):
+            return f"It goes to Slurm after {before} of {user} that came before it."
         return ""
 
     @staticmethod
@@ -196,6 +206,11 @@ class Submission:
         kept = f"Job {job.id} is kept as refused."
         try:
             number = await observer.backend.submit(job.user, launch_of(spec, attempt, job.user, target.home))
+        except (Conflict, JobUnknown) as error:
+            # There is no job yet that could be in a wrong state: so says a site's job_submit plugin that it refuses.
+            refusal = Refusal("", error.detail, error.code)
+            await self.store.write(attempts.settle_refused, attempt, [refusal], time.time())
+            raise Refused([refusal], kept=kept) from error
         except Refused as error:
             refusals = [explain(refusal, spec, observer.view) for refusal in error.refusals]
             await self.store.write(attempts.settle_refused, attempt, refusals, time.time())
@@ -214,7 +229,7 @@ class Submission:
         except Unavailable as error:
             detail = f"It goes to Slurm as soon as Slurm answers. {error.detail}"
             waiting = await self.store.write(attempts.settle_unsent, attempt, detail, time.time())
-            self._waiting[observer.cluster] = self._waiting.get(observer.cluster, 0) + 1
+            self.backlog.join(observer.cluster, job.user)
             return waiting
         at = time.time()
         try:
@@ -240,33 +255,44 @@ class Submission:
         return None
 
     async def send_waiting(self, target: Target, now: float) -> None:
-        """Send what waits, oldest first, for as long as Slurm takes it.
+        """Send what waits: each user's in order, several users' at once, for as long as Slurm takes it.
 
         Args:
             target: On which cluster.
             now: Unix seconds.
         """
         cluster = target.observer.cluster
-        if target.observer.view is None or target.observer.known_down(now):
+        if target.observer.view is None or target.observer.known_down() or not await self._count(cluster):
             return
-        while self._waiting.get(cluster, 0) or await self._settled_to_wait(cluster):
-            turn = await self.store.write(attempts.take_next, cluster, time.time())
-            if turn is None:
-                self._waiting[cluster] = 0
-                return
-            self._waiting[cluster] -= 1
-            before = self._waiting[cluster]
-            try:
-                await self._send(target, turn.spec, turn.job, turn.attempt)
-            except (Refused, NotAllowed, NotSupported) as error:
-                log.warning("job %s was refused when its turn came: %s", turn.job.id, error.detail)
-            if self._waiting[cluster] > before:
-                return  # it waits again: Slurm is away
+        paused = self.backlog.paused(cluster, now)
+        turns = await self.store.read(attempts.turns, cluster, paused, MOST_TURNS)
+        lanes = asyncio.Semaphore(LANES)
+        sends = [self._send_turns(target, user, waiting, lanes) for user, waiting in turns.items()]
+        for outcome in await asyncio.gather(*sends, return_exceptions=True):
+            if isinstance(outcome, BaseException):
+                raise outcome
 
-    async def _settled_to_wait(self, cluster: str) -> bool:
-        """Whether an attempt that the observer settled as unsent has left one that waits."""
-        self._waiting[cluster] = await self.store.read(attempts.count_waiting, cluster)
-        return self._waiting[cluster] > 0
+    async def _send_turns(self, target: Target, user: str, waiting: Sequence[str], lanes: asyncio.Semaphore) -> None:
+        """Send what waits of one user, until one of them must go on waiting: that may be this user's alone."""
+        observer = target.observer
+        async with lanes:
+            for attempt in waiting:
+                if observer.known_down():
+                    return
+                turn = await self.store.write(attempts.take, attempt, observer.cluster, time.time())
+                if turn is None:  # cancelled meanwhile
+                    continue
+                try:
+                    job = await self._send(target, turn.spec, turn.job, turn.attempt)
+                except (Refused, NotAllowed, NotSupported) as error:
+                    log.warning("job %s was refused when its turn came: %s", turn.job.id, error.detail)
+                else:
+                    if job.state is State.SUBMITTING:
+                        self.backlog.failed(observer.cluster, user, time.time())
+                        return
+                finally:
+                    self.backlog.leave(observer.cluster, user)
+                self.backlog.went(observer.cluster, user)
 
     async def validate(self, user: str, target: Target, asked: JobSpec) -> Verdict:
         """Say what would come of a submission; nothing is submitted or kept.

@@ -1,14 +1,17 @@
-"""What can be held against amounts: too little, too much, and requests that contradict each other."""
+"""What can be held against amounts: the ranges they have, and requests that contradict each other."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from hpcjobs.admission.texts import parts_of
 from hpcjobs.errors import Refusal
-from hpcjobs.model.gres import gpus_of_gres, parse_gpus
+from hpcjobs.model.gres import names_gpus
 from hpcjobs.model.spec import JobSpec, Resources
+from hpcjobs.sbatch.effective import effective, implied_tasks
 from hpcjobs.sbatch.layout import parse_tres_per_task
 
 _U15: Final = 0x7FFF
@@ -54,38 +57,6 @@ JOB_AMOUNTS: Final[Mapping[str, tuple[int, int]]] = {
 }
 """The same of the job."""
 
-GPU_REQUESTS: Final = ("gpus", "gpus_per_node", "gpus_per_socket", "gpus_per_task")
-
-
-def judge_amounts(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
-    """Refuse numbers that mean nothing or that Slurm cannot hold."""
-    held: list[tuple[str, str, object, tuple[int, int]]] = [
-        (f"{prefix}resources.", name, getattr(part.resources, name), range_)
-        for prefix, part in parts_of(spec)
-        for name, range_ in AMOUNTS.items()
-    ]
-    held += [("", name, getattr(spec, name), range_) for name, range_ in JOB_AMOUNTS.items()]
-    return spec, [
-        Refusal(prefix + name, f"{name} must be between {least} and {most}; {value} was asked for.")
-        for prefix, name, value, (least, most) in held
-        if isinstance(value, int) and not least <= value <= most
-    ]
-
-
-def judge_gpus(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
-    """Refuse a request for no GPU, or in another form."""
-    refusals = []
-    for prefix, part in parts_of(spec):
-        for name in GPU_REQUESTS:
-            value = getattr(part.resources, name)
-            try:
-                if value is not None and not all(parse_gpus(str(value)).values()):
-                    raise ValueError(f"{value!r} asks for no GPU")  # noqa: TRY301
-            except ValueError as error:
-                refusals.append(Refusal(f"{prefix}resources.{name}", f"{name}: {error}."))
-    return spec, refusals
-
-
 EXCLUDE_EACH_OTHER: Final[Sequence[tuple[str, str]]] = (
     ("mem_per_node_bytes", "mem_per_cpu_bytes"),
     ("mem_per_node_bytes", "mem_per_gpu_bytes"),
@@ -101,11 +72,11 @@ EXCLUDE_EACH_OTHER: Final[Sequence[tuple[str, str]]] = (
 """Pairs of which sbatch takes one."""
 
 
-def _tres_of_task(asked: Resources) -> Mapping[str, str]:
+def _tres_of_task(asked: Resources) -> Mapping[str, int]:
     try:
         return parse_tres_per_task(asked.tres_per_task) if asked.tres_per_task else {}
     except ValueError:
-        return {}  # judge_forms says so
+        return {}  # judge_fields says so
 
 
 CONTRADICTIONS: Final[Sequence[tuple[str, str, Callable[[Resources], bool]]]] = (
@@ -118,7 +89,7 @@ CONTRADICTIONS: Final[Sequence[tuple[str, str, Callable[[Resources], bool]]]] = 
     ("segment", "nodes must be a whole multiple of segment.",
      lambda asked: bool(asked.segment and asked.segment > 0 and asked.nodes and asked.nodes % asked.segment)),
     ("gres", "gpus_per_node and gpu in gres exclude each other.",
-     lambda asked: asked.gpus_per_node is not None and bool(gpus_of_gres(asked.gres or ""))),
+     lambda asked: asked.gpus_per_node is not None and names_gpus(asked.gres or "")),
     ("tres_per_task", "tres_per_task with cpu excludes cpus_per_task and cpus_per_gpu.",
      lambda asked: "cpu" in _tres_of_task(asked)
      and (asked.cpus_per_task is not None or asked.cpus_per_gpu is not None)),
@@ -126,7 +97,9 @@ CONTRADICTIONS: Final[Sequence[tuple[str, str, Callable[[Resources], bool]]]] = 
      lambda asked: any(name.split(":")[0] == "gres/gpu" for name in _tres_of_task(asked))
      and (asked.gpus_per_task is not None or asked.ntasks_per_gpu is not None)),
 )  # fmt: skip
-"""What contradicts itself: the field, the words, and when."""
+"""What contradicts itself: the field, without which it does not, the words, and when."""
+
+_NAMES: Final = Resources.__struct_fields__
 
 
 def judge_contradictions(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
@@ -134,14 +107,44 @@ def judge_contradictions(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
     refusals = []
     for prefix, part in parts_of(spec):
         asked = part.resources
+        said = {
+            name
+            for name, value in zip(_NAMES, msgspec.structs.astuple(asked), strict=True)
+            if value is not None and value is not False
+        }
         refusals += [
             Refusal(f"{prefix}resources.{second}", f"{first} and {second} exclude each other.")
             for first, second in EXCLUDE_EACH_OTHER
-            if all(getattr(asked, name) is not None and getattr(asked, name) is not False for name in (first, second))
+            if first in said and second in said
         ]
         refusals += [
-            Refusal(f"{prefix}resources.{name}", words) for name, words, against in CONTRADICTIONS if against(asked)
+            Refusal(f"{prefix}resources.{name}", words)
+            for name, words, against in CONTRADICTIONS
+            if name in said and against(asked)
         ]
     if spec.het and spec.array:
         refusals.append(Refusal("array", "A heterogeneous job cannot be an array."))
+    return spec, refusals
+
+
+_MULTIPLY: Final = ("extra_node_info", "ntasks_per_gpu", "gpus", "tres_per_task", "cpus_per_task")
+"""What more tasks or CPUs follow from than are asked for."""
+
+
+def judge_products(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
+    """Refuse numbers that Slurm can hold, where what follows from them it cannot: tasks of GPUs, CPUs of tasks.
+
+    Only for a spec that no other rule is against.
+    """
+    refusals = []
+    for prefix, part in parts_of(spec):
+        if all(getattr(part.resources, name) is None for name in _MULTIPLY):
+            continue
+        asked = effective(part.resources)
+        tasks = implied_tasks(asked) or (asked.nodes or 1) * (asked.ntasks_per_node or 1)
+        for name, amount in (("ntasks", tasks), ("cpus_per_task", tasks * (asked.cpus_per_task or 1))):
+            if amount > _U32:
+                words = f"{'tasks' if name == 'ntasks' else 'CPUs'} follow from this request; at most {_U32} can be."
+                refusals.append(Refusal(f"{prefix}resources.{name}", f"{amount} {words}"))
+                break
     return spec, refusals

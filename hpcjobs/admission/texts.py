@@ -6,13 +6,19 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from hpcjobs.errors import Refusal
 from hpcjobs.model.spec import Component, JobSpec
+from hpcjobs.sbatch.fold import MOST_COMPONENTS, TOO_MANY_COMPONENTS
 from hpcjobs.sbatch.options import OPTIONS
 from hpcjobs.sbatch.values import parse_node_counts
 
 MAX_SCRIPT_BYTES: Final = 4 * 1024 * 1024
 """Slurm's default max_script_size (slurm.conf(5), SchedulerParameters)."""
+
+MAX_TEXT: Final = 64 * 1024
+"""Most characters of an option's text. Longer ones are not read."""
 
 MAX_NAME: Final = 255
 
@@ -27,6 +33,27 @@ def parts_of(spec: JobSpec) -> Iterator[tuple[str, JobSpec | Component]]:
     yield "", spec
     for index, component in enumerate(spec.het):
         yield f"het.{index}.", component
+
+
+def _too_long(prefix: str, holder: msgspec.Struct) -> list[Refusal]:
+    return [
+        Refusal(f"{prefix}{name}", f"{name} is longer than {MAX_TEXT} characters.", "too-long")
+        for name, value in zip(holder.__struct_fields__, msgspec.structs.astuple(holder), strict=True)
+        if value is not None and isinstance(value, str) and len(value) > MAX_TEXT and name != "script"
+    ]
+
+
+def judge_sizes(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
+    """Refuse what is too large to be looked at by any other rule."""
+    if len(spec.script) > MAX_SCRIPT_BYTES or len(spec.script.encode()) > MAX_SCRIPT_BYTES:
+        too_large = f"The batch script is larger than {MAX_SCRIPT_BYTES} bytes."
+        return spec, [Refusal("script", too_large, "script-too-large")]
+    if len(spec.het) >= MOST_COMPONENTS:
+        return spec, [Refusal("het", TOO_MANY_COMPONENTS, "too-many-components")]
+    refusals = []
+    for prefix, part in parts_of(spec):
+        refusals += _too_long(prefix, part) + _too_long(f"{prefix}resources.", part.resources)
+    return spec, refusals
 
 
 def judge_script(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
@@ -55,10 +82,6 @@ def judge_script(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
         )
     if "\0" in script:
         refusals.append(Refusal("script", "The batch script contains a NUL character.", "script-nul"))
-    if len(script.encode()) > MAX_SCRIPT_BYTES:
-        refusals.append(
-            Refusal("script", f"The batch script is larger than {MAX_SCRIPT_BYTES} bytes.", "script-too-large")
-        )
     return spec, refusals
 
 
@@ -74,33 +97,10 @@ FORMS: Final[Mapping[str, Callable[[str], object]]] = {
 }
 """How each text is read; requests for GPUs have a rule of their own."""
 
-_READERS: Final = [(field, *field.rpartition(".")[::2], read) for field, read in FORMS.items()]
-
-
-def judge_forms(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
-    """Refuse a text that the option of its field would not take."""
-    refusals = []
-    for prefix, part in parts_of(spec):
-        for field, inner, name, read in _READERS:
-            value = getattr(part.resources if inner else part, name, None)
-            try:
-                if value and isinstance(value, str):
-                    read(value)
-            except ValueError as error:
-                refusals.append(Refusal(prefix + field, f"{name}: {error}."))
-    return spec, refusals
-
 
 def judge_texts(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
-    """Refuse texts that Slurm cannot carry: NUL anywhere, relative directories, bad variable names."""
-    refusals = []
-    for prefix, part in parts_of(spec):
-        for inner, holder in (("", part), ("resources.", part.resources)):
-            for name in holder.__struct_fields__:
-                value = getattr(holder, name)
-                if name != "script" and isinstance(value, str) and ("\0" in value or not value):
-                    refusals.append(Refusal(f"{prefix}{inner}{name}", f"{name} is empty or contains a NUL character."))
-    refusals += [
+    """Refuse texts that Slurm cannot carry: long names, relative directories, bad variables and arguments."""
+    refusals = [
         Refusal(name, f"{name} is longer than {MAX_NAME} characters.")
         for name in ("account", "qos", "reservation")
         if len(getattr(spec, name) or "") > MAX_NAME

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import Counter, deque
 from collections.abc import Awaitable, Callable
@@ -13,8 +14,15 @@ import msgspec
 from hpcjobs.agents.protocol import HEADER, MAX_FRAME, Failure, Hello, RawReply, Request, encode
 from hpcjobs.errors import Unavailable, WorkerLost
 
+log = logging.getLogger(__name__)
+
 T = TypeVar("T")
 SPAWN_TIMEOUT_S: Final = 10.0
+KILLED_S: Final = 5.0
+"""How long a killed agent may take to go."""
+ROOM_TRIES: Final = 5
+ROOM_PAUSE_S: Final = 0.1
+"""How long an agent that is let go may take to make room, for each of so many tries."""
 AHEAD: Final = 8
 """How many calls an agent is told of at once."""
 
@@ -38,6 +46,10 @@ class Key(NamedTuple):
     user: str
     slurm_conf: str = ""
     number: int = 0
+
+
+class _NoRoom(Exception):
+    """The spawner makes no more agents now."""
 
 
 class _Lost(Exception):
@@ -81,6 +93,9 @@ class _Channel:
         self._kill = kill
         self._calls: deque[_Call] = deque()
         self._reading: asyncio.Task[None] | None = None
+        self._size = 0
+        """Of the answer that is being read."""
+        self._ending = False
 
     async def exchange(self, message: msgspec.Struct) -> RawReply:
         """Send one frame and wait for the answer; nothing else may be under way."""
@@ -89,11 +104,15 @@ class _Channel:
         return await self._answer()
 
     async def _answer(self) -> RawReply:
-        (size,) = HEADER.unpack(await self.reader.readexactly(HEADER.size))
-        if size > MAX_FRAME:
-            raise ConnectionError(f"a frame of {size} bytes")
+        """The next answer; after a cancellation it is read on from where it was left."""
+        if not self._size:
+            (self._size,) = HEADER.unpack(await self.reader.readexactly(HEADER.size))
+        if self._size > MAX_FRAME:
+            raise ValueError(f"a frame of {self._size} bytes")
+        body = await self.reader.readexactly(self._size)
+        self._size = 0
         self.used_at = time.monotonic()
-        return msgspec.msgpack.decode(await self.reader.readexactly(size), type=RawReply)
+        return msgspec.msgpack.decode(body, type=RawReply)
 
     @property
     def idle(self) -> bool:
@@ -103,7 +122,7 @@ class _Channel:
     @property
     def lost(self) -> bool:
         """Whether no call can be made any more, as far as one can see from here."""
-        return self.writer.is_closing() or (self.idle and self.reader.at_eof())
+        return self._ending or self.writer.is_closing() or (self.idle and self.reader.at_eof())
 
     async def ask(self, request: Request, timeout_s: float) -> RawReply:
         """One call, after those before it.
@@ -115,9 +134,10 @@ class _Channel:
         Raises:
             _Lost: The agent died or hung.
         """
+        frame = encode(request)  # what cannot be written must not wait for an answer
         call = _Call(request.op, timeout_s, asyncio.get_running_loop().create_future())
         self._calls.append(call)
-        self.writer.write(encode(request))
+        self.writer.write(frame)
         if self._reading is None or self._reading.done():
             self._reading = asyncio.create_task(self._read())
         return await call.answer
@@ -130,29 +150,56 @@ class _Channel:
                 async with asyncio.timeout(call.timeout_s):
                     reply = await self._answer()
             except TimeoutError:  # an OSError too: it must come first
-                self.writer.close()
-                await self._kill(self.pid)
-                self._fail(f"did not answer {call.op} within {call.timeout_s:g} s")
-            except (EOFError, OSError, msgspec.MsgspecError):
+                await self._end(f"did not answer {call.op} within {call.timeout_s:g} s")
+            except (EOFError, OSError):
                 self._fail(f"died during {call.op}")
+            except ValueError as error:
+                await self._end(f"said what cannot be read: {error}")
             else:
-                self._calls.popleft()
-                if not call.answer.done():  # whoever asked may have gone
-                    call.answer.set_result(reply)
+                self._hand_over(reply)
 
-    def _fail(self, why: str) -> None:
+    def _hand_over(self, reply: RawReply) -> None:
+        answer = self._calls.popleft().answer
+        if not answer.done():  # whoever asked may have gone
+            answer.set_result(reply)
+
+    async def _end(self, why: str) -> None:
+        """Kill the agent, and hear what it still says: it may have gone on to later calls meanwhile."""
+        self._ending = True
+        killing = asyncio.ensure_future(self._kill(self.pid))
+        dead = False
+        try:
+            async with asyncio.timeout(KILLED_S):
+                while self._calls:
+                    self._hand_over(await self._answer())
+        except TimeoutError:
+            log.warning("agent %d does not end", self.pid)
+        except (EOFError, OSError):
+            dead = True
+        except ValueError as error:
+            log.warning("agent %d says what cannot be read: %s", self.pid, error)
+        self._fail(why, known=dead)
+        await killing
+
+    def _fail(self, why: str, *, known: bool = True) -> None:
+        """No call is answered any more.
+
+        Args:
+            why: In words.
+            known: Whether everything that the agent said has been heard: then only the first call was begun, and the
+                others can be told to another agent.
+        """
         self.writer.close()
         calls, self._calls = self._calls, deque()
         for index, call in enumerate(calls):
             if not call.answer.done():
-                # Only the first was begun: the others can be told to another agent.
-                call.answer.set_exception(_Lost(why, sent=index == 0))
+                call.answer.set_exception(_Lost(why, sent=index == 0 or not known))
 
     def close(self) -> None:
         """Let the agent go: it ends when it sees the closed connection."""
         if self._reading is not None:
             self._reading.cancel()
-        self._fail("was let go")
+        self._fail("was let go", known=False)
 
 
 class AgentPool:
@@ -161,10 +208,12 @@ class AgentPool:
     Args:
         path: The spawner's Unix socket.
         idle_s: An agent unused for that long is let go.
+        min_uid: No agent becomes a user with a lower number.
     """
 
-    def __init__(self, path: str, idle_s: float = 300.0) -> None:
+    def __init__(self, path: str, idle_s: float = 300.0, min_uid: int = 0) -> None:
         self.path = path
+        self.min_uid = min_uid
         self.idle_s = idle_s
         self._channels: dict[Key, _Channel] = {}
         self._locks: dict[Key, asyncio.Lock] = {}
@@ -215,6 +264,9 @@ class AgentPool:
 
     async def _channel(self, key: Key) -> _Channel:
         """The agent that is there, or a new one."""
+        there = self._channels.get(key)
+        if there is not None and not there.lost:
+            return there
         async with self._locks.setdefault(key, asyncio.Lock()):
             channel = self._channels.get(key)
             if channel is not None and channel.lost:
@@ -240,15 +292,35 @@ class AgentPool:
             raise WorkerLost(f"The spawner does not answer: {error}.", sent=False) from error
 
     async def _spawn(self, key: Key) -> _Channel:
+        """A new agent; where there is no room, in place of the one that has been idle longest."""
+        why = ""
+        for _ in range(ROOM_TRIES):
+            try:
+                return await self._spawn_once(key)
+            except _NoRoom as error:
+                why = str(error)
+            if not self._let_go_longest_idle():
+                break
+            await asyncio.sleep(ROOM_PAUSE_S)
+        raise WorkerLost(f"No {key.kind} worker for {key.user} can be had now: {why}.", sent=False)
+
+    def _let_go_longest_idle(self) -> bool:
+        idle = [key for key, channel in self._channels.items() if channel.idle]
+        if idle:
+            self._channels.pop(min(idle, key=lambda key: self._channels[key].used_at)).close()
+        return bool(idle)
+
+    async def _spawn_once(self, key: Key) -> _Channel:
         channel = await self._connect()
         try:
             async with asyncio.timeout(SPAWN_TIMEOUT_S):
-                reply = await channel.exchange(Hello(key.kind, key.user, key.slurm_conf))
+                reply = await channel.exchange(Hello(key.kind, key.user, key.slurm_conf, min_uid=self.min_uid))
             if reply.failure is not None:
-                raise SpawnRefused(reply.failure.message)
+                kinds = {"full": _NoRoom, "passing": ConnectionError}
+                raise kinds.get(reply.failure.kind, SpawnRefused)(reply.failure.message)
             channel.pid = msgspec.msgpack.decode(reply.result, type=int)
         except (EOFError, OSError) as error:
-            raise WorkerLost(f"No {key.kind} worker for {key.user} came up.", sent=False) from error
+            raise WorkerLost(f"No {key.kind} worker for {key.user} came up: {error}.", sent=False) from error
         finally:
             if not channel.pid:
                 channel.close()

@@ -20,12 +20,14 @@ class Hello(msgspec.Struct, frozen=True):
         user: Whom the agent becomes.
         slurm_conf: Path of the cluster's slurm.conf, for kind ``pyslurm``.
         pid: The agent to end, for kind ``kill``.
+        min_uid: No agent becomes a user with a lower number; the spawner has a lower bound of its own.
     """
 
     kind: str
     user: str = ""
     slurm_conf: str = ""
     pid: int = 0
+    min_uid: int = 0
 
 
 class Request(msgspec.Struct, frozen=True):
@@ -40,7 +42,8 @@ class Failure(msgspec.Struct, frozen=True):
 
     Attributes:
         kind: ``slurm`` (errno is Slurm's), ``os`` (errno is the system's), ``value`` (bad argument),
-            ``unsupported`` (the library cannot do it), ``spawn`` (no agent could be made) or ``bug`` (anything else).
+            ``unsupported`` (the library cannot do it), ``spawn`` (no such agent can be made), ``full`` (none more can
+            be made now), ``passing`` (it could be made before and cannot now) or ``bug`` (anything else).
         message: In words.
         errno: Number, or 0.
     """

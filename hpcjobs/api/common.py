@@ -109,7 +109,7 @@ def actor_of(service: Service, request: Asked, job: Job) -> str:
     if name is None:
         raise JobUnknown(f"There is no job {job.id!r}.")
     if name == request.user.user:
-        check_may_run(name, frozenset(settings.never_run_as), settings.min_uid)
+        check_may_run(name, settings.forbidden, settings.min_uid)
     return name
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 import re
 import time
 from collections.abc import AsyncIterator
@@ -53,9 +54,12 @@ NDJSON: Final = "application/x-ndjson"
 
 ACCEPTED: Final = ResponseSpec(
     data_container=Job,
-    description="The job is kept and goes to Slurm, once and in order, as soon as Slurm answers.",
+    description="The job is kept and goes to Slurm, once and in its user's order, as soon as Slurm answers.",
     generate_examples=False,
 )
+
+
+_SPEC_FIELDS: Final = operator.attrgetter(*JobSpec.__struct_fields__)
 
 
 class SubmitRequest(JobSpec, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -69,7 +73,7 @@ class SubmitRequest(JobSpec, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     def spec(self) -> JobSpec:
         """The spec without the cluster."""
-        return JobSpec(**{name: getattr(self, name) for name in JobSpec.__struct_fields__})
+        return JobSpec(*_SPEC_FIELDS(self))
 
 
 class JobPartPage(msgspec.Struct, frozen=True):
@@ -139,9 +143,10 @@ class JobsController(Controller):
         opt=SUBMITS,
         responses=problems(409, 413, 422, 501) | {202: ACCEPTED},
         summary="Submit a job",
-        description="201: Slurm has the job. 202: the job is kept and goes to Slurm, once and in order, as soon as "
-        "Slurm answers; it is listed as SUBMITTING until then. With an Idempotency-Key the same request can be sent "
-        "any number of times and makes one job. `#SBATCH` lines of the script fill in what the request leaves out.",
+        description="201: Slurm has the job. 202: the job is kept and goes to Slurm, once and after what its user "
+        "sent before, as soon as Slurm answers; it is listed as SUBMITTING until then. With an Idempotency-Key the "
+        "same request can be sent any number of times and makes one job. `#SBATCH` lines of the script fill in what "
+        "the request leaves out.",
     )
     async def submit(
         self,

@@ -45,6 +45,8 @@ def request_id(scope: Scope) -> str:
 
 def _plain(text: str) -> str:
     """A text that any database takes and any terminal shows."""
+    if len(text) <= MOST_CHARACTERS and text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in text[:MOST_CHARACTERS])
 
 

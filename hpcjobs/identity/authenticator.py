@@ -24,7 +24,7 @@ class Authenticator:
         self.directory = directory
         self.issuers = {entry.issuer: Issuer(entry) for entry in settings.issuers}
         self._key = key
-        self._never = frozenset(settings.never_run_as)
+        self._never = settings.forbidden
 
     async def identify(self, header: str | None) -> Identity:
         """Find out who is asking.

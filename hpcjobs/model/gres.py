@@ -5,14 +5,44 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 
-_TYPE = r"(?=[^:]*[A-Za-z_])\w[\w.\-]*"
-_REQUEST = re.compile(rf"^(?:(?P<type>{_TYPE}):)?(?P<count>\d+)$|^(?P<one>{_TYPE})$")
+_TYPE = r"(?![0-9]+[KMGTPkmgtp]?\Z)(?=[^:]*[A-Za-z_])\w[\w.\-]*"
+_AMOUNT = r"[0-9]{1,19}[KMGTPkmgtp]?"
+_REQUEST = re.compile(rf"(?:(?P<type>{_TYPE}):)?(?P<count>{_AMOUNT})|(?P<one>{_TYPE})")
 _COUNT = r"\d+[KMGTP]?"
 _GRES = re.compile(rf"^(?P<name>[^:(]+)(?::(?P<type>(?!{_COUNT}(?:\(|$))[^:(]+))?(?::(?P<count>{_COUNT}))?(?:\(.*)?$")
+_COUNTED = re.compile(r"(?:^|:)[0-9]+[KMGTPkmgtp]?$")
 _SCALE = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50}
 
 UNTYPED = ""
 """The key of GPUs whose type is not known."""
+
+
+MOST_GPUS = 0xFFFF_FFFD
+"""As many GPUs as one request may name: tasks that follow from GPUs are counted in 32 bits (slurm.h; the two numbers
+above it mean "not set" and "infinite")."""
+
+
+def parse_amount(text: str) -> int:
+    """Read how many of a generic resource, as ``4`` or ``2K`` (2,048), as sbatch does.
+
+    Raises:
+        ValueError: The text is of no such form, or has more than 19 digits.
+    """
+    if not re.fullmatch(_AMOUNT, text):
+        raise ValueError(f"{text[:80]!r} is not a count")
+    digits = text.rstrip("KMGTPkmgtp")
+    return int(digits) * _SCALE[text[len(digits) :].upper()]
+
+
+def check_gpus(count: int) -> int:
+    """Let a number of GPUs pass that Slurm can hold.
+
+    Raises:
+        ValueError: They are too many.
+    """
+    if count > MOST_GPUS:
+        raise ValueError(f"{count} GPUs are more than {MOST_GPUS}")
+    return count
 
 
 def parse_gpus(text: str) -> dict[str, int]:
@@ -20,23 +50,24 @@ def parse_gpus(text: str) -> dict[str, int]:
 
     Args:
         text: ``8``, ``a100:4`` or ``a100:4,h100:2``: the argument of ``--gpus`` and its relatives. A type alone
-            (``a100``) is one of it.
+            (``a100``) is one of it; ``2K`` are 2,048.
 
     Returns:
         Count by type; the key is ``""`` where no type is named.
 
     Raises:
-        ValueError: The text is not of that form, or names a type twice.
+        ValueError: The text is not of that form, names a type twice, or asks for more than ``MOST_GPUS``.
     """
     counts: dict[str, int] = {}
     for item in text.split(","):
-        match = _REQUEST.match(item.strip())
+        match = _REQUEST.fullmatch(item.strip())
         if match is None:
             raise ValueError(f"{text!r} is not of the form [type:]count[,[type:]count...]")
         kind = match["type"] or match["one"] or UNTYPED
         if kind in counts:
             raise ValueError(f"{text!r} names {kind or 'untyped GPUs'} twice")
-        counts[kind] = int(match["count"] or 1)
+        counts[kind] = parse_amount(match["count"] or "1")
+    check_gpus(sum(counts.values()))
     return counts
 
 
@@ -48,14 +79,24 @@ def gpus_of_gres(text: str) -> dict[str, int]:
 
     Returns:
         Count by type; the key is ``""`` where no type is named.
+
+    Raises:
+        ValueError: A count has more than 19 digits, or more than ``MOST_GPUS`` are asked for.
     """
     counts: dict[str, int] = {}
     for item in text.split(","):
         name, _, rest = item.strip().removeprefix("gres/").partition(":")
-        kind, _, count = rest.rpartition(":") if rest.rpartition(":")[2].isdigit() else (rest, "", "1")
-        if name == "gpu":
-            counts[kind] = counts.get(kind, 0) + int(count)
+        if name != "gpu":
+            continue
+        kind, _, count = rest.rpartition(":") if _COUNTED.search(rest) else (rest, "", "1")
+        counts[kind] = counts.get(kind, 0) + parse_amount(count)
+    check_gpus(sum(counts.values()))
     return counts
+
+
+def names_gpus(text: str) -> bool:
+    """Whether a request for generic resources is for GPUs too."""
+    return any(item.strip().removeprefix("gres/").partition(":")[0] == "gpu" for item in text.split(","))
 
 
 def gpus_of_tres(tres: Mapping[str, int]) -> dict[str, int]:

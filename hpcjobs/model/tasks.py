@@ -1,8 +1,9 @@
-"""How the tasks of an array add up to the array's own state. Pure."""
+"""The tasks of an array: how they are written, and how they add up to the array's own state. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from hpcjobs.model.job import Fate, State
@@ -49,6 +50,77 @@ def tally(tasks: Mapping[str, int], array_size: int) -> tuple[dict[str, int], St
     return counts, state, fate
 
 
+MOST_TASK: Final = 4_000_000
+"""The largest number of a task: Slurm's largest MaxArraySize is 4,000,001 (slurm.conf(5))."""
+
+MOST_SPANS: Final = 10_000
+"""Most ranges of one list. Slurm has no limit but MaxArraySize; a list of tasks must not take seconds to read."""
+
+MOST_COUNTED: Final = 8_000_000
+"""Most tasks of ranges with steps that overlap others and have to be counted one by one."""
+
+_SPAN: Final = re.compile(r"([0-9]{1,9})(?:-([0-9]{1,9})(?::([0-9]{1,9}))?)?")
+
+
+def _span(text: str) -> range:
+    match = _SPAN.fullmatch(text)
+    if match is None:
+        raise ValueError(f"{text[:80]!r} is not a range of task numbers: write 0-15, 1,3,5-7 or 0-100:10")
+    first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
+    if last < first or not step:
+        raise ValueError(f"{text!r} holds no task numbers")
+    if last > MOST_TASK:
+        raise ValueError(f"{text!r} has task numbers above {MOST_TASK}")
+    return range(first, last + 1, step)
+
+
+def parse_spans(text: str) -> list[range]:
+    """Read a list of tasks as people and Slurm write it, without what stands behind ``%``.
+
+    Args:
+        text: ``0-15``, ``1,3,5-7``, ``0-100:10``.
+
+    Returns:
+        Range by range, in the order of the text.
+
+    Raises:
+        ValueError: The text is of no such form, or has more than ``MOST_SPANS`` ranges.
+    """
+    if text.count(",") >= MOST_SPANS:
+        raise ValueError(f"more than {MOST_SPANS} ranges of task numbers are too many")
+    return [_span(part.strip()) for part in text.split(",")]
+
+
+def count_tasks(spans: Sequence[range]) -> int:
+    """How many tasks are in some of these ranges, each counted once.
+
+    Raises:
+        ValueError: Too many of them overlap.
+    """
+    single: list[range] = []  # of step one, joined: none overlaps another
+    stepped = []
+    for span in sorted(set(spans), key=lambda span: span.start):
+        if span.step > 1 and len(span) > 1:
+            stepped.append(span)
+        elif single and span.start <= single[-1].stop:
+            single[-1] = range(single[-1].start, max(single[-1].stop, span[-1] + 1))
+        else:
+            single.append(range(span.start, span[-1] + 1))
+    by_start = sorted([*single, *stepped], key=lambda span: span.start)
+    total, end, alone = 0, 0, True
+    for span in by_start:
+        alone = alone and span.start >= end
+        total, end = total + len(span), max(end, span[-1] + 1)
+    if alone:
+        return total
+    if sum(map(len, stepped)) > MOST_COUNTED:
+        raise ValueError("its ranges of task numbers overlap too often")
+    wanted = bytearray(end)
+    for span in by_start:
+        wanted[span.start : span.stop : span.step] = b"\1" * len(wanted[span.start : span.stop : span.step])
+    return wanted.count(1)
+
+
 def _spans(array_task: str) -> Iterator[range | None]:
     """The tasks that wait together, span by span; None where Slurm has cut the text short (SLURM_BITSTR_LEN).
 
@@ -59,9 +131,7 @@ def _spans(array_task: str) -> Iterator[range | None]:
         if part == "...":
             yield None
             return
-        span, _, step = part.partition(":")
-        first, _, last = span.partition("-")
-        yield range(int(first), int(last or first) + 1, int(step or 1))
+        yield _span(part)
 
 
 def count_together(array_task: str) -> int | None:

@@ -45,15 +45,28 @@ def diff(known: Mapping[int, Known], view: ClusterView, expected: Iterable[Known
             changed.append((None, record))
         elif before.record is not record and before.record != record:
             # A number may have been given again: only the store can tell.
-            changed.append((before.id if _continues(before.record, record) else None, record))
-            if not before.final and not same_job(before.record, record):
+            changed.append((before.id if _continues(before, record) else None, record))
+            if not before.final and not _same(before, record):
                 lost.append(before.id)
-    for job in expected:
-        listed = view.jobs.get(job.record.slurm_job_id)
-        if not job.final and (listed is None or not same_job(job.record, listed)):
+    by_time: dict[int, Known] = {}
+    for job in sorted(expected, key=lambda job: job.since):
+        number = job.record.slurm_job_id
+        listed = view.jobs.get(number)
+        if job.final:
+            continue
+        if listed is None or not _same(job, listed):
             lost.append(job.id)
+        elif not job.record.submit_time and listed.attempt is None:
+            # Without a mark, of two that were given one number the later has it.
+            if number in by_time:
+                lost.append(by_time[number].id)
+            by_time[number] = job
     return Diff(tuple(changed), tuple(dict.fromkeys(lost)))
 
 
-def _continues(before: JobRecord, record: JobRecord) -> bool:
-    return same_job(before, record) and task_number(record) == task_number(before)
+def _same(before: Known, record: JobRecord) -> bool:
+    return same_job(before.record, record, before.since)
+
+
+def _continues(before: Known, record: JobRecord) -> bool:
+    return _same(before, record) and task_number(record) == task_number(before.record)

@@ -8,31 +8,27 @@ came and went while nobody listed. What of ours has neither begun nor ended anyw
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Set
 from typing import Final
 
 from hpcjobs.errors import HpcjobsError, NotSupported
 from hpcjobs.model.history import HistoryQuery
 from hpcjobs.model.job import Job, JobRecord, State
+from hpcjobs.observe.missed import FIRST_PAUSE_S, LAST_PAUSE_S, Missed
 from hpcjobs.slurm.base import Backend, Op
-from hpcjobs.store import attempts, listing
+from hpcjobs.store import attempts, listing, repository
 from hpcjobs.store.attempts import began
 from hpcjobs.store.store import Store
 
 log = logging.getLogger(__name__)
 
-FIRST_PAUSE_S: Final = 2.0
-LAST_PAUSE_S: Final = 600.0
 MOST: Final = 200
-SLACK_S: Final = 60.0
+"""About how many jobs accounting is asked at once."""
 
 SETTLE_S: Final = 60.0
 """An attempt that is in no listing begun this long after its call never reached Slurm. A message to slurmctld that
 is older than MessageTimeout (10 s, at most 100 s by slurm.conf(5)) is not acted on. A job that is missing for as long
 is missing for good."""
-
-SKEW_S: Final = 5.0
-"""By how much Slurm's clock and ours may differ."""
 
 LOST: Final = "Slurm lost this job before it began: it had taken it as {number} and knows nothing of it any more."
 
@@ -45,32 +41,43 @@ class Endings:
         backend: How it is asked.
         store: Where the rows are.
         min_job_age_s: How long the controller lists a job after its end.
+        in_flight: Attempts that are being sent now.
         resend_lost: Whether a job that Slurm lost before it began goes to Slurm again.
     """
 
     def __init__(
-        self, cluster: str, backend: Backend, store: Store, min_job_age_s: float, resend_lost: bool = True
+        self,
+        cluster: str,
+        backend: Backend,
+        store: Store,
+        min_job_age_s: float,
+        in_flight: Set[str],
+        resend_lost: bool = True,
     ) -> None:
         self.cluster = cluster
         self.backend = backend
         self.store = store
-        self.min_job_age_s = min_job_age_s
+        self.missed = Missed(cluster, backend, self.ask, store, min_job_age_s, in_flight)
         self.resend_lost = resend_lost
         self._in_vain = False
         self._pauses: dict[str, tuple[float, float]] = {}
         """By our id: when to ask again, and how long to wait after that."""
 
     async def tick(self, now: float) -> None:
-        """Ask about the jobs whose end is not known.
+        """Ask about the jobs whose end is not known, and about what came and went while nobody listed.
 
         Args:
             now: Unix seconds.
         """
+        await self.missed.tick(now)
         if self.backend.lacks(Op.HISTORY):
             return
-        unknown = await self.store.read(listing.of_unknown_end, self.cluster, MOST)
-        due = {job.id: job for job in unknown if self._pauses.get(job.id, (0.0, 0.0))[0] <= now}
-        self._pauses = {job.id: self._pauses[job.id] for job in unknown if job.id in self._pauses}
+        unknown = await self.store.read(listing.of_unknown_end, self.cluster)
+        self._pauses = {job_id: self._pauses[job_id] for job_id in unknown if job_id in self._pauses}
+        again = {job_id: self._pauses.get(job_id, (0.0, 0.0))[0] for job_id in unknown}
+        # Those that wait longest come first: however many there are, each gets its turn.
+        turn = sorted((job_id for job_id in unknown if again[job_id] <= now), key=again.__getitem__)[:MOST]
+        due = await self.store.read(repository.jobs_by_id, turn)
         if not due:
             return
         for job_id in due:
@@ -78,7 +85,8 @@ class Endings:
             self._pauses[job_id] = (now + pause, min(2 * pause, LAST_PAUSE_S))
         numbers = {job.array_job_id or job.het_job_id or job.slurm_job_id or 0 for job in due.values()}
         found = await self.ask(HistoryQuery(numbers=tuple(sorted(numbers))))
-        changed = settled(due.values(), found or ())
+        answered_at = await self.store.read(repository.answered_at, due.values())
+        changed = settled(due.values(), found or (), answered_at)
         if changed:
             await self.store.write(listing.apply, self.cluster, changed, (), now)
         for job in due.values():
@@ -121,27 +129,16 @@ class Endings:
         self._in_vain = False
         return found
 
-    async def fill_gap(self, last: float, now: float) -> None:
-        """Write what ended while nobody listed, where that was so long that the controller may have forgotten it.
 
-        Args:
-            last: Unix seconds of the listing before.
-            now: Unix seconds of this one.
-        """
-        if now - last < self.min_job_age_s / 2 or self.backend.lacks(Op.HISTORY):
-            return
-        found = await self.ask(HistoryQuery(since=int(last - SLACK_S), until=int(now))) or ()
-        ended = [(None, record) for record in found if record.state is State.FINISHED]
-        if ended:
-            await self.store.write(listing.apply, self.cluster, ended, (), now)
-
-
-def settled(unknown: Iterable[Job], found: Iterable[JobRecord]) -> list[tuple[str | None, JobRecord]]:
+def settled(
+    unknown: Iterable[Job], found: Iterable[JobRecord], answered_at: Mapping[str, float]
+) -> list[tuple[str | None, JobRecord]]:
     """Match what accounting says with the jobs whose end is not known. Pure.
 
     Args:
         unknown: The jobs.
         found: What accounting says of their numbers.
+        answered_at: When Slurm said that it has those that were in no listing, by our id (Unix seconds).
 
     Returns:
         Our id (None for a task that was never seen) and how it ended; nothing of what has not ended there either.
@@ -154,7 +151,7 @@ def settled(unknown: Iterable[Job], found: Iterable[JobRecord]) -> list[tuple[st
         if record.state is not State.FINISHED:
             continue
         job = plain.get((record.slurm_job_id, listing.task_number(record)))
-        if job is not None and listing.same_job(job, record):
+        if job is not None and listing.same_job(job, record, answered_at.get(job.id, 0.0)):
             changed.append((job.id, record))
         elif record.array_job_id in arrays:
             changed.append((None, record))
@@ -191,16 +188,22 @@ def has_begun(job: Job, found: Iterable[JobRecord], sent_at: float) -> bool:
 
     Returns:
         False where it knows nothing of the job, or no more than that it was submitted. A later job that got the
-        number says nothing: it has another mark, or another comment, or was submitted too late.
+        number says nothing: it has another mark, or was submitted at another time and has another comment or came
+        too late. What was submitted when this was and has another comment is this job, whose mark did not survive:
+        nobody could find it again, so that it counts as begun whatever its state.
     """
     number = job.slurm_job_id
     for record in found:
         if record.user != job.user or number not in (record.slurm_job_id, record.array_job_id, record.het_job_id):
             continue
-        if record.attempt != job.attempt and (record.attempt or record.comment):
-            continue
-        if not record.attempt and not record.restarts and record.submit_time > sent_at + SKEW_S:
-            continue
+        if record.attempt != job.attempt:
+            timely = listing.sent_about(record, sent_at)
+            if record.attempt or (record.comment and not timely):
+                continue
+            if record.comment:
+                return True
+            if not record.restarts and record.submit_time > sent_at + listing.SKEW_S:
+                continue
         if began(record) or record.state not in (State.PENDING, State.HELD):
             return True
     return False

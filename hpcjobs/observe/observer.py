@@ -8,31 +8,28 @@ import time
 from collections import Counter
 from typing import Final
 
-import msgspec
-
 from hpcjobs.errors import HpcjobsError, SlurmUnavailable, ViewStale
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.event import Event, EventKind
-from hpcjobs.model.history import HistoryQuery
 from hpcjobs.model.job import Job
 from hpcjobs.observe.diff import diff
-from hpcjobs.observe.endings import SETTLE_S, SLACK_S, Endings
-from hpcjobs.slurm.base import Backend, Op
+from hpcjobs.observe.endings import SETTLE_S, Endings
+from hpcjobs.observe.missed import LATE_S, NEVER_ARRIVED
+from hpcjobs.slurm.base import Backend
 from hpcjobs.store import attempts, events, listing, repository
-from hpcjobs.store.attempts import OpenAttempt
 from hpcjobs.store.repository import Known
 from hpcjobs.store.rows import record_of
 from hpcjobs.store.store import Store
 
 log = logging.getLogger(__name__)
 
-LATE_S: Final = 5.0
-"""How much earlier than it says the controller may forget a job, by clocks that differ."""
-
 LONG_S: Final = 0.2
 MOST_DUTY: Final = 0.2
 """How much of the time may be spent on listings that take long: they are made less often, as far as answers stay
 young."""
+
+OVERDUE: Final = 3
+"""A controller whose listings take long is away no sooner than after so many times as long."""
 
 NOTE_S: Final = 30.0
 """How often it is noted that the cluster was listed."""
@@ -89,12 +86,17 @@ class Observer:
         self.in_flight: set[str] = set()
         """Attempts that this process is sending now: their outcome is not for a listing to judge."""
         self.min_job_age_s = min_job_age_s
-        self.endings = Endings(cluster, backend, store, min_job_age_s, resend_lost)
+        self.endings = Endings(cluster, backend, store, min_job_age_s, self.in_flight, resend_lost)
+        self.missed = self.endings.missed
         self._known: dict[int, Known] | None = None
         self._expected: list[Known] = []
         self._noted_at = 0.0
         self._rests_until = 0.0
         """Seconds of time.monotonic() before which nothing is listed."""
+        self._answered_at = 0.0
+        """Seconds of time.monotonic() at which the controller last answered a listing."""
+        self._took_s = 0.0
+        """What the last listing took."""
         self._ticked = asyncio.Condition()
         self.listings = 0
         """How many were made; ``failures`` how many were not."""
@@ -130,6 +132,7 @@ class Observer:
         begun = time.monotonic()
         try:
             view = await self.backend.view(now)
+            self._answered_at = time.monotonic()
             await self._write(view)
         except HpcjobsError as error:
             await self._in_trouble(error, now)
@@ -139,10 +142,10 @@ class Observer:
             await self._out_of_trouble(now)
             self.view = view
             self.listings += 1
-            took_s = time.monotonic() - begun
-            self.listing_s += took_s
-            if took_s > LONG_S:
-                self._rests_until = begun + min(took_s / MOST_DUTY, self.max_age_s / 3)
+            self._took_s = time.monotonic() - begun
+            self.listing_s += self._took_s
+            if self._took_s > LONG_S:
+                self._rests_until = begun + min(self._took_s / MOST_DUTY, self.max_age_s / 3)
         async with self._ticked:
             self._ticked.notify_all()
 
@@ -175,7 +178,9 @@ class Observer:
             self._expected += [job for job in live if self._known[job.record.slurm_job_id] is not job]
         before = self.view.asked_at if self.view else await self.store.read(listing.listed_at, self.cluster)
         if before is not None:
-            await self.endings.fill_gap(before, view.asked_at)
+            self.missed.note_gap(before, view.asked_at)
+        self._expected += self.missed.found
+        self.missed.found = []
         known = self._known
         due = [job for job in self._expected if job.since < view.asked_at]
         change = diff(known, view, due)
@@ -188,44 +193,17 @@ class Observer:
             await self.store.write(events.write, told)
         for number in [number for number in known if number not in view.jobs]:
             del known[number]
-        if view.asked_at - self._noted_at > NOTE_S:
+        if view.asked_at - self._noted_at > NOTE_S and self.missed.gap is None:
             await self.store.write(listing.note_listed, self.cluster, view.asked_at)
             self._noted_at = view.asked_at
         # After the rows: an attempt whose job is in this listing is open no more.
         for attempt in await self.store.read(
             attempts.open_attempts, self.cluster, changed_before=view.asked_at - SETTLE_S
         ):
-            if attempt.id not in self.in_flight:
-                await self._settle(attempt, view.asked_at)
-
-    async def _settle(self, attempt: OpenAttempt, now: float) -> None:
-        """An attempt that is in no listing begun long enough after its call: it never reached Slurm.
-
-        Unless it is so long ago that its job may have come, ended and been forgotten: then accounting is asked, and
-        without accounting it stays open.
-        """
-        if now - attempt.changed_at > self.min_job_age_s - LATE_S:
-            if lacking := self.backend.lacks(Op.HISTORY):
-                log.warning("cluster %s: attempt %s stays open: %s", self.cluster, attempt.id, lacking)
-                return
-            query = HistoryQuery(since=int(attempt.changed_at - SLACK_S), until=int(now) + 1)
-            found = await self.endings.ask(query)
-            if found is None:
-                return  # it stays open; the listing counts all the same
-            records = [(None, record) for record in found if record.attempt == attempt.id]
-            if records:
-                told = await self.store.write(listing.apply, self.cluster, records, (), now)
-                self._expected += [msgspec.structs.replace(one, since=now) for one in told.values()]
-                return
-            if any(record.user == attempt.user and not record.attempt and not record.comment for record in found):
-                log.warning(
-                    "cluster %s: attempt %s stays open: accounting keeps no comments, so that it cannot be told from "
-                    "other jobs of %s (AccountingStoreFlags=job_comment)", self.cluster, attempt.id, attempt.user,
-                )  # fmt: skip
-                return
-        await self.store.write(
-            attempts.settle_unsent, attempt.id, "An earlier attempt never reached Slurm; the next one waits.", now
-        )
+            # What is open for longer may have come, ended and been forgotten: that is not for a listing to judge.
+            if attempt.id not in self.in_flight and view.asked_at - attempt.changed_at <= self.missed.forgets_s:
+                await self.store.write(attempts.settle_unsent, attempt.id, NEVER_ARRIVED, view.asked_at)
+        self.missed.view = view
 
     def live_counts(self) -> dict[str, int]:
         """How many jobs the last listing left that have not ended, by state."""
@@ -239,15 +217,19 @@ class Observer:
             return error.detail
         return self.trouble.detail if self.trouble else "ok"
 
-    def known_down(self, now: float) -> str:
+    def known_down(self) -> str:
         """Why a call on the controller would be in vain, or ``""``: it answered once and does not answer now.
 
-        One lost worker is not yet an outage; no listing for as long as answers may be old is one, whatever the cause.
+        One lost worker is not yet an outage. No answer to a listing for ``max_age_s`` is one, whatever the cause,
+        unless listings take that long. How old the last listing is, is for readers: it ages while the next is made.
         """
         if self.view is None:
             return ""
-        stale = now - self.view.asked_at > self.max_age_s
-        return self.health(now) if stale or isinstance(self.trouble, SlurmUnavailable) else ""
+        silent_s = time.monotonic() - self._answered_at
+        if not isinstance(self.trouble, SlurmUnavailable) and silent_s <= max(self.max_age_s, OVERDUE * self._took_s):
+            return ""
+        silence = f"Cluster {self.cluster!r} has not answered for {silent_s:.0f} s."
+        return self.trouble.detail if self.trouble else silence
 
     def fresh_view(self, max_age_s: float | None, now: float) -> ClusterView:
         """The last listing, if it is young enough.

@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
-from typing import Final
+import re
+from typing import Final, NamedTuple
 
-MAGIC: Final = "#SBATCH"
+_SPACE: Final = " \t\n\r\f\v"
+"""What isspace() of C takes for white: all else, a no-break space too, is part of a word or a command."""
+
+_HEADER: Final = re.compile(r"(?:[ \t\r\f\v]*+(?:#[^\n]*+)?+\n)*+(?:#[^\n]*+)?+")
+_DIRECTIVE: Final = re.compile(r"^(#SBATCH|#SLURM)([^\n]*)", re.MULTILINE)
+_PLAIN: Final = re.compile(r"[^\"'\\#]*")
+
+
+class Directive(NamedTuple):
+    """A line that sbatch reads options from.
+
+    Attributes:
+        line: Its number, from 1.
+        magic: ``#SBATCH``, or ``#SLURM``, which sbatch reads as well and only complains about.
+        text: What follows.
+    """
+
+    line: int
+    magic: str
+    text: str
 
 
 def split_words(text: str) -> list[str]:
     """Split what follows ``#SBATCH`` into arguments.
 
     Quotes group and vanish, a backslash takes the next character as it is (between quotes of either kind too), an
-    unquoted ``#`` ends the line, also inside a word.
+    unquoted ``#`` ends the line, also inside a word, and so does an empty argument (``""``, or a backslash at the end).
 
     Args:
         text: The rest of the line.
@@ -22,6 +42,8 @@ def split_words(text: str) -> list[str]:
     Raises:
         ValueError: A quote is not closed.
     """
+    if _PLAIN.fullmatch(text):
+        return re.findall(f"[^{_SPACE}]+", text)
     words: list[str] = []
     word: list[str] | None = None
     quote = ""
@@ -38,7 +60,9 @@ def split_words(text: str) -> list[str]:
         elif character in "\"'":
             quote = character
             word = word if word is not None else []
-        elif character.isspace():
+        elif character in _SPACE:
+            if word is not None and not any(word):
+                return words
             if word is not None:
                 words.append("".join(word))
             word = None
@@ -49,27 +73,34 @@ def split_words(text: str) -> list[str]:
             word.append(character)
     if quote:
         raise ValueError(f"the quote {quote} in {text.strip()!r} is not closed")
-    if word is not None:
+    if word is not None and any(word):
         words.append("".join(word))
     return words
 
 
-def find_directives(script: str) -> list[tuple[int, str]]:
+def header_of(script: str) -> str:
+    """The lines that sbatch looks for directives in: empty ones and comments, up to the first that holds a command."""
+    match = _HEADER.match(script)
+    return match[0] if match else ""
+
+
+def find_directives(script: str) -> list[Directive]:
     """Find the directive lines.
 
     A directive starts in column 0, its first option may follow at once; ``##SBATCH`` and `` #SBATCH`` are comments;
     the first line that holds a command ends the search.
 
     Args:
-        script: The batch script.
+        script: The batch script, or its header.
 
     Returns:
-        Line number from 1, and the text after ``#SBATCH``.
+        Line by line.
     """
-    found: list[tuple[int, str]] = []
-    for number, line in enumerate(script.split("\n"), start=1):
-        if line.startswith(MAGIC):
-            found.append((number, line[len(MAGIC) :]))
-        elif line.strip() and not line.lstrip().startswith("#"):
-            break
+    found: list[Directive] = []
+    header = header_of(script)
+    line, at = 1, 0
+    for match in _DIRECTIVE.finditer(header):
+        line += header.count("\n", at, match.start())
+        at = match.start()
+        found.append(Directive(line, match[1], match[2]))
     return found

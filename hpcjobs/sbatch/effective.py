@@ -9,7 +9,8 @@ import msgspec
 
 from hpcjobs.model.gres import parse_gpus
 from hpcjobs.model.spec import Resources
-from hpcjobs.sbatch.layout import parse_tres_per_task
+from hpcjobs.sbatch.layout import gpus_of_needs, parse_tres_per_task
+from hpcjobs.sbatch.units import ceil_div
 from hpcjobs.sbatch.values import parse_extra_node_info
 
 NO_LIMIT_16: Final = 0xFFFF
@@ -35,7 +36,7 @@ def effective(asked: Resources) -> Resources:
             changes["ntasks"] = (asked.nodes or 1) * math.prod(part or 1 for part in parts)
     cpus = {} if asked.tres_per_task is None else parse_tres_per_task(asked.tres_per_task)
     if "cpu" in cpus and asked.cpus_per_task is None:
-        changes["cpus_per_task"] = int(cpus["cpu"])
+        changes["cpus_per_task"] = cpus["cpu"]
     if asked.hint is not None:
         named = (asked.sockets_per_node, asked.cores_per_socket, asked.threads_per_core, asked.ntasks_per_core,
             asked.extra_node_info)  # fmt: skip
@@ -57,9 +58,7 @@ def effective(asked: Resources) -> Resources:
 def _gpus_of_task(asked: Resources) -> int:
     named = {} if asked.tres_per_task is None else parse_tres_per_task(asked.tres_per_task)
     counts = {} if asked.gpus_per_task is None else parse_gpus(str(asked.gpus_per_task))
-    return sum(counts.values()) + sum(
-        int(amount) for name, amount in named.items() if name == "gres/gpu" or name.startswith("gres/gpu:")
-    )
+    return sum(counts.values()) + gpus_of_needs(named)
 
 
 def tres_per_task(asked: Resources) -> tuple[str | None, str | None]:
@@ -110,4 +109,4 @@ def least_nodes(asked: Resources) -> int | None:
     """How many nodes tasks need where only their number on each is said; None: nothing says."""
     if asked.ntasks is None or asked.ntasks_per_node is None or asked.nodes is not None or asked.nodes_max is not None:
         return None
-    return -(-asked.ntasks // asked.ntasks_per_node)
+    return ceil_div(asked.ntasks, asked.ntasks_per_node)

@@ -11,6 +11,7 @@ from typing import Final
 from hpcjobs.model.spec import JobSpec, Resources
 from hpcjobs.sbatch.effective import effective, tres_per_task
 from hpcjobs.sbatch.layout import parse_distribution, parse_mem_bind
+from hpcjobs.sbatch.units import ceil_div
 from hpcjobs.sbatch.values import parse_export
 
 _MIB: Final = 2**20
@@ -54,7 +55,7 @@ def _of_resources(asked: Resources) -> dict[str, object]:
         "SLURM_GPUS_PER_NODE": asked.gpus_per_node,
         "SLURM_GPUS_PER_SOCKET": asked.gpus_per_socket,
         "SLURM_GPU_FREQ": asked.gpu_freq,
-        "SLURM_MEM_PER_GPU": None if asked.mem_per_gpu_bytes is None else -(-asked.mem_per_gpu_bytes // _MIB),
+        "SLURM_MEM_PER_GPU": None if asked.mem_per_gpu_bytes is None else ceil_div(asked.mem_per_gpu_bytes, _MIB),
         "SLURM_TRES_PER_TASK": per_task,
         "SLURM_TRES_BIND": bind,
         "SLURM_DISTRIBUTION": layout and layout.text,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, TypeVar
@@ -10,7 +11,7 @@ import msgspec
 
 from hpcjobs.errors import Refusal
 from hpcjobs.model.spec import CARRIED_OVER, Component, JobSpec, Resources
-from hpcjobs.sbatch.directives import find_directives, split_words
+from hpcjobs.sbatch.directives import find_directives, header_of, split_words
 from hpcjobs.sbatch.options import BY_LONG, BY_SHORT, Fields, Option, find_long
 
 Part = TypeVar("Part", JobSpec, Component)
@@ -24,31 +25,52 @@ SAID_TOGETHER: Final = defaultdict(
 """Fields that one option says: where a spec has one of these, a directive does not add the other."""
 
 HETJOB: Final = ("hetjob", "packjob")
-"""What a ``#SBATCH`` line says alone where the next component begins."""
+"""What a directive says, in any capitals, where the next component begins. sbatch does not read the rest of it."""
+
+
+MOST_COMPONENTS: Final = 128
+"""Most components of a heterogeneous job (MAX_HET_JOB_COMPS of Slurm)."""
+
+TOO_MANY_COMPONENTS: Final = f"A heterogeneous job has at most {MOST_COMPONENTS} components."
+
+MOST_DIRECTIVES: Final = 64 * 1024
+"""Most characters of all directive lines of a script together."""
+
+MOST_FAULTS: Final = 100
+"""After so many lines that cannot be read the others are not looked at."""
+
+_MOST_CACHED: Final = 16 * 1024
+
+
+def _argument(long: str, rest: Iterator[str]) -> str:
+    argument = next(rest, None)
+    if argument is None:
+        raise ValueError(f"--{long} needs an argument")
+    return argument
 
 
 def _named(word: str, rest: Iterator[str]) -> Iterator[tuple[str, str | None]]:
-    """The options that a word names, each with its argument."""
+    """The options that a word names, each with its argument: one long one, or a cluster of letters as getopt's."""
     if word.startswith("--") and len(word) > 2:
         name, joined, text = word[2:].partition("=")
         long = find_long(name)
-        argument = text if joined else None
-        if argument is not None and BY_LONG[long].takes == "none":
+        takes = BY_LONG[long].takes
+        if joined and takes == "none":
             raise ValueError(f"--{long} takes no argument")
-    elif word.startswith("-") and word[1:2] in BY_SHORT:
-        long = BY_SHORT[word[1]]
-        argument = word[2:].removeprefix("=") or None
-        if argument is not None and BY_LONG[long].takes == "none":
+        yield long, text if joined else _argument(long, rest) if takes == "required" else None
+        return
+    if not word.startswith("-") or len(word) < 2:
+        raise ValueError(f"{word[:80]!r} is not an option that hpcjobs knows")
+    for at, letter in enumerate(word[1:], start=2):
+        if letter not in BY_SHORT:
+            raise ValueError(f"{f'-{letter}'!r} of {word[:80]!r} is not an option that hpcjobs knows")
+        long = BY_SHORT[letter]
+        takes = BY_LONG[long].takes
+        if takes == "none":
             yield long, None
-            yield from _named("-" + word[2:], rest)
-            return
-    else:
-        raise ValueError(f"{word!r} is not an option that hpcjobs knows")
-    if argument is None and BY_LONG[long].takes == "required":
-        argument = next(rest, None)
-        if argument is None:
-            raise ValueError(f"--{long} needs an argument")
-    yield long, argument
+            continue
+        yield long, word[at:] or (_argument(long, rest) if takes == "required" else None)
+        return
 
 
 def read_words(words: Sequence[str]) -> Fields:
@@ -85,7 +107,7 @@ def _add(components: list[Fields], fields: Fields) -> None:
             raise ValueError(f"{name} is the whole job's: say it before the first hetjob")
 
 
-def read_directives(script: str) -> tuple[list[Fields], list[Refusal]]:
+def read_directives(script: str) -> tuple[Sequence[Fields], Sequence[Refusal]]:
     """Read the ``#SBATCH`` lines of a script.
 
     Args:
@@ -94,17 +116,32 @@ def read_directives(script: str) -> tuple[list[Fields], list[Refusal]]:
     Returns:
         The fields of each component, and a refusal for each line that cannot be read.
     """
+    header = header_of(script)
+    return _read_header(header) if len(header) <= _MOST_CACHED else _read_header.__wrapped__(header)
+
+
+@functools.lru_cache(maxsize=256)
+def _read_header(header: str) -> tuple[Sequence[Fields], Sequence[Refusal]]:
+    directives = find_directives(header)
+    if sum(len(one.magic) + len(one.text) for one in directives) > MOST_DIRECTIVES:
+        too_large = f"The #SBATCH lines of the script are longer than {MOST_DIRECTIVES} characters in all."
+        return [{}], [Refusal("script", too_large, "directives-too-large")]
     components: list[Fields] = [{}]
     refusals: list[Refusal] = []
-    for number, text in find_directives(script):
+    for number, magic, text in directives:
         try:
             words = split_words(text)
-            if words[:1] and words[0] in HETJOB:
+            if not words or words[0].lower() not in HETJOB:
+                _add(components, read_words(words))
+            elif len(components) < MOST_COMPONENTS:
                 components.append({})
-                words = words[1:]
-            _add(components, read_words(words))
+            else:
+                refusals.append(Refusal("script", f"line {number}: {TOO_MANY_COMPONENTS}", "too-many-components"))
+                break
         except ValueError as error:
-            refusals.append(Refusal("script", f"line {number}: #SBATCH{text}: {error}", "bad-directive"))
+            refusals.append(Refusal("script", f"line {number}: {magic}{text}: {error}", "bad-directive"))
+            if len(refusals) == MOST_FAULTS:
+                break
     return components, refusals
 
 
@@ -142,7 +179,7 @@ def _folded(spec: JobSpec, components: Sequence[Fields]) -> JobSpec:
     return with_carried_over(msgspec.structs.replace(_filled(spec, components[0]), het=tuple(het)))
 
 
-def fill_in(spec: JobSpec) -> tuple[JobSpec, list[Refusal]]:
+def fill_in(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
     """Fill in from the script's directives what the spec leaves open: ``#SBATCH`` is the weakest word.
 
     Args:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final, NamedTuple
+
+from hpcjobs.model.gres import check_gpus, parse_amount
 
 
 class Distribution(NamedTuple):
@@ -102,28 +105,30 @@ def parse_mem_bind(text: str) -> MemBind:
     """
     kind = places = ""
     prefer, verbose = False, False
-    rest = text.strip().lower()
-    said = bool(rest)
-    while rest:
-        word, _, after = rest.partition(",")
-        name, joined, _ = word.partition(":")
-        if name in _MEM_LISTS and joined:
-            number = r"\d+" if _MEM_LISTS[name] == "map_mem" else r"(?:0x)?[0-9a-f]+"
-            listed = rest.partition(":")[2]
-            if not re.fullmatch(rf"{number}(?:,{number})*", listed):
-                break
-            kind, places, rest = _MEM_LISTS[name], listed.replace("0x", ""), ""
-        elif word in ("v", "verbose", "q", "quiet"):
-            verbose, rest = word.startswith("v"), after
-        elif word in ("p", "prefer"):
-            prefer, rest = True, after
-        elif word in _MEM_BINDS:
-            kind, rest = _MEM_BINDS[word], after
-        else:
+    lower = text.strip().lower()
+    words = lower.removesuffix(",").split(",")
+    for index, word in enumerate(words):
+        name, joined, first = word.partition(":")
+        if name in _MEM_LISTS and joined:  # all the rest is its list
+            number = r"[0-9]+" if _MEM_LISTS[name] == "map_mem" else r"(?:0x)?[0-9a-f]+"
+            listed = [first, *words[index + 1 :]]
+            if lower.endswith(",") or not all(re.fullmatch(number, place) for place in listed):
+                raise _no_mem_bind(text)
+            kind, places = _MEM_LISTS[name], ",".join(listed).replace("0x", "")
             break
-    if rest or not said:
-        raise ValueError(f"Invalid memory binding {text!r}: write local, rank, none, map_mem:list or mask_mem:list")
+        if word in ("v", "verbose", "q", "quiet"):
+            verbose = word.startswith("v")
+        elif word in ("p", "prefer"):
+            prefer = True
+        elif word in _MEM_BINDS:
+            kind = _MEM_BINDS[word]
+        else:
+            raise _no_mem_bind(text)
     return MemBind(kind, places, prefer, verbose)
+
+
+def _no_mem_bind(text: str) -> ValueError:
+    return ValueError(f"Invalid memory binding {text!r}: write local, rank, none, map_mem:list or mask_mem:list")
 
 
 def parse_hint(text: str) -> str:
@@ -163,19 +168,32 @@ def parse_gres_flags(text: str) -> tuple[str, ...]:
     return flags
 
 
-def parse_tres_per_task(text: str) -> dict[str, str]:
+_MOST_CPUS: Final = 0xFFFD
+
+
+_NEED: Final = re.compile(r"(cpu|(?:gres|license)/[^,=:\s]+(?::[^,=:\s]+)??)(?:[=:]([0-9]{1,19}[KMGTPkmgtp]?))?")
+
+
+def gpus_of_needs(needs: Mapping[str, int]) -> int:
+    """How many GPUs are among the needs of a task, of all types together."""
+    return sum(count for name, count in needs.items() if name == "gres/gpu" or name.startswith("gres/gpu:"))
+
+
+def parse_tres_per_task(text: str) -> dict[str, int]:
     """Read the argument of --tres-per-task, as ``cpu=2,gres/gpu:a100=1`` or ``cpu:2,gres/gpu:a100:1``.
 
     Returns:
-        Amount by name, as ``gres/gpu:a100`` -> ``1``.
+        Amount by name, as ``gres/gpu:a100`` -> 1; ``2K`` are 2,048.
 
     Raises:
-        ValueError: The text is of no such form.
+        ValueError: The text is of no such form, or asks for more than Slurm's fields hold.
     """
-    needs: dict[str, str] = {}
+    needs: dict[str, int] = {}
     for item in text.strip().split(","):
-        match = re.fullmatch(r"(cpu|(?:gres|license)/[^,=:\s]+(?::[^,=:\s]+)??)(?:[=:](\d+[KMGTP]?))?", item)
-        if match is None or match[1] in needs or (match[1] == "cpu" and not int(match[2] or 0)):
+        match = _NEED.fullmatch(item)
+        amount = parse_amount(match[2] or "1") if match else 0
+        if match is None or match[1] in needs or (match[1] == "cpu" and not (match[2] and 0 < amount <= _MOST_CPUS)):
             raise ValueError(f"Invalid TRES per task {text!r}: write cpu=2,gres/gpu:a100=1")
-        needs[match[1]] = match[2] or "1"
+        needs[match[1]] = amount
+    check_gpus(gpus_of_needs(needs))
     return needs

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, NamedTuple
 
-from hpcjobs.model.gres import parse_gpus
+from hpcjobs.model.gres import gpus_of_gres, parse_gpus
 from hpcjobs.model.spec import Component
 from hpcjobs.sbatch import layout, values
 from hpcjobs.sbatch.units import memory_text, parse_count_range, parse_memory, parse_time, time_text
@@ -218,7 +218,7 @@ OPTIONS: Final[Sequence[Option]] = (
     _gpus("gpus-per-node", "", R + "gpus_per_node"),
     _gpus("gpus-per-socket", "", R + "gpus_per_socket"),
     _gpus("gpus-per-task", "", R + "gpus_per_task"),
-    _text("gres", "", R + "gres"),
+    _text("gres", "", R + "gres", gpus_of_gres),
     _text("gres-flags", "", R + "gres_flags", layout.parse_gres_flags),
     _converted("hint", "", R + "hint", layout.parse_hint),
     _flag("hold", "H", "hold"),

@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_TIME = re.compile(r"^(?:(?P<days>\d+)-(?P<h>\d+)(?::(?P<m>\d+)(?::(?P<s>\d+))?)?"
-                   r"|(?P<a>\d+)(?::(?P<b>\d+)(?::(?P<c>\d+))?)?)$")  # fmt: skip
-_MEMORY = re.compile(r"^(?P<number>\d+)(?:(?P<unit>[KMGT])B?)?$", re.IGNORECASE)
+_DIGITS: Final = "[0-9]{1,19}"
+_TIME = re.compile(r"^(?:(?P<days>N)-(?P<h>N)(?::(?P<m>N)(?::(?P<s>N))?)?"
+                   r"|(?P<a>N)(?::(?P<b>N)(?::(?P<c>N))?)?)$".replace("N", _DIGITS))  # fmt: skip
+_MEMORY = re.compile(rf"^(?P<number>{_DIGITS})(?:(?P<unit>[KMGT])B?)?$", re.IGNORECASE)
 _SCALE: Final = {"K": 2**10, "": 2**20, "M": 2**20, "G": 2**30, "T": 2**40}
 _COUNT: Final = {"": 1, "k": 2**10, "m": 2**20}
+
+
+def ceil_div(amount: int, unit: int) -> int:
+    """Whole units that hold the amount."""
+    return -(-amount // unit)
 
 
 def parse_time(text: str) -> int:
@@ -62,7 +68,7 @@ def parse_count_range(text: str) -> tuple[int, int]:
     Raises:
         ValueError: The text is of no such form, or the range is upside down.
     """
-    match = re.match(r"^(\d+)([km]?)(?:-(\d+)([km]?))?$", text.strip(), re.IGNORECASE)
+    match = re.match(rf"^({_DIGITS})([km]?)(?:-({_DIGITS})([km]?))?$", text.strip(), re.IGNORECASE)
     if match is None:
         raise ValueError(f"{text!r} is not a count or a range of counts")
     low = int(match[1]) * _COUNT[match[2].lower()]
@@ -70,6 +76,11 @@ def parse_count_range(text: str) -> tuple[int, int]:
     if high < low:
         raise ValueError(f"{text!r} is a range upside down")
     return low, high
+
+
+def count_range_text(low: int | None, high: int | None) -> str | None:
+    """A range of numbers of nodes as Slurm reads it; None: neither end is known."""
+    return None if low is None and high is None else f"{low or 1}-{high or low}"
 
 
 def time_text(seconds: int) -> str:
@@ -89,4 +100,4 @@ def memory_text(amount: int) -> str:
     Args:
         amount: Bytes; what is left over a KiB, sbatch's smallest unit, counts as one more.
     """
-    return f"{-(-amount // 2**10)}K" if amount % 2**20 else f"{amount // 2**20}M"
+    return f"{ceil_div(amount, 2**10)}K" if amount % 2**20 else f"{amount // 2**20}M"

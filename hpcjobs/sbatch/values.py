@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import signal as signals
 from typing import Final, NamedTuple
 
+from hpcjobs.model.tasks import count_tasks, parse_spans
 from hpcjobs.sbatch.units import parse_time
-
-MOST_ARRAY_INDEX: Final = 4_000_000
-"""Slurm's largest MaxArraySize is 4,000,001 (slurm.conf(5))."""
-
-_ITEM = re.compile(r"(\d{1,9})(?:-(\d{1,9})(?::(\d{1,9}))?)?")
 
 
 class Array(NamedTuple):
@@ -28,6 +25,7 @@ class Array(NamedTuple):
     at_once: int | None
 
 
+@functools.lru_cache(maxsize=128)
 def parse_array(text: str) -> Array:
     """Read the argument of --array.
 
@@ -38,24 +36,22 @@ def parse_array(text: str) -> Array:
         ValueError: The text is of no such form, or an index is above 4,000,000.
     """
     numbers, _, limit = text.strip().partition("%")
-    if limit and not re.fullmatch(r"\d{1,9}", limit):
-        raise ValueError(f"Invalid array specification {text!r}: after % stands how many tasks may run at once")
-    wanted = bytearray()
-    items = []
-    for item in re.sub(r"^\[(.*)\]$", r"\1", numbers).split(","):
-        match = _ITEM.fullmatch(item.strip())
-        if match is None:
-            raise ValueError(f"Invalid array specification {text!r}: write 0-15, 1,3,5-7 or 0-100:10")
-        first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
-        if last < first or step < 1:
-            raise ValueError(f"Invalid array specification {text!r}: {item!r} holds no index")
-        if last > MOST_ARRAY_INDEX:
-            raise ValueError(f"Invalid array specification {text!r}: the largest index is {MOST_ARRAY_INDEX}")
-        wanted.extend(bytes(max(0, last + 1 - len(wanted))))
-        wanted[first : last + 1 : step] = b"\1" * len(range(first, last + 1, step))
-        items.append(f"{first}" if first == last else f"{first}-{last}" + (f":{step}" if step > 1 else ""))
+    if limit and not re.fullmatch(r"[0-9]{1,9}", limit):
+        raise ValueError(f"Invalid array specification {text[:80]!r}: after % stands how many tasks may run at once")
+    if numbers.startswith("[") and numbers.endswith("]"):
+        numbers = numbers[1:-1]
+    try:
+        spans = parse_spans(numbers)
+        tasks = count_tasks(spans)
+    except ValueError as error:
+        raise ValueError(f"Invalid array specification {text[:80]!r}: {error}") from error
     at_once = int(limit or 0) or None
-    return Array(",".join(items) + (f"%{at_once}" if at_once else ""), wanted.count(1), at_once)
+    return Array(",".join(map(_span_text, spans)) + (f"%{at_once}" if at_once else ""), tasks, at_once)
+
+
+def _span_text(span: range) -> str:
+    first, last = span.start, span.stop - 1
+    return f"{first}" if first == last else f"{first}-{last}" + (f":{span.step}" if span.step > 1 else "")
 
 
 class Signal(NamedTuple):
@@ -76,9 +72,28 @@ class Signal(NamedTuple):
     reservation: bool
 
 
-_SIGNAL = re.compile(r"(?:(?P<flags>[RB]{1,2}):)?(?P<name>[A-Z0-9]+)(?:@(?P<time>\d{1,6}))?", re.IGNORECASE)
+_SIGNAL = re.compile(
+    r"(?:(?P<flags>[RB]{1,2}):)?(?P<name>[A-Z0-9]+)(?:@(?P<time>[0-9]{1,6}))?", re.IGNORECASE | re.ASCII
+)
 _DEFAULT_WARN_S: Final = 60
 _MOST_16: Final = 0xFFFF
+
+
+def signal_number(name: str) -> int:
+    """The number of a signal.
+
+    Args:
+        name: With SIG or without (``USR1``), or a number.
+
+    Raises:
+        ValueError: There is no such signal.
+    """
+    if re.fullmatch(r"[0-9]{1,2}", name) and 0 < int(name) < signals.NSIG:
+        return int(name)
+    known = signals.Signals.__members__.get(f"SIG{name.upper().removeprefix('SIG')}")
+    if known is None:
+        raise ValueError(f"There is no signal {name[:80]!r}")
+    return known.value
 
 
 def parse_signal(text: str) -> Signal:
@@ -88,14 +103,16 @@ def parse_signal(text: str) -> Signal:
         ValueError: The text is of no such form, or no such signal is known.
     """
     match = _SIGNAL.fullmatch(text.strip())
-    time_s = int(match["time"] or _DEFAULT_WARN_S) if match else 0
-    number = 0
-    if match and time_s <= _MOST_16:
-        name = match["name"].upper().removeprefix("SIG")
-        known = signals.Signals.__members__.get(f"SIG{name}")
-        number = int(name) if name.isdigit() else known.value if known else 0
-    if match is None or not 0 < number < 65:
-        raise ValueError(f"Invalid signal specification {text!r}: write [[R][B]:]signal[@seconds], as B:USR1@60")
+    form = f"Invalid signal specification {text!r}: write [[R][B]:]signal[@seconds], as B:USR1@60"
+    if match is None:
+        raise ValueError(form)
+    name, time_s = match["name"].upper().removeprefix("SIG"), int(match["time"] or _DEFAULT_WARN_S)
+    try:
+        number = signal_number(name)
+    except ValueError as error:
+        raise ValueError(form) from error
+    if time_s > _MOST_16:
+        raise ValueError(form)
     flags = (match["flags"] or "").upper()
     return Signal(name, number, time_s, "B" in flags, "R" in flags)
 
@@ -151,7 +168,7 @@ def parse_switches(text: str) -> tuple[int, int | None]:
         ValueError: The text is of no such form.
     """
     count, _, wait = text.strip().partition("@")
-    if not re.fullmatch(r"[1-9]\d{0,9}", count) or (wait and not wait[0].isdigit()):
+    if not re.fullmatch(r"[1-9][0-9]{0,9}", count) or (wait and not wait[0].isdigit()):
         raise ValueError(f"Invalid switches {text!r}: write count[@time]")
     return int(count), parse_time(wait) if wait else None
 
@@ -162,9 +179,11 @@ def parse_extra_node_info(text: str) -> tuple[int | None, int | None, int | None
     Raises:
         ValueError: The text is of no such form.
     """
-    if not re.fullmatch(r"(?:[1-9]\d{0,4}|\*)(?::(?:[1-9]\d{0,4}|\*)){0,2}", text.strip()):
+    if not re.fullmatch(r"(?:[1-9][0-9]{0,4}|\*)(?::(?:[1-9][0-9]{0,4}|\*)){0,2}", text.strip()):
         raise ValueError(f"Invalid extra node information {text!r}: write sockets[:cores[:threads]]")
     parts = [None if part == "*" else int(part) for part in text.strip().split(":")]
+    if any(part is not None and part > _MOST_16 - 2 for part in parts):
+        raise ValueError(f"Invalid extra node information {text!r}: none may be above {_MOST_16 - 2}")
     sockets, cores, threads = (*parts, None, None)[:3]
     return sockets, cores, threads
 

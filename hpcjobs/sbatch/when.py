@@ -11,7 +11,7 @@ import msgspec
 
 from hpcjobs.model.spec import JobSpec
 
-_DELTA = re.compile(r"now(?:\s*(?P<sign>[+-])\s*(?P<count>\d+)\s*(?P<unit>[a-z]*))?")
+_DELTA = re.compile(r"now(?:\s*(?P<sign>[+-])\s*(?P<count>[0-9]{1,10})\s*(?P<unit>[a-z]*))?")
 _UNITS: Final = {"": 1, "second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 _CLOCK: Final = {"midnight": (0, 0, 0), "elevenses": (11, 0, 0), "noon": (12, 0, 0), "fika": (15, 0, 0),
     "teatime": (16, 0, 0)}  # fmt: skip
@@ -128,13 +128,14 @@ def with_absolute_times(spec: JobSpec, now: float, zone: tzinfo | None = None) -
         zone: See parse_when.
 
     Returns:
-        The spec with ``begin`` and ``deadline`` as ``uts`` and Unix seconds, which sbatch reads too.
+        The spec with ``begin`` and ``deadline`` as ``uts`` and Unix seconds, which sbatch reads too; what was long
+        ago is the earliest time that it reads so.
 
     Raises:
         ValueError: One of them is of no such form.
     """
     times = {
-        name: f"uts{parse_when(text, now, zone)}"
+        name: f"uts{max(parse_when(text, now, zone), _LEAST_UTS)}"
         for name, text in (("begin", spec.begin), ("deadline", spec.deadline))
         if text is not None
     }

@@ -13,9 +13,10 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.order import Estimate, Order
 from hpcjobs.model.spec import JobSpec
+from hpcjobs.sbatch.units import ceil_div as ceil_div
 
 MIB: Final = 1024 * 1024
-_MARK = re.compile(r" ?\bhpcjobs:([0-9a-f]{32})\Z")
+_MARK = re.compile(r" ?\bhpcjobs:([0-9a-f]{32})\b")
 
 
 class Launch(msgspec.Struct, frozen=True):
@@ -44,19 +45,15 @@ def split_comment(comment: str | None) -> tuple[str, str | None]:
     """Take our mark out of a comment.
 
     Args:
-        comment: As Slurm stores it.
+        comment: As Slurm stores it. A site's plugin may have written before and behind the mark; of several, the last
+            is ours.
 
     Returns:
-        The user's own comment, and the attempt's id or None.
+        The comment without our mark, and the attempt's id or None.
     """
     text = comment or ""
-    match = _MARK.search(text)
-    return (text[: match.start()], match[1]) if match else (text, None)
-
-
-def ceil_div(amount: int, unit: int) -> int:
-    """Whole units that hold the amount."""
-    return -(-amount // unit)
+    *_, match = (None, *_MARK.finditer(text))
+    return (text[: match.start()] + text[match.end() :], match[1]) if match else (text, None)
 
 
 class Backend(Protocol):

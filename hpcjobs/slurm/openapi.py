@@ -13,10 +13,10 @@ import msgspec
 from hpcjobs.model.cluster import Node
 from hpcjobs.model.gres import gpus_of_tres, parse_node_gres, parse_tres
 from hpcjobs.model.job import JobRecord, State
+from hpcjobs.slurm import targets
 from hpcjobs.slurm.base import MIB, split_comment
 from hpcjobs.slurm.outcomes import Part
 from hpcjobs.slurm.states import node_usable, read_state
-from hpcjobs.slurm.targets import waiting_tasks
 
 T = TypeVar("T")
 
@@ -169,9 +169,7 @@ def decode(content: bytes, kind: type[T]) -> T:
 
 def array_task(array_job_id: int, task_id: Number, waiting: str) -> str:
     """Which task of its array a job is, as Slurm prints it; ``""`` where it is of none."""
-    if not array_job_id:
-        return ""
-    return waiting_tasks(waiting) or str(task_id.value if task_id.set else 0)
+    return targets.array_task(array_job_id, task_id.value if task_id.set else 0, waiting)
 
 
 def record_of(job: JobWords) -> JobRecord:

@@ -33,7 +33,7 @@ def find(attempt: str) -> int | None:
 
 
 def submit(launch: dict[str, Any]) -> int:
-    """Submit as whoever this process is."""
+    """Submit as whoever this process is. Nothing was sent where this raises anything but SlurmFailure."""
     wanted = msgspec.convert(launch, Launch)
     spec = wanted.spec
     with slurm_errors() as pyslurm, contextlib.ExitStack() as stack:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final, TypeVar
 
-import msgspec
-
 from hpcjobs.agents.pool import AgentFailure, AgentPool, Key, SpawnRefused
 from hpcjobs.agents.protocol import Failure
 from hpcjobs.errors import (
@@ -37,19 +35,27 @@ CALL_TIMEOUT_S: Final = 20.0
 SUBMITTERS: Final = 4
 """Most agents that submit for one user."""
 
+HISTORIAN: Final = 1
+"""Which agent of the observer asks accounting: the listings' own must not wait for a slow slurmdbd."""
+
+CHANGING: Final = ("submit", "act")
+"""What may have been done where its answer was lost."""
+
 VIEW_TIMEOUT_S: Final = 30.0
 FIND_TIMEOUT_S: Final = 5.0
 HISTORY_TIMEOUT_S: Final = 60.0
 
 
-def _error(failure: Failure, *, changing: bool) -> HpcjobsError:
+def _error(failure: Failure, op: str) -> HpcjobsError:
     if failure.kind == "slurm":
-        return error_of(failure.errno, failure.message, changing=changing)
+        return error_of(failure.errno, failure.message, changing=op in CHANGING)
     if failure.kind == "unsupported":
         return NotSupported(f"{failure.message}.")
     if failure.kind == "value":
         return Refused([Refusal("", failure.message)])
-    if changing:
+    if op == "submit" and failure.kind == "bug":  # before anything was sent, and it would be the same the next time
+        return Refused([Refusal("", f"The worker failed: {failure.message}.", "worker-failed")])
+    if op == "act":
         return OutcomeUnknown(f"The worker failed: {failure.message}.")
     return Unavailable(f"The worker failed: {failure.message}.")
 
@@ -94,15 +100,14 @@ class PyslurmBackend:
         timeout_s: float = CALL_TIMEOUT_S,
         number: int = 0,
     ) -> T:
-        changing = op in ("submit", "act")
         try:
             return await self.pool.call(self._key(user, number), op, args, result, timeout_s)
         except AgentFailure as error:
-            raise _error(error.failure, changing=changing) from error
+            raise _error(error.failure, op) from error
         except SpawnRefused as error:
             raise NotAllowed(f"Cluster {self.cluster!r}: {error}.") from error
         except WorkerLost as error:
-            if changing and error.sent:
+            if op in CHANGING and error.sent:
                 raise OutcomeUnknown(error.detail) from error
             raise
 
@@ -121,7 +126,7 @@ class PyslurmBackend:
         # A user who submits much has several agents: slurmctld takes from four together twice what it takes from one.
         lanes = [self._key(user, number) for number in range(SUBMITTERS)]
         lane = min(lanes, key=lambda key: (self.pool.load(key) // 2, key.number))
-        return await self._call(user, "submit", {"launch": msgspec.to_builtins(launch)}, int, number=lane.number)
+        return await self._call(user, "submit", {"launch": launch}, int, number=lane.number)
 
     async def find(self, user: str, attempt: str) -> int | None:
         """See Backend."""
@@ -133,7 +138,7 @@ class PyslurmBackend:
         self._check(Op(order.verb), order)
         if order.verb is Verb.SIGNAL:
             signal_number(order.signal)
-        await self._call(user, "act", {"order": msgspec.to_builtins(order)}, type(None))
+        await self._call(user, "act", {"order": order}, type(None))
 
     async def estimate(self, user: str, launch: Launch) -> Estimate:
         """See Backend."""
@@ -141,8 +146,10 @@ class PyslurmBackend:
 
     async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
         """See Backend."""
-        args = {"query": msgspec.to_builtins(query)}
-        return await self._call(self.observer, "history", args, tuple[Accounted, ...], HISTORY_TIMEOUT_S)
+        args = {"query": query}
+        return await self._call(
+            self.observer, "history", args, tuple[Accounted, ...], HISTORY_TIMEOUT_S, number=HISTORIAN
+        )
 
     async def accounts(self) -> tuple[Account, ...]:
         """See Backend. Runs as the service's user, which this process is and which Slurm lets see all accounts."""

@@ -13,8 +13,8 @@ from functools import cache, lru_cache
 from typing import Any
 
 from hpcjobs.agents.serve import SlurmFailure
+from hpcjobs.slurm import targets
 from hpcjobs.slurm.pyslurm_description import NO_VAL
-from hpcjobs.slurm.targets import waiting_tasks
 
 
 def exit_code_and_signal(status: int) -> tuple[int, int]:
@@ -93,9 +93,7 @@ class Tolerant:
 
 def array_task(job: Any) -> str:  # noqa: ANN401
     """Which task of its array a job is, as Slurm prints it; ``""`` where it is of none."""
-    if not job.array_id:
-        return ""
-    if job.array_tasks_waiting:
-        limit = f"%{job.array_tasks_parallel}" if job.array_tasks_parallel else ""
-        return f"{waiting_tasks(job.array_tasks_waiting)}{limit}"
-    return str(job.array_task_id or 0)  # pyslurm takes task 0 for none
+    waiting = job.array_tasks_waiting or ""
+    if waiting and job.array_tasks_parallel:
+        waiting += f"%{job.array_tasks_parallel}"
+    return targets.array_task(job.array_id or 0, job.array_task_id or 0, waiting)  # pyslurm takes task 0 for none

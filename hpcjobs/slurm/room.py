@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import UNTYPED
 from hpcjobs.model.job import JobFacts
+from hpcjobs.sbatch.units import ceil_div
 from hpcjobs.slurm.explain import nodes_of
 
 _LONGEST_TEXT = 500
@@ -30,10 +31,6 @@ def free_gpus(node: Node, kind: str) -> int:
 def has_gpus(node: Node, kind: str) -> int:
     """GPUs of a type (``""``: any) that a node is configured with."""
     return node.gpus.get(kind, 0) if kind != UNTYPED else sum(node.gpus.values())
-
-
-def _up(count: int, of: int) -> int:
-    return -(-count // of)
 
 
 def _could(node: Node, share: JobFacts) -> bool:
@@ -82,9 +79,9 @@ def room_text(job: JobFacts, view: ClusterView, where: str) -> tuple[str, tuple[
     nodes = nodes_of(job.partition, view)
     wanted = max(1, job.nodes)
     share = JobFacts(
-        gpus={kind: _up(count, wanted) for kind, count in job.gpus.items() if count > 0},
-        cpus=_up(max(0, job.cpus), wanted),
-        mem_bytes=_up(max(0, job.mem_bytes), wanted),
+        gpus={kind: ceil_div(count, wanted) for kind, count in job.gpus.items() if count > 0},
+        cpus=ceil_div(max(0, job.cpus), wanted),
+        mem_bytes=ceil_div(max(0, job.mem_bytes), wanted),
     )
     if not nodes or not (share.gpus or share.cpus):
         return "", ()

@@ -17,6 +17,7 @@ from hpcjobs.model.history import HistoryQuery
 from hpcjobs.model.order import Changes, Estimate, Order, SignalScope, Verb
 from hpcjobs.sbatch.argv import argv_of
 from hpcjobs.sbatch.directives import find_directives
+from hpcjobs.sbatch.units import count_range_text
 from hpcjobs.slurm.base import Launch, ceil_div
 from hpcjobs.slurm.errnos import error_of
 from hpcjobs.slurm.errtexts import number_of
@@ -52,15 +53,15 @@ def quoted(words: Sequence[str]) -> str:
 
 
 def without_directives(script: str) -> str:
-    """A script that sbatch reads nothing out of: its ``#SBATCH`` lines become comments of the same line number.
+    """A script that sbatch reads nothing out of: its directives become comments of the same line number.
 
     What they said is in the spec already, as far as admission let it stand; sbatch would read them a second time and
     bring back what was taken away. Every such line stands before the first command and begins with ``#``, so that
     for the script's interpreter it was a comment and still is one.
     """
     lines = script.split("\n")
-    for number, _ in find_directives(script):
-        lines[number - 1] = f"#{lines[number - 1]}"
+    for directive in find_directives(script):
+        lines[directive.line - 1] = f"#{lines[directive.line - 1]}"
     return "\n".join(lines)
 
 
@@ -131,9 +132,6 @@ def order_words(order: Order, now: float) -> list[str]:
 
 def change_words(changes: Changes, now: float) -> list[str]:
     """Changes in scontrol's words. Times are Unix seconds, which every Slurm of 20.02 and later reads as ``uts``."""
-    nodes = None
-    if changes.nodes is not None or changes.nodes_max is not None:
-        nodes = f"{changes.nodes or 1}-{changes.nodes_max or changes.nodes}"
     words: dict[str, str | int | None] = {
         "JobName": changes.name,
         "Account": changes.account,
@@ -145,7 +143,7 @@ def change_words(changes: Changes, now: float) -> list[str]:
         "Features": changes.constraint,
         "ReqNodeList": changes.nodelist,
         "ExcNodeList": changes.exclude,
-        "NumNodes": nodes,
+        "NumNodes": count_range_text(changes.nodes, changes.nodes_max),
         "TimeLimit": None if changes.wall_s is None else ceil_div(changes.wall_s, 60),
         "TimeMin": None if changes.time_min_s is None else ceil_div(changes.time_min_s, 60),
         "StartTime": None if changes.begin is None else f"uts{max(changes.begin or int(now), DAWN)}",

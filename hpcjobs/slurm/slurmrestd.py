@@ -5,8 +5,9 @@ Reads: REST API of Slurm, openapi/slurmctld; token claims: Slurm's jwt page (``s
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -14,7 +15,7 @@ import httpx
 import jwt
 import msgspec
 
-from hpcjobs.errors import NotSupported, OutcomeUnknown, SlurmUnavailable
+from hpcjobs.errors import HpcjobsError, NotSupported, OutcomeUnknown, SlurmUnavailable
 from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.history import Accounted, HistoryQuery
@@ -59,6 +60,9 @@ class SlurmrestdBackend:
         self._key = jwt_key_file.read_bytes()
         self._client = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S)
         self._version = ""
+        self._askers: dict[str, list[asyncio.Future[Mapping[str, int]]]] = {}
+        """By whom they list as: those who wait for the next listing of marks."""
+        self._listers: dict[str, asyncio.Task[None]] = {}
 
     def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
         """See Backend."""
@@ -152,11 +156,44 @@ class SlurmrestdBackend:
         return reply.job_id
 
     async def find(self, user: str, attempt: str) -> int | None:
-        """See Backend."""
-        for job in (await self._call(user, "GET", "/jobs/")).jobs:
-            if job.user_name == user and split_comment(job.comment)[1] == attempt:
-                return job.job_id
+        """See Backend: one listing answers all who ask, of whatever user; only who is not in it lists as itself."""
+        for lister in (self.observer, user):
+            number = (await self._marks(lister)).get(f"{user} {attempt}")
+            if number is not None or user == self.observer:
+                return number
         return None
+
+    async def _marks(self, lister: str) -> Mapping[str, int]:
+        """The numbers of marked jobs by owner and mark, by a listing that begins after this call.
+
+        Args:
+            lister: The user who lists.
+        """
+        answer: asyncio.Future[Mapping[str, int]] = asyncio.get_running_loop().create_future()
+        self._askers.setdefault(lister, []).append(answer)
+        if lister not in self._listers:
+            self._listers[lister] = asyncio.create_task(self._list_marks(lister))
+        return await answer
+
+    async def _list_marks(self, lister: str) -> None:
+        askers: list[asyncio.Future[Mapping[str, int]]] = []
+        try:
+            while askers := self._askers.pop(lister, []):
+                try:
+                    jobs = (await self._call(lister, "GET", "/jobs/")).jobs
+                except HpcjobsError as error:
+                    for answer in askers:
+                        if not answer.done():
+                            answer.set_exception(error)
+                    continue
+                marks = {f"{job.user_name} {split_comment(job.comment)[1]}": job.job_id for job in reversed(jobs)}
+                for answer in askers:
+                    if not answer.done():  # who asked may have gone
+                        answer.set_result(marks)
+        finally:
+            del self._listers[lister]
+            for answer in [*askers, *self._askers.pop(lister, [])]:
+                answer.cancel()
 
     async def act(self, user: str, order: Order) -> None:
         """See Backend."""
@@ -244,6 +281,8 @@ class SlurmrestdBackend:
 
     async def close(self) -> None:
         """See Backend."""
+        for task in list(self._listers.values()):
+            task.cancel()
         await self._client.aclose()
 
 

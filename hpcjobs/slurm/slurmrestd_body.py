@@ -9,6 +9,7 @@ from hpcjobs.model.gres import parse_gpus
 from hpcjobs.model.spec import Component, JobSpec, Resources
 from hpcjobs.sbatch.effective import effective, implied_tasks, least_nodes, tres_per_task
 from hpcjobs.sbatch.layout import parse_distribution, parse_gres_flags, parse_mem_bind
+from hpcjobs.sbatch.units import count_range_text
 from hpcjobs.sbatch.values import parse_mail_type, parse_mem_update, parse_profile, parse_signal
 from hpcjobs.sbatch.when import unix_seconds
 from hpcjobs.slurm.base import MIB, Launch, ceil_div
@@ -77,14 +78,11 @@ def _flags(spec: JobSpec, asked: Resources) -> list[str] | None:
 
 
 def _of_resources(asked: Resources) -> dict[str, Any]:
-    nodes = asked.node_counts
-    if asked.nodes is not None or asked.nodes_max is not None:
-        nodes = f"{asked.nodes or 1}-{asked.nodes_max or asked.nodes}"
     per_task, bind = tres_per_task(asked)
     layout = None if asked.distribution is None else parse_distribution(asked.distribution)
     memory = None if asked.mem_bind is None else parse_mem_bind(asked.mem_bind)
     return {
-        "nodes": nodes,
+        "nodes": count_range_text(asked.nodes, asked.nodes_max) or asked.node_counts,
         "minimum_nodes": least_nodes(asked),
         "tasks": implied_tasks(asked),
         "tasks_per_node": asked.ntasks_per_node,

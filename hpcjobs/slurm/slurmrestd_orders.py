@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from hpcjobs.model.order import Changes, Order, SignalScope, Verb
+from hpcjobs.model.tasks import MOST_COUNTED, count_tasks, parse_spans
+from hpcjobs.sbatch.units import count_range_text
 from hpcjobs.slurm import slurmrestd_body
 from hpcjobs.slurm.base import Launch, Op, ceil_div
 from hpcjobs.slurm.targets import expand_tasks, parse_target
@@ -38,9 +40,14 @@ def lacks(op: Op, subject: Launch | Order | None, version: str) -> str:
     target = parse_target(subject.target)
     if op in _BY_UPDATE and (target.tasks or target.offset is not None):
         return "slurmrestd changes whole jobs and whole arrays only, no single tasks or components"
-    if op is Op.REQUEUE and target.several and len(expand_tasks(target.tasks)) > MOST_REQUEUED:
+    if op is Op.REQUEUE and target.several and _too_many(target.tasks):
         return f"slurmrestd wants every task named by itself; more than {MOST_REQUEUED} are too many"
     return ""
+
+
+def _too_many(tasks: str) -> bool:
+    spans = parse_spans(tasks)
+    return sum(map(len, spans)) > MOST_COUNTED or count_tasks(spans) > MOST_REQUEUED
 
 
 def kill_body(order: Order) -> dict[str, Any]:
@@ -65,9 +72,6 @@ def change_body(changes: Changes, now: float) -> dict[str, Any]:
         changes: What to change.
         now: Unix seconds; a begin of 0 becomes this, because slurmrestd takes 0 for "leave it".
     """
-    nodes = None
-    if changes.nodes is not None or changes.nodes_max is not None:
-        nodes = f"{changes.nodes or 1}-{changes.nodes_max or changes.nodes}"
     words: dict[str, Any] = {
         "name": changes.name,
         "account": changes.account,
@@ -79,7 +83,7 @@ def change_body(changes: Changes, now: float) -> dict[str, Any]:
         "constraints": changes.constraint,
         "required_nodes": changes.nodelist,
         "excluded_nodes": changes.exclude,
-        "nodes": nodes,
+        "nodes": count_range_text(changes.nodes, changes.nodes_max),
         "time_limit": None if changes.wall_s is None else _number(ceil_div(changes.wall_s, 60)),
         "time_minimum": None if changes.time_min_s is None else _number(ceil_div(changes.time_min_s, 60)),
         "begin_time": None if changes.begin is None else _number(changes.begin or int(now)),

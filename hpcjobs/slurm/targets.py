@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import re
-import signal
 from typing import Final
 
 import msgspec
 
 from hpcjobs.errors import Refusal, Refused
-
-MOST_TASKS: Final = 4_000_001
-"""Slurm's own most (MAX_ARRAY_SIZE and one)."""
+from hpcjobs.model.tasks import parse_spans
+from hpcjobs.sbatch import values
 
 _RANGE: Final = r"\d{1,7}(?:-\d{1,7}(?::\d{1,7})?)?"
 _TARGET: Final = re.compile(
@@ -54,8 +52,13 @@ def parse_target(text: str) -> Target:
     """
     match = _TARGET.fullmatch(text)
     if match is None:
-        detail = f"{text!r} is not of the form 123, 123_4, 123_[1-5,7] or 123+1"
+        detail = f"{text[:80]!r} is not of the form 123, 123_4, 123_[1-5,7] or 123+1"
         raise Refused([Refusal("target", detail, "bad-target")])
+    if match["tasks"]:
+        try:
+            parse_spans(match["tasks"])
+        except ValueError as error:
+            raise Refused([Refusal("target", f"{text[:80]!r}: {error}", "bad-target")]) from None
     offset = match["offset"]
     return Target(
         number=int(match["number"]),
@@ -71,16 +74,7 @@ def expand_tasks(text: str) -> list[int]:
     Raises:
         ValueError: The text is of no such form.
     """
-    found: set[int] = set()
-    for part in text.partition("%")[0].split(","):
-        match = re.fullmatch(r"(\d{1,7})(?:-(\d{1,7})(?::(\d{1,7}))?)?", part, re.ASCII)
-        if match is None:
-            raise ValueError(f"{text!r} is not a list of task numbers")
-        first, last, step = int(match[1]), int(match[2] or match[1]), int(match[3] or 1)
-        if not step or last < first or last >= MOST_TASKS:
-            raise ValueError(f"{part!r} is not a range of task numbers")
-        found.update(range(first, last + 1, step))
-    return sorted(found)
+    return sorted({task for span in parse_spans(text.partition("%")[0]) for task in span})
 
 
 def fold_tasks(tasks: list[int]) -> str:
@@ -103,6 +97,20 @@ def waiting_tasks(text: str) -> str:
     return fold_tasks([task for task in range(bits.bit_length()) if bits >> task & 1]) + percent + limit
 
 
+def array_task(array_job_id: int, task: int, waiting: str) -> str:
+    """Which task of its array a job is, as Slurm prints it.
+
+    Args:
+        array_job_id: Number of the array; 0: the job is of none.
+        task: Number of the task.
+        waiting: Those that wait together, or ``""``; see waiting_tasks.
+
+    Returns:
+        ``4``, ``5-10%2``, or ``""`` for a job of no array.
+    """
+    return (waiting_tasks(waiting) or str(task)) if array_job_id else ""
+
+
 def signal_number(name: str) -> int:
     """The number of a signal.
 
@@ -112,9 +120,7 @@ def signal_number(name: str) -> int:
     Raises:
         Refused: There is no such signal.
     """
-    if name.isascii() and name.isdigit() and 0 < int(name) < signal.NSIG:
-        return int(name)
     try:
-        return int(signal.Signals[f"SIG{name.upper().removeprefix('SIG')}"])
-    except KeyError:
-        raise Refused([Refusal("signal", f"There is no signal {name!r}.", "bad-signal")]) from None
+        return values.signal_number(name)
+    except ValueError as error:
+        raise Refused([Refusal("signal", f"{error}.", "bad-signal")]) from None

@@ -219,21 +219,42 @@ def _waits(cluster: str) -> ColumnElement[bool]:
     )
 
 
-def count_waiting(connection: Connection, cluster: str) -> int:
+def waiting_by_user(connection: Connection, cluster: str) -> dict[str, int]:
     """How many attempts wait for their turn."""
     joined = ATTEMPTS.join(JOBS, JOBS.c.id == ATTEMPTS.c.job_id)
-    return connection.execute(select(func.count()).select_from(joined).where(_waits(cluster))).scalar_one()
+    counts = select(JOBS.c.user, func.count()).select_from(joined).where(_waits(cluster)).group_by(JOBS.c.user)
+    return {row[0]: row[1] for row in connection.execute(counts)}
 
 
-def take_next(connection: Connection, cluster: str, now: float) -> Waiting | None:
-    """The oldest job that waits becomes one that is being sent."""
+def turns(connection: Connection, cluster: str, without: Sequence[str], most: int) -> dict[str, list[str]]:
+    """Attempts that wait, those of the oldest jobs first, by user.
+
+    Args:
+        connection: The database.
+        cluster: For which cluster.
+        without: Users whose attempts are left out.
+        most: How many at most.
+    """
+    rows = (
+        select(ATTEMPTS.c.id, JOBS.c.user)
+        .join(JOBS, JOBS.c.id == ATTEMPTS.c.job_id)
+        .where(_waits(cluster), JOBS.c.user.not_in(without))
+        .order_by(ATTEMPTS.c.job_id)
+        .limit(most)
+    )
+    found: dict[str, list[str]] = {}
+    for row in connection.execute(rows):
+        found.setdefault(row.user, []).append(row.id)
+    return found
+
+
+def take(connection: Connection, attempt_id: str, cluster: str, now: float) -> Waiting | None:
+    """An attempt that waits becomes one that is being sent; None where it waits no more."""
     row = connection.execute(
         select(ATTEMPTS.c.id, JOBS.c.document, SPECS.c.spec)
         .join(JOBS, JOBS.c.id == ATTEMPTS.c.job_id)
         .join(SPECS, SPECS.c.job_id == JOBS.c.id)
-        .where(_waits(cluster))
-        .order_by(ATTEMPTS.c.job_id)
-        .limit(1)
+        .where(_waits(cluster), ATTEMPTS.c.id == attempt_id)
     ).first()
     if row is None:
         return None

@@ -6,7 +6,7 @@ Everything else that can become of an attempt stands in attempts.py.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
@@ -14,12 +14,12 @@ from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
 from hpcjobs.errors import Refusal
 from hpcjobs.model.attempt import AttemptState
 from hpcjobs.model.event import EventKind
-from hpcjobs.model.job import Job, JobFacts, State
+from hpcjobs.model.job import Job, State
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.store import events
 from hpcjobs.store.attempts import attempt_row, last_of
 from hpcjobs.store.repository import chunks, jobs_by_id
-from hpcjobs.store.rows import columns_of, document_of, facts_of, insert_jobs, job_of
+from hpcjobs.store.rows import columns_of, document_of, insert_jobs, job_of
 from hpcjobs.store.store import new_id
 from hpcjobs.store.tables import ATTEMPTS, JOBS, SPECS
 
@@ -161,22 +161,6 @@ def _find(connection: Connection, requests: Sequence[Request]) -> dict[tuple[str
 def _job_of(request: Request) -> Job:
     """The job, with what can be said of it before Slurm has said anything."""
     spec, asked = request.spec, request.spec.resources
-    facts: dict[str, Any] = facts_of(
-        JobFacts(
-            user=request.user,
-            state=State.SUBMITTING,
-            name=spec.name or "",
-            account=spec.account or "",
-            partition=spec.partition or "",
-            qos=spec.qos or "",
-            comment=spec.comment or "",
-            nodes=asked.nodes or 0,
-            ntasks=asked.ntasks or 0,
-            wall_s=asked.wall_s or None,
-            dependency=spec.dependency or "",
-            workdir=spec.workdir or "",
-        )
-    )
     return Job(
         id=new_id(),
         cluster=request.cluster,
@@ -185,7 +169,18 @@ def _job_of(request: Request) -> Job:
         created_at=request.at,
         changed_at=request.at,
         array_size=request.array_size,
-        **facts,
+        user=request.user,
+        state=State.SUBMITTING,
+        name=spec.name or "",
+        account=spec.account or "",
+        partition=spec.partition or "",
+        qos=spec.qos or "",
+        comment=spec.comment or "",
+        nodes=asked.nodes or 0,
+        ntasks=asked.ntasks or 0,
+        wall_s=asked.wall_s or None,
+        dependency=spec.dependency or "",
+        workdir=spec.workdir or "",
     )
 
 

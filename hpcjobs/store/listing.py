@@ -14,12 +14,18 @@ from hpcjobs.model.job import Fate, Job, JobFacts, JobRecord, State
 from hpcjobs.model.tasks import count_together, tally, tasks_of
 from hpcjobs.slurm.states import read_state
 from hpcjobs.store import events
-from hpcjobs.store.repository import Known, chunks, jobs_by_id, newest_by_number
-from hpcjobs.store.rows import columns_of, insert_jobs, job_of, update_jobs, with_record
+from hpcjobs.store.repository import Known, answered_at, chunks, jobs_by_id, newest_by_number
+from hpcjobs.store.rows import columns_of, insert_jobs, update_jobs, with_record
 from hpcjobs.store.store import new_id
 from hpcjobs.store.tables import ATTEMPTS, CLUSTERS, JOBS
 
 CANCELLED_WAITING: Final = "Cancelled while it waited; Slurm keeps no record of such a task."
+SKEW_S: Final = 5.0
+"""By how much Slurm's clock and ours may differ."""
+
+ANSWER_S: Final = 30.0
+"""How long the answer to a submission may take."""
+
 UNKNOWN_END: Final = "Slurm no longer lists this job; its end is not known (yet)."
 
 
@@ -35,20 +41,32 @@ def never_ran(record: JobFacts) -> bool:
     return record.fate is Fate.FAILED and not record.node_list
 
 
-def same_job(before: Job | JobRecord, record: JobRecord) -> bool:
+def sent_about(record: JobRecord, answered_at: float) -> bool:
+    """Whether a job was submitted when an answer says so.
+
+    Args:
+        record: What Slurm says of the job.
+        answered_at: When Slurm said that it has it, in Unix seconds.
+    """
+    return answered_at - ANSWER_S <= record.submit_time <= answered_at + SKEW_S
+
+
+def same_job(before: Job | JobRecord, record: JobRecord, answered_at: float = 0.0) -> bool:
     """Whether a number still means the same job.
 
     A controller that was killed has forgotten the numbers that it gave last and gives them again; one that lost its
-    state starts again at the first number. Of a job that was in no listing yet, only its mark tells.
+    state starts again at the first number. Of a job that was in no listing yet its mark tells, and where the mark did
+    not survive (a site's plugin writes comments, a user changes them) the time at which it was submitted.
 
     Args:
         before: What is known under the number.
         record: What Slurm says of it now.
+        answered_at: When Slurm said that it has the job, in Unix seconds; 0: not known.
     """
     if record.user != before.user or (before.attempt and record.attempt and record.attempt != before.attempt):
         return False
     if not before.submit_time:
-        return record.attempt == before.attempt
+        return record.attempt == before.attempt or (record.attempt is None and sent_about(record, answered_at))
     return record.submit_time == before.submit_time or record.restarts > before.restarts
 
 
@@ -97,15 +115,14 @@ def note_listed(connection: Connection, cluster: str, now: float) -> None:
         connection.execute(insert(CLUSTERS), {"name": cluster, "listed_at": now})
 
 
-def of_unknown_end(connection: Connection, cluster: str, limit: int) -> list[Job]:
-    """Jobs that Slurm has had and whose end is not known, oldest first; arrays with such tasks."""
+def of_unknown_end(connection: Connection, cluster: str) -> list[str]:
+    """Our ids of all jobs that Slurm has had and whose end is not known, oldest first; arrays with such tasks."""
     rows = connection.execute(
-        select(JOBS.c.document)
+        select(JOBS.c.id)
         .where(JOBS.c.state == State.UNKNOWN.value, JOBS.c.cluster == cluster, JOBS.c.slurm_job_id.is_not(None))
         .order_by(JOBS.c.id)
-        .limit(limit)
     )
-    return [job_of(document) for document in rows.scalars()]
+    return list(rows.scalars())
 
 
 class _Writer:
@@ -130,11 +147,27 @@ class _Writer:
         self.by_number = newest_by_number(connection, cluster, numbers)
         for jobs in self.by_number.values():
             self.jobs |= {job.id: job for job in jobs if job.id not in self.jobs}
+        self.answered_at = answered_at(connection, (job for jobs in self.by_number.values() for job in jobs))
+        self.parts = self._parts(strangers)
+        """By parent and number: the ids of the tasks and components that the records may be of."""
         self.before = dict(self.jobs)
         self.touched: dict[str, Job] = {}
         self.parents: set[str] = set()
         self.left: dict[str, set[int]] = {}
         """By array: the tasks that no longer wait together with the others."""
+
+    def _parts(self, strangers: Sequence[JobRecord]) -> dict[tuple[str, int], str]:
+        wanted = {number for record in strangers if (number := task_number(record)) is not None}
+        parents = {job.id for job in self.jobs.values() if job.parent is None} if wanted else set()
+        found: dict[tuple[str, int], str] = {}
+        for some in chunks(parents):
+            for tasks in chunks(wanted):
+                rows = self.connection.execute(
+                    select(JOBS.c.id, JOBS.c.parent, JOBS.c.task).where(JOBS.c.parent.in_(some), JOBS.c.task.in_(tasks))
+                )
+                found.update(((row.parent, row.task), row.id) for row in rows)
+        self.jobs |= jobs_by_id(self.connection, set(found.values()) - self.jobs.keys())
+        return found
 
     def _attempts(self, ids: set[str]) -> dict[str, tuple[str, AttemptState]]:
         found: dict[str, tuple[str, AttemptState]] = {}
@@ -256,7 +289,9 @@ class _Writer:
     def _numbered(self, number: int, record: JobRecord) -> Job | None:
         """The newest job of this number that is no task, if the record can be of it."""
         newest = next((job for job in self.by_number.get(number, ()) if job.parent is None), None)
-        return self.jobs[newest.id] if newest and same_job(newest, record) else None
+        if newest and same_job(newest, record, self.answered_at.get(newest.id, 0.0)):
+            return self.jobs[newest.id]
+        return None
 
     def _parent_of(self, record: JobRecord) -> Job:
         """The array or heterogeneous job that a task or component is of; made where it was never seen."""
@@ -280,13 +315,8 @@ class _Writer:
         for job in self.by_number.get(record.slurm_job_id, ()):
             if job.parent == parent.id and job.task == number:
                 return self.jobs[job.id]
-        document = self.connection.execute(
-            select(JOBS.c.id).where(JOBS.c.parent == parent.id, JOBS.c.task == number)
-        ).scalar()
-        if document is not None:
-            job = jobs_by_id(self.connection, [document])[document]
-            self.jobs[job.id] = self.before[job.id] = job
-            return job
+        if known := self.parts.get((parent.id, number)):
+            return self.jobs[known]
         return self._new(record, parent=parent.id, task=number)
 
     def flush(self, *, arrays: bool = False) -> None:

@@ -16,7 +16,7 @@ from hpcjobs.identity.policy import Visibility
 from hpcjobs.model.job import Fate, Job, JobRecord, State
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.store.rows import job_of, record_of
-from hpcjobs.store.tables import JOBS, SPECS
+from hpcjobs.store.tables import ATTEMPTS, JOBS, SPECS
 
 T = TypeVar("T")
 CHUNK = 500
@@ -135,7 +135,8 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     """What the observer remembers of a job: our id, and what Slurm last said.
 
     Attributes:
-        since: Only a listing that was asked for after this (Unix seconds) must hold it.
+        since: Only a listing that was asked for after this (Unix seconds) must hold it: when Slurm said that it has
+            it, of a job that was in no listing yet.
     """
 
     id: str
@@ -159,8 +160,19 @@ def live_jobs(connection: Connection, cluster: str) -> list[Known]:
         .where(and_(JOBS.c.cluster == cluster, JOBS.c.slurm_job_id.is_not(None), JOBS.c.state != State.FINISHED.value))
         .order_by(JOBS.c.parent.is_not(None), JOBS.c.id)
     ).scalars()
-    jobs = map(job_of, documents)
-    return [Known(job.id, record_of(job)) for job in jobs if not (job.array_size and not _expects(job))]
+    jobs = [job for job in map(job_of, documents) if not (job.array_size and not _expects(job))]
+    sent_at = answered_at(connection, jobs)
+    return [Known(job.id, record_of(job), sent_at.get(job.id, 0.0)) for job in jobs]
+
+
+def answered_at(connection: Connection, jobs: Iterable[Job]) -> dict[str, float]:
+    """When Slurm said that it has jobs from here that were in no listing yet, by our id (Unix seconds)."""
+    unseen = {job.attempt: job.id for job in jobs if job.attempt and not job.submit_time}
+    found: dict[str, float] = {}
+    for chunk in chunks(unseen):
+        rows = connection.execute(select(ATTEMPTS.c.id, ATTEMPTS.c.changed_at).where(ATTEMPTS.c.id.in_(chunk)))
+        found.update((unseen[row.id], row.changed_at) for row in rows)
+    return found
 
 
 def _expects(array: Job) -> bool:

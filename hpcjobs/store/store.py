@@ -176,6 +176,9 @@ class Store:
                 group, self._waiting = self._waiting[:MAX_GROUP], self._waiting[MAX_GROUP:]
                 begun = time.perf_counter()
                 outcomes = await loop.run_in_executor(self._writer, self._commit, group)
+                if isinstance(outcomes[-1], Unavailable):  # those behind need not wait as long again
+                    outcomes += [outcomes[-1]] * len(self._waiting)
+                    group, self._waiting = group + self._waiting, []
                 self.commits += 1
                 self.writes += len(group)
                 self.write_s += time.perf_counter() - begun
@@ -192,14 +195,18 @@ class Store:
             self._flushing = None
 
     def _commit(self, group: list[_Wish]) -> list[Any]:
-        """One transaction for all; where one of them fails, one for each. Results, or exceptions in their place."""
+        """One transaction for all; where one of them fails, one for each. Results, or exceptions in their place.
+
+        A database that does not answer is asked once for all.
+        """
         try:
             with self.engine.begin() as connection:
                 return _fulfil(connection, group)
         except Exception as error:  # noqa: BLE001  handed to its caller
-            if len(group) > 1:
+            fault = _ours(error) if isinstance(error, DBAPIError) else error
+            if len(group) > 1 and not isinstance(fault, Unavailable):
                 return [outcome for wish in group for outcome in self._commit([wish])]
-            return [_ours(error) if isinstance(error, DBAPIError) else error]
+            return [fault] * len(group)
 
     async def ping(self) -> None:
         """Ask the database for nothing.

@@ -57,7 +57,7 @@ class UnrulySlurm(SimulatedBackend):
     """
 
     def __init__(self, cluster: str = "big", run_s: float = 60.0) -> None:
-        super().__init__(cluster, [node("n1"), node("n2")], run_s, operators=("nobody",))
+        super().__init__(cluster, [node("n1"), node("n2")], run_s, operators=("hpcjobs",))
         self.down = False
         self.mishaps: list[Mishap] = []
         self.cannot_find = False
@@ -145,7 +145,7 @@ def settings_of(folder: Path, **more: Any) -> Settings:
         "database_url": f"sqlite:///{folder}/jobs.db",
         "token_key_file": folder / "token.key",
         "spawner_socket": str(folder / "none.sock"),
-        "service_user": "nobody",
+        "service_user": "hpcjobs",
         "admins": ("boss",),
         "operators": ("ops",),
     }

@@ -60,7 +60,7 @@ async def test_a_project_manager_cancels_in_their_own_name_and_not_beyond(projec
     assert (await projects.call("DELETE", "/v1/jobs/1", "dave")).status_code == 404
     assert (await projects.call("DELETE", "/v1/jobs/3", "carol")).status_code == 404
     assert (await projects.call("DELETE", "/v1/jobs/1", "ops")).status_code == 202
-    assert names == [("dave", "2"), ("nobody", "1")]
+    assert names == [("dave", "2"), ("hpcjobs", "1")]
 
 
 async def test_nothing_is_done_in_the_name_of_a_system_account(projects, monkeypatch):
@@ -475,3 +475,8 @@ async def test_script_arguments_and_environment_are_the_owners_and_operators_alo
         assert answer.status_code == 200
         assert ("secret" in answer.text) is told, user
         assert answer.json()["spec"]["account"] == "physics"
+
+
+async def test_a_token_in_the_name_of_the_services_own_user_is_good_for_nothing(bench):
+    assert (await bench.post(user="hpcjobs")).status_code in (401, 403)
+    assert bench.slurm.calls == 0

@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from hpcjobs.model.job import Fate, State
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.observe.endings import SETTLE_S
 from hpcjobs.settings import ClusterSettings
@@ -106,6 +107,7 @@ async def judged(bench: Bench, lost: dict[str, Any], there: dict[str, Any]) -> N
 async def test_a_job_submitted_by_hand_that_gets_the_number_of_a_lost_one_is_a_job_of_its_own(bench):
     lost = await held(bench)
     bench.slurm.lose()
+    bench.slurm.now += 10
     await UnrulySlurm.submit(bench.slurm, "alice", Launch(JobSpec(SCRIPT, name="native"), ""))
     bench.slurm._jobs[1].record = msgspec.structs.replace(bench.slurm._jobs[1].record, attempt=None)
     await bench.tick()
@@ -177,7 +179,13 @@ async def test_a_job_that_was_seen_to_run_is_not_sent_again(bench):
         ({"raw_state": "PENDING", "state": "PENDING"}, "SUBMITTING"),
         ({"raw_state": "RUNNING", "state": "RUNNING", "node_list": "n1", "attempt": "f" * 32}, "SUBMITTING"),
         ({"raw_state": "COMPLETED", "state": "FINISHED", "fate": "COMPLETED", "attempt": "f" * 32}, "SUBMITTING"),
-        ({"raw_state": "RUNNING", "state": "RUNNING", "attempt": None, "comment": "by hand"}, "SUBMITTING"),
+        ({"raw_state": "RUNNING", "state": "RUNNING", "attempt": None, "comment": "the site's"}, "UNKNOWN"),
+        ({"raw_state": "PENDING", "state": "PENDING", "attempt": None, "comment": "the site's"}, "UNKNOWN"),
+        (
+            {"raw_state": "RUNNING", "state": "RUNNING", "attempt": None, "comment": "old", "submit_time": 9},
+            "SUBMITTING",
+        ),
+        ({"state": "RUNNING", "attempt": None, "comment": "by hand", "submit_time": 2**33}, "SUBMITTING"),
         ({"raw_state": "RUNNING", "state": "RUNNING", "attempt": None}, "UNKNOWN"),
         ({"raw_state": "RUNNING", "state": "RUNNING", "attempt": None, "submit_time": 2**33}, "SUBMITTING"),
         ({"raw_state": "RUNNING", "state": "RUNNING", "user": "bob"}, "SUBMITTING"),
@@ -191,6 +199,46 @@ async def test_what_accounting_knows_decides_whether_a_lost_job_goes_out_again(b
     await bench.tick()
     await bench.ask_accounting()
     assert (await job_now(bench, job))["state"] == state
+
+
+def rewrite(bench: Bench, **facts: Any) -> None:
+    for entry in bench.slurm._jobs.values():
+        entry.record = msgspec.structs.replace(entry.record, **facts)
+
+
+@pytest.mark.parametrize("restarted", [False, True])
+@pytest.mark.parametrize("body", [{}, {"array": "1-4"}])
+async def test_a_job_whose_comment_the_site_writes_is_ours_all_the_same_and_is_sent_once(place, restarted, body):
+    slurm = UnrulySlurm()
+    async with running(settings_of(place), {"big": slurm}) as bench:
+        await bench.tick()
+        job = await held(bench, **body)
+        rewrite(bench, attempt=None, comment="project=7")
+        if not restarted:
+            await seen_once(bench, job)
+    if restarted:
+        async with running(settings_of(place), {"big": slurm}) as bench:
+            await seen_once(bench, job)
+
+
+async def seen_once(bench: Bench, job: dict[str, Any]) -> None:
+    await bench.tick()
+    (seen,) = (await bench.get("/v1/jobs")).json()["items"]
+    assert (seen["id"], seen["state"], seen["comment"]) == (job["id"], "HELD", "project=7")
+    await bench.ask_accounting()
+    await bench.send()
+    assert bench.slurm.calls == 1
+
+
+async def test_a_job_without_a_mark_that_was_lost_and_has_run_by_accounting_is_not_sent_again(bench):
+    job = await held(bench)
+    ended = {"state": State.FINISHED, "fate": Fate.COMPLETED, "raw_state": "COMPLETED"}
+    rewrite(bench, attempt=None, comment="project=7", **ended)
+    bench.slurm.accounted = bench.slurm.lose()
+    await bench.tick()
+    await bench.ask_accounting()
+    seen = await job_now(bench, job)
+    assert (seen["id"], seen["state"], seen["fate"]) == (job["id"], "FINISHED", "COMPLETED")
 
 
 async def test_an_array_lost_before_its_first_task_began_goes_out_again_whole(bench):
@@ -262,10 +310,13 @@ async def test_an_attempt_that_only_accounting_can_settle_stays_open_without_it_
     bench.slurm.cannot_find = False
     bench.slurm.accounting_down = True
     await bench.tick(1000)
+    await bench.ask_accounting(1000)
     assert bench.observer.trouble is None
     assert await attempts_of(bench, job) == [("UNKNOWN", (await job_now(bench, job))["detail"])]
     bench.slurm.accounting_down = False
-    await bench.tick(1001)
+    await bench.ask_accounting(1001)
+    assert [state for state, _ in await attempts_of(bench, job)] == ["UNKNOWN"], "not every second"
+    await bench.ask_accounting(1003)
     assert [state for state, _ in await attempts_of(bench, job)] == ["UNSENT", "WAITING"]
 
 
@@ -274,8 +325,9 @@ async def test_an_attempt_that_accounting_knows_and_slurm_has_lost_goes_out_agai
     job = (await bench.post(name="a", hold=True)).json()
     bench.slurm.cannot_find = False
     bench.slurm.accounted = bench.slurm.lose()
-    for ahead_s in (1000, 1001):
-        await bench.tick(ahead_s)
+    await bench.tick(1000)
+    await bench.ask_accounting(1000)
+    await bench.tick(1001)
     known = await job_now(bench, job)
     assert (known["state"], known["slurm_job_id"]) == ("UNKNOWN", 1)
     await bench.ask_accounting(1100)

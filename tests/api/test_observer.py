@@ -14,7 +14,7 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.spec import JobSpec, Resources
 from hpcjobs.settings import ClusterSettings
 from hpcjobs.slurm.base import Launch
-from tests.api.bench import SCRIPT, UnrulySlurm, problem_of, running, settings_of
+from tests.api.bench import SCRIPT, Bench, UnrulySlurm, problem_of, running, settings_of
 
 
 async def job_now(bench, job) -> dict:
@@ -152,6 +152,68 @@ async def test_a_stale_view_is_told_on_every_path_that_answers_from_it(bench):
         answer = await bench.get(path)
         assert (answer.status_code, problem_of(answer)["code"]) == (503, "view-stale"), path
         assert (await bench.get(path, max_age_s=100)).status_code == 200, path
+
+
+class Watch:
+    """The observer's watch, in a test's hand."""
+
+    strftime, gmtime = staticmethod(time.strftime), staticmethod(time.gmtime)
+
+    def __init__(self) -> None:
+        self.at = 1000.0
+
+    def monotonic(self) -> float:
+        return self.at
+
+
+@pytest.fixture
+def watch(monkeypatch):
+    watch = Watch()
+    monkeypatch.setattr("hpcjobs.observe.observer.time", watch)
+    return watch
+
+
+async def listed_within(bench: Bench, watch: Watch, took_s: float) -> None:
+    """One listing that takes so long, and was asked for as long ago."""
+    view = bench.slurm.view
+
+    async def slow(now):
+        watch.at += took_s
+        return await view(now)
+
+    bench.slurm.view = slow
+    await bench.tick(-took_s)
+    bench.slurm.view = view
+
+
+async def test_a_controller_whose_listings_take_longer_than_answers_may_be_old_is_not_away(bench, watch):
+    await listed_within(bench, watch, 20.0)
+    watch.at += 59.0  # the next listing is under way
+    assert (await bench.get("/v1/jobs")).json()["detail"].endswith("The next listing is under way.")
+    job = await bench.post()
+    assert job.status_code == 201, "readers are told that what is known is old; submitters go to Slurm"
+    assert (await bench.call("POST", f"/v1/jobs/{job.json()['id']}/hold")).status_code == 202
+    watch.at += 2.0
+    late = await bench.post()
+    assert (late.status_code, late.json()["detail"]) == (
+        202,
+        "It goes to Slurm as soon as Slurm answers. Cluster 'big' has not answered for 61 s.",
+    )
+    await bench.send()
+    assert bench.slurm.calls == 1
+    await listed_within(bench, watch, 20.0)
+    await bench.send()
+    assert bench.slurm.calls == 2
+
+
+async def test_a_controller_that_lists_quickly_is_away_when_it_has_not_answered_for_as_long_as_answers_are_good(
+    bench, watch
+):
+    await listed_within(bench, watch, 1.0)
+    watch.at += 9.9
+    assert (await bench.post()).status_code == 201
+    watch.at += 0.2
+    assert (await bench.post()).status_code == 202
 
 
 async def test_a_job_that_has_ended_needs_no_fresh_view(bench):

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from hpcjobs.errors import Conflict, NotAllowed, NotSupported, SlurmUnavailable, WorkerLost
+from hpcjobs.errors import NotAllowed, NotSupported, SlurmUnavailable, WorkerLost
 from hpcjobs.observe.endings import SETTLE_S
 from hpcjobs.slurm.errnos import error_of
 from hpcjobs.store.tables import ATTEMPTS
@@ -33,6 +33,24 @@ async def test_a_submission_answers_with_slurms_number_and_where_the_job_is(benc
     assert "Idempotency-Replayed" not in answer.headers
     assert (await bench.get(answer.headers["Location"])).json() == job
     assert attempts(bench) == ["SENT"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("gpus", 10**25), ("tres_per_task", "gres/gpu=4G"), ("tres_per_task", "cpu=4M"), ("gres", "gpu:" + "9" * 5000),
+     ("mem_bind", "v," * 100_000)],
+    ids=["gpus", "GPUs of a task", "CPUs of a task", "gres", "mem_bind"],
+)  # fmt: skip
+async def test_what_slurm_cannot_hold_is_refused_by_its_name_and_nothing_is_kept(bench, name, value):
+    answer = await bench.post(resources={"gpus_per_node": 1, name: value} if name == "gres" else {name: value})
+    assert answer.status_code == 422
+    assert {error["field"] for error in problem_of(answer)["errors"]} == {f"resources.{name}"}
+    assert await jobs(bench) == []
+
+
+async def test_needs_of_a_task_with_a_letter_are_sent(bench):
+    answer = await bench.post(resources={"tres_per_task": "cpu=1K,gres/gpu=2K"})
+    assert (answer.status_code, bench.slurm.calls) == (201, 1)
 
 
 async def test_without_a_key_the_same_request_makes_a_job_each_time(bench):
@@ -177,6 +195,49 @@ async def test_a_controller_that_goes_again_keeps_the_rest_waiting_in_order(benc
     assert [entry.record.name for entry in bench.slurm._jobs.values()] == ["j0", "j1", "j2", "j3"]
 
 
+async def test_what_comes_while_the_rest_goes_out_does_not_stop_it(bench, monkeypatch):
+    bench.slurm.down = True
+    await bench.tick()
+    for number in range(4):
+        await bench.post(name=f"j{number}")
+    bench.slurm.down = False
+    await bench.tick()
+    late = []
+
+    async def submit_while_another_comes(user, launch):
+        if len(late) < 3:
+            late.append(await bench.post(name=f"late{len(late)}"))
+        return await UnrulySlurm.submit(bench.slurm, user, launch)
+
+    monkeypatch.setattr(bench.slurm, "submit", submit_while_another_comes)
+    await bench.send()
+    assert [answer.status_code for answer in late] == [202] * 3
+    assert [entry.record.name for entry in bench.slurm._jobs.values()] == ["j0", "j1", "j2", "j3"]
+    await bench.send()
+    assert [entry.record.name for entry in bench.slurm._jobs.values()][4:] == ["late0", "late1", "late2"]
+
+
+async def test_what_keeps_one_users_jobs_from_slurm_does_not_keep_anothers(bench, monkeypatch):
+    async def nothing_starts_for_alice(user, launch):
+        if user == "alice":
+            raise SlurmUnavailable("Your shell starts nothing.")
+        return await UnrulySlurm.submit(bench.slurm, user, launch)
+
+    monkeypatch.setattr(bench.slurm, "submit", nothing_starts_for_alice)
+    mine = [(await bench.post(name=f"j{number}")).json()["id"] for number in range(2)]
+    assert (await bench.post(user="bob")).status_code == 201
+    bench.slurm.down = True
+    await bench.tick()
+    theirs = (await bench.post(user="bob")).json()
+    bench.slurm.down = False
+    await bench.tick()
+    await bench.send()
+    assert (await bench.get(f"/v1/jobs/{theirs['id']}", user="bob")).json()["slurm_job_id"] == 2
+    monkeypatch.undo()
+    await bench.send()
+    assert [(await bench.get(f"/v1/jobs/{job_id}")).json()["slurm_job_id"] for job_id in mine] == [3, 4]
+
+
 async def test_what_is_refused_when_its_turn_comes_is_kept_as_refused_and_the_rest_goes_out(bench):
     bench.slurm.down = True
     await bench.tick()
@@ -300,14 +361,13 @@ async def test_a_fault_of_the_service_after_slurm_took_the_job_is_settled_as_tha
     assert attempts(bench) == ["SENT"]
 
 
-async def test_an_error_that_fits_no_submission_leaves_the_attempt_to_the_observer(bench):
-    bench.slurm.mishaps = [Conflict("The job has already ended.")]
-    assert (await bench.post("k")).status_code == 409
-    assert attempts(bench) == ["SENDING"]
-    await bench.settle()
-    await bench.send()
-    assert (await bench.post("k")).status_code == 201
-    assert len(bench.slurm.attempts) == 1
+@pytest.mark.parametrize("number", [2017, 2021, 2024])
+async def test_what_slurm_otherwise_says_of_a_job_is_a_refusal_while_there_is_none(bench, number):
+    bench.slurm.mishaps = [error_of(number, "said by a plugin")]
+    first = await bench.post("k")
+    assert (first.status_code, first.json()["code"]) == (422, "refused")
+    assert (await bench.post("k")).json()["detail"] == first.json()["detail"]
+    assert (attempts(bench), bench.slurm.calls) == (["REFUSED"], 1)
 
 
 async def test_while_the_controller_is_away_nothing_is_settled(bench):

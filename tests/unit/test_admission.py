@@ -3,7 +3,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from hpcjobs.admission import RULES, admit
+from hpcjobs.admission import STAGES, admit
 from hpcjobs.admission.resources import AMOUNTS
 from hpcjobs.admission.texts import MAX_SCRIPT_BYTES
 from hpcjobs.errors import Refusal, Refused
@@ -268,4 +268,69 @@ def test_rules_run_in_order_and_a_later_rule_sees_what_an_earlier_one_changed():
         return asked, [Refusal("name", f"{asked.name} is not wanted")]
 
     with pytest.raises(Refused, match="renamed is not wanted"):
-        admit(spec(), [*RULES, rename, judge])
+        admit(spec(), [*STAGES, (rename, judge)])
+
+
+@pytest.mark.parametrize("name", ["gpus", "gpus_per_node", "gpus_per_socket", "gpus_per_task"])
+@pytest.mark.parametrize(
+    "request_",
+    [10**25, 2**32 - 2, "a100:4294967294", "a100:4294967293,1", "9" * 5000, "a100:4G"],
+    ids=["huge", "one too many", "typed", "together", "long", "letter"],
+)
+def test_more_gpus_than_slurm_counts_are_refused(name, request_):
+    assert set(refusals_of(spec(resources=Resources(**{name: request_})))) == {f"resources.{name}"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [
+        (Resources(gpus=2**32 - 3, ntasks_per_gpu=2), "ntasks"),
+        (Resources(gres="gpu:65536", nodes=65536, ntasks_per_gpu=1), "ntasks"),
+        (Resources(extra_node_info="65533:65533"), None),
+        (Resources(extra_node_info="65533:65533:2"), "ntasks"),
+        (Resources(extra_node_info="65533", nodes=65600), "ntasks"),
+        (Resources(ntasks=2**31, cpus_per_task=2), "cpus_per_task"),
+        (Resources(ntasks=2**31, tres_per_task="cpu=2"), "cpus_per_task"),
+        (Resources(ntasks=2**31, cpus_per_task=1), None),
+    ],
+)
+def test_what_follows_from_a_request_must_be_a_number_that_slurm_holds(asked, field):
+    if field is None:
+        admit(spec(resources=asked))
+        return
+    assert set(refusals_of(spec(resources=asked))) == {f"resources.{field}"}
+    assert set(refusals_of(spec(het=(Component(asked),)))) == {f"het.0.resources.{field}"}
+
+
+@pytest.mark.parametrize(
+    "gres", ["gpu:" + "9" * 5000, "gpu:99999999999", "gpu:a100:5G"], ids=["long", "huge", "letter"]
+)
+def test_generic_resources_beyond_any_count_are_refused_where_they_are_asked_for(gres):
+    assert set(refusals_of(spec(resources=Resources(gres=gres)))) == {"resources.gres"}
+    assert set(refusals_of(spec(f"#!/bin/sh\n#SBATCH --gres={gres}\n"))) == {"script"}
+
+
+def test_what_is_too_large_is_not_read():
+    def read(_):
+        raise AssertionError("it was read")
+
+    with pytest.raises(AssertionError, match="it was read"):
+        admit(spec(), (STAGES[0], (read,)))
+    large = [
+        (spec("#!/bin/sh\n".ljust(MAX_SCRIPT_BYTES + 1, "x")), "script"),
+        (spec(array="0-4000000," * 10_000 + "1"), "array"),
+        (spec(resources=Resources(mem_bind="v," * 40_000)), "resources.mem_bind"),
+        (spec(het=(Component(),) * 128), "het"),
+        (spec(het=(Component(Resources(constraint="x" * 2**17)),)), "het.0.resources.constraint"),
+    ]
+    for asked, field in large:
+        with pytest.raises(Refused) as refused:
+            admit(asked, (STAGES[0], (read,)))
+        assert [refusal.field for refusal in refused.value.refusals] == [field]
+
+
+def test_as_many_components_and_ranges_pass_as_slurm_takes():
+    assert len(admit(spec(het=(Component(),) * 127)).het) == 127
+    many = ",".join(str(number) for number in range(0, 20_000, 2))
+    assert admit(spec(array=many)).array == many
+    assert "array" in refusals_of(spec(array=f"{many},20001"))

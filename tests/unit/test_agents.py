@@ -142,6 +142,45 @@ async def test_a_hung_agent_is_killed_at_the_timeout(pool, text):
     assert (await read(pool, text)).size == 10
 
 
+async def test_of_several_calls_those_that_a_hung_agent_has_answered_are_answered(pool, text, monkeypatch):
+    await read(pool, text)
+    hung = pid_of(pool)
+    channel = pool._channels[FILES]
+
+    async def let_it_go_on_and_kill(pid):
+        os.kill(hung, signal.SIGCONT)
+        await asyncio.to_thread(until, lambda: len(channel._calls) == 0 or gone(hung))
+        os.kill(hung, signal.SIGKILL)
+
+    monkeypatch.setattr(channel, "_kill", let_it_go_on_and_kill)
+    os.kill(hung, signal.SIGSTOP)
+    calls = [asyncio.create_task(read(pool, text, timeout_s=0.3)) for _ in range(3)]
+    assert [chunk.data for chunk in await asyncio.gather(*calls)] == [b"0123456789"] * 3
+
+
+async def test_of_an_agent_that_cannot_be_ended_nobody_says_what_it_has_done(pool, text, monkeypatch):
+    await read(pool, text)
+    hung = pid_of(pool)
+
+    async def spawner_is_another(pid):
+        pass
+
+    monkeypatch.setattr(pool._channels[FILES], "_kill", spawner_is_another)
+    monkeypatch.setattr("hpcjobs.agents.pool.KILLED_S", 0.2)
+    os.kill(hung, signal.SIGSTOP)
+    calls = [asyncio.create_task(read(pool, text, timeout_s=0.3)) for _ in range(3)]
+    lost = await asyncio.gather(*calls, return_exceptions=True)
+    os.kill(hung, signal.SIGKILL)
+    assert [(type(error), error.sent) for error in lost] == [(WorkerLost, True)] * 3
+
+
+async def test_a_call_that_cannot_be_written_costs_the_others_nothing(pool, text):
+    await read(pool, text)
+    with pytest.raises(OverflowError):
+        await pool.call(FILES, "read", {"path": str(text), "offset": 10**30, "size": 10}, Chunk, 5)
+    assert (await read(pool, text)).data == b"0123456789"
+
+
 async def test_the_answer_to_a_cancelled_call_does_not_meet_the_next(pool, text):
     await read(pool, text)
     old = pid_of(pool)

@@ -34,8 +34,6 @@ def test_without_a_comment_the_mark_stands_alone():
     [
         "mine",
         "",
-        f"hpcjobs:{ATTEMPT} later",
-        f"hpcjobs:{ATTEMPT}\n",
         f"hpcjobs:{ATTEMPT[:-1]}",
         f"hpcjobs:{ATTEMPT}0",
         f"hpcjobs:{ATTEMPT.upper()}",
@@ -43,8 +41,22 @@ def test_without_a_comment_the_mark_stands_alone():
         "hpcjobs:",
     ],
 )
-def test_what_is_not_our_mark_at_the_end_stays_the_users_comment(comment):
+def test_what_is_not_our_mark_stays_the_users_comment(comment):
     assert split_comment(comment) == (comment, None)
+
+
+@pytest.mark.parametrize(
+    ("comment", "own"),
+    [
+        (f"hpcjobs:{ATTEMPT} site=7", " site=7"),
+        (f"mine hpcjobs:{ATTEMPT};site=7", "mine;site=7"),
+        (f"hpcjobs:{ATTEMPT}\n", "\n"),
+        (f"site=7 mine hpcjobs:{ATTEMPT}", "site=7 mine"),
+        (f"hpcjobs:{OTHER} hpcjobs:{ATTEMPT} site", f"hpcjobs:{OTHER} site"),
+    ],
+)
+def test_our_mark_is_found_wherever_a_plugin_of_the_site_has_left_it(comment, own):
+    assert split_comment(comment) == (own, ATTEMPT)
 
 
 def test_a_job_without_a_comment_has_none():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -118,6 +119,24 @@ def test_a_job_that_slurm_took_and_lists_is_not_lost_and_the_store_finds_it_by_i
     assert diff({}, view(ours), [expected()]) == Diff(((None, ours),), ())
     last_task = record(1, attempt="a" * 32, array_job_id=1, array_task="3")
     assert diff({}, view(last_task), [expected()]) == Diff(((None, last_task),), ())
+
+
+def test_a_job_whose_mark_did_not_survive_is_known_by_number_owner_and_time_of_submission():
+    def sent(at: float, mark: str = "a") -> Known:
+        return msgspec.structs.replace(expected(mark=mark), since=at)
+
+    bare = record(1, submit_time=100, comment="the site's")
+    for at in (95.0, 100.4, 129.0):
+        assert diff({}, view(bare), [sent(at)]) == Diff(((None, bare),), ())
+    assert diff({1: sent(100.4)}, view(bare)) == Diff((("id-a", bare),), ())
+    for other in (
+        record(1, submit_time=106),
+        record(1, submit_time=60),
+        record(1, user="bob"),
+        record(1, attempt="b" * 32),
+    ):
+        assert diff({}, view(other), [sent(100.4)]).lost == ("id-a",)
+    assert diff({}, view(bare), [sent(100.9, "b"), sent(100.4)]).lost == ("id-a",), "the later has the number"
 
 
 def test_of_two_jobs_that_were_given_one_number_the_one_that_is_not_listed_is_lost():

@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcjobs.sbatch.directives import find_directives, split_words
+from hpcjobs.sbatch import directives
+from hpcjobs.sbatch.directives import split_words
+
+
+def find_directives(script: str) -> list[tuple[int, str]]:
+    return [(one.line, one.text) for one in directives.find_directives(script)]
 
 
 def script(*lines: str) -> str:
@@ -77,7 +82,33 @@ def test_every_word_survives_when_each_of_its_characters_is_escaped(words):
     assert split_words(line) == words
 
 
-@given(st.lists(st.text(st.characters(exclude_characters="\n\r\"'\\", exclude_categories=("Cs",))), max_size=5))
+@given(
+    st.lists(st.text(st.characters(exclude_characters="\n\r\"'\\", exclude_categories=("Cs",)), min_size=1), max_size=5)
+)
 def test_every_word_survives_between_quotes_of_either_kind(words):
     for quote in "\"'":
         assert split_words(" ".join(f"{quote}{word}{quote}" for word in words)) == words
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (" --nodes=2 \\", ["--nodes=2"]),
+        (" -J a\\", ["-J", "a"]),
+        (' --nodes=2 ""', ["--nodes=2"]),
+        (' "" --nodes=2', []),
+        (""" --comment=a""b --nodes=2 '' -J lost""", ["--comment=ab", "--nodes=2"]),
+        (" -J\xa0a -N2", ["-J\xa0a", "-N2"]),
+    ],
+)
+def test_an_empty_argument_ends_the_line_as_it_does_for_sbatch(text, words):
+    assert split_words(text) == words
+
+
+def test_slurms_old_word_is_read_too_as_sbatch_reads_it():
+    found = directives.find_directives(script("#SLURM --array=0-9", "#SBATCH -N 1", "#SLURMx"))
+    assert found == [(2, "#SLURM", " --array=0-9"), (3, "#SBATCH", " -N 1"), (4, "#SLURM", "x")]
+
+
+def test_a_no_break_space_is_a_command():
+    assert find_directives(script("\xa0", "#SBATCH -N 2")) == []

@@ -4,9 +4,9 @@ import pytest
 
 from hpcjobs.errors import Conflict, JobUnknown, NotAllowed, OutcomeUnknown, Refused, SlurmUnavailable
 from hpcjobs.model.spec import JobSpec, Resources
-from hpcjobs.slurm.errnos import ANSWER_LOST, BUSY, ENDED, NOT_THEIRS, REFUSALS, UNKNOWN_JOB, UNSENT, error_of
+from hpcjobs.slurm.errnos import ANSWER_LOST, BUSY, ENDED, NOT_THEIRS, REFUSALS, STATE, UNKNOWN_JOB, UNSENT, error_of
 
-CLASSES = [set(REFUSALS), UNSENT, ANSWER_LOST, BUSY, UNKNOWN_JOB, NOT_THEIRS, ENDED]
+CLASSES = [set(REFUSALS), UNSENT, ANSWER_LOST, BUSY, UNKNOWN_JOB, NOT_THEIRS, ENDED, STATE]
 
 
 def test_no_number_is_in_two_classes():
@@ -22,6 +22,7 @@ def test_no_number_is_in_two_classes():
         (UNKNOWN_JOB, JobUnknown),
         (NOT_THEIRS, NotAllowed),
         (ENDED, Conflict),
+        (STATE, Conflict),
         (set(REFUSALS), Refused),
     ],
 )

@@ -96,3 +96,45 @@ def test_a_command_line_is_read_component_by_component():
 def test_a_colon_in_an_argument_of_its_own_is_not_mistaken_where_it_is_joined():
     assert read_words(["--comment=:"]) == {"comment": ":"}
     assert read_command(["--comment=:"], "#!/bin/sh\n").comment == ":"
+
+
+@pytest.mark.parametrize("word", ["hetjob", "HETJOB", "PackJob -N 8", "hetjob --nope"])
+def test_a_component_begins_in_any_capitals_and_the_rest_of_its_line_is_not_read(word):
+    filled, refusals = fill_in(spec(f"#!/bin/sh\n#SBATCH -N1\n#SBATCH {word}\n#SBATCH -n2\n"))
+    assert (refusals, filled.resources, filled.het) == ([], Resources(nodes=1), (Component(Resources(ntasks=2)),))
+
+
+def test_a_letters_argument_begins_right_after_it():
+    assert read_words(["-o=out.txt", "-J=x"]) == {"stdout": "=out.txt", "name": "=x"}
+    assert read_words(["-HN2", "-OJ", "x"])["name"] == "x"
+    for word in ("-H=", "-N=2", "-", "-H-"):
+        with pytest.raises(ValueError):  # noqa: PT011
+            read_words([word])
+
+
+def test_a_cluster_of_flags_may_be_long():
+    assert read_words(["-" + "H" * 50_000]) == {"hold": True}
+
+
+def test_slurms_old_word_fills_in_like_the_new_one():
+    filled, _ = fill_in(spec("#!/bin/sh\n#SLURM --array=0-9\n"))
+    assert filled.array == "0-9"
+    _, refusals = fill_in(spec("#!/bin/sh\n#SLURM --nope\n"))
+    assert refusals[0].detail.startswith("line 2: #SLURM --nope: ")
+
+
+def test_directives_without_end_are_not_read():
+    def codes(lines: str) -> list[str]:
+        return [refusal.code for refusal in fill_in(spec(f"#!/bin/sh\n{lines}"))[1]]
+
+    assert codes("#SBATCH hetjob\n" * 127) == []
+    assert codes("#SBATCH hetjob\n" * 128) == ["too-many-components"]
+    assert codes("#SBATCH -H\n" * 10_000) == ["directives-too-large"]
+    assert codes("#SBATCH x\n" * 1000) == ["bad-directive"] * 100
+
+
+def test_the_same_header_gives_the_same_fields_over_and_over():
+    for body in ("true\n", "false\n"):
+        filled, _ = fill_in(spec(f"#!/bin/sh\n#SBATCH -N 2\n{body}", Resources(ntasks=4)))
+        assert filled.resources == Resources(nodes=2, ntasks=4)
+    assert fill_in(spec("#!/bin/sh\n#SBATCH -N 2\n"))[0].resources == Resources(nodes=2)

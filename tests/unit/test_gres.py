@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcjobs.model.gres import gpus_of_tres, parse_gpus, parse_node_gres, parse_tres
+from hpcjobs.model.gres import gpus_of_gres, gpus_of_tres, parse_gpus, parse_node_gres, parse_tres
 
 TYPES = st.from_regex(r"[A-Za-z_][A-Za-z0-9_.\-]{0,12}", fullmatch=True)
 
@@ -105,3 +105,19 @@ def test_the_gres_of_a_node_is_read(text, counts):
 def test_another_gres_than_gpu_can_be_asked_for_and_its_suffix_counts():
     assert parse_node_gres("gpu:a100:4,tmpdisk:100G,shard:16", "tmpdisk") == {"": 100 * 2**30}
     assert parse_node_gres("gpu:a100:4,shard:a100:16", "shard") == {"a100": 16}
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"), [("1k", {"": 1024}), ("a100:2K", {"a100": 2048}), ("1g.10gb", {"1g.10gb": 1})]
+)
+def test_a_count_may_have_a_letter_as_sbatch_takes_it(text, counts):
+    assert parse_gpus(text) == counts
+    assert gpus_of_gres(f"gpu:{text}") == counts
+
+
+def test_what_only_looks_like_a_digit_is_no_count():
+    assert gpus_of_gres("gpu:²") == {"²": 1}
+    with pytest.raises(ValueError, match="is not of the form"):
+        parse_gpus("²")
+    with pytest.raises(ValueError, match="is not of the form"):
+        parse_gpus("٣")

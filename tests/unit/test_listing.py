@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import pytest
+import sqlalchemy
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.job import Fate, Job, State
 from hpcjobs.model.tasks import among, count_together, tally
 from hpcjobs.store import events, intake, listing, repository
@@ -82,7 +84,7 @@ def test_tasks_that_ended_unseen_are_unknown_until_accounting_tells(connection):
     see(connection, done(2, 100))
     (array,) = page(connection)
     assert (array.state, array.fate) == (State.UNKNOWN, None)
-    assert [job.id for job in listing.of_unknown_end(connection, "big", 10)] == [array.id]
+    assert listing.of_unknown_end(connection, "big") == [array.id]
     see(connection, done(0, 101), done(1, 102))
     (array,) = page(connection)
     assert (array.state, array.fate) == (State.FINISHED, Fate.COMPLETED)
@@ -208,3 +210,33 @@ def test_a_list_of_tasks_that_slurm_cut_short_has_no_number(connection):
     see(connection, together("1,3,5,..."), task(0, 101), task(2, 102))
     (array,) = page(connection)
     assert array.tasks == {"RUNNING": 2, "PENDING": 98}
+
+
+def test_however_many_tasks_are_new_they_are_looked_for_in_as_many_statements(store):
+    def statements(tasks: int) -> int:
+        said: list[str] = []
+        with store.engine.connect() as connection:
+            sqlalchemy.event.listen(connection, "before_cursor_execute", lambda *told: said.append(told[2]))
+            see(connection, together("0-99"), *[task(index, 101 + index) for index in range(tasks)])
+            see(connection, together("0-99"), *[task(index, 301 + index) for index in range(tasks)])
+            (array,) = page(connection)
+            assert len(page(connection, parent=array.id)) == tasks, "known by parent and task under another number"
+            connection.rollback()
+        return len(said)
+
+    assert statements(40) == statements(2)
+
+
+def test_forgetting_events_takes_no_longer_where_there_are_more_of_them(store):
+    def steps(count: int) -> int:
+        taken: list[int] = []
+        with store.engine.connect() as connection:
+            events.write(connection, [Event(0, 1.0, EventKind.NODE_STATE, "big") for _ in range(count)])
+            driver = connection.connection.driver_connection
+            driver.set_progress_handler(lambda: taken.append(1), 100)
+            assert events.prune(connection, 2.0, most=10) == 10
+            driver.set_progress_handler(None, 0)
+            connection.rollback()
+        return len(taken)
+
+    assert steps(5000) <= 2 * steps(50)

@@ -102,6 +102,12 @@ def test_a_refused_request_is_answered_again_with_the_same_refusals(session):
     assert (job.state, job.fate, job.detail) == (State.FINISHED, Fate.REFUSED, "There is none.; Nor this.")
 
 
+def take_next(session, cluster, now):
+    """The turn of the job that waits longest; None: none waits."""
+    waiting = [attempt for ids in attempts.turns(session, cluster, (), 10).values() for attempt in ids]
+    return attempts.take(session, waiting[0], cluster, now) if waiting else None
+
+
 def test_a_request_that_did_not_reach_slurm_waits_as_the_next_attempt_of_the_same_job(session):
     first = begin(session)
     attempts.settle_unsent(session, first.attempt, "Slurm was away.", 20.0)
@@ -109,10 +115,10 @@ def test_a_request_that_did_not_reach_slurm_waits_as_the_next_attempt_of_the_sam
     assert (job.state, job.fate, job.detail) == (State.SUBMITTING, None, "Slurm was away.")
     again = begin(session)
     assert (again.made, again.job.id, again.state) == (False, first.job.id, AttemptState.WAITING)
-    turn = attempts.take_next(session, "big", 30.0)
+    turn = take_next(session, "big", 30.0)
     assert turn is not None
     assert (turn.attempt, turn.job, turn.spec) == (again.attempt, job, spec(name="train"))
-    assert attempts.take_next(session, "big", 30.0) is None
+    assert take_next(session, "big", 30.0) is None
     assert [(one.number, one.state, one.detail) for one in attempts.of_job(session, job.id)] == [
         (1, AttemptState.UNSENT, "Slurm was away."),
         (2, AttemptState.SENDING, ""),
@@ -121,15 +127,27 @@ def test_a_request_that_did_not_reach_slurm_waits_as_the_next_attempt_of_the_sam
 
 def test_what_waits_goes_out_in_the_order_in_which_it_came_and_only_to_its_cluster(session):
     jobs = [begin(session, str(number), waits="Slurm is away.").job.id for number in range(5)]
-    assert attempts.count_waiting(session, "big") == 5
-    assert attempts.count_waiting(session, "other") == 0
-    assert attempts.take_next(session, "other", 30.0) is None
-    turns = [attempts.take_next(session, "big", 30.0) for _ in range(5)]
+    assert attempts.waiting_by_user(session, "big") == {"alice": 5}
+    assert attempts.waiting_by_user(session, "other") == {}
+    assert take_next(session, "other", 30.0) is None
+    turns = [take_next(session, "big", 30.0) for _ in range(5)]
     assert [turn.job.id for turn in turns if turn] == jobs
     attempts.settle_unsent(session, turns[1].attempt, "away again", 40.0)
     late = begin(session, "late", waits="others wait")
-    assert attempts.take_next(session, "big", 50.0).job.id == jobs[1]
-    assert attempts.take_next(session, "big", 50.0).job.id == late.job.id
+    assert take_next(session, "big", 50.0).job.id == jobs[1]
+    assert take_next(session, "big", 50.0).job.id == late.job.id
+
+
+def test_what_waits_is_told_by_user_and_without_those_who_are_left_out(session):
+    mine = begin(session, "1", waits="Slurm is away.").attempt
+    theirs = begin(session, "2", waits="Slurm is away.", user="bob").attempt
+    more = begin(session, "3", waits="Slurm is away.").attempt
+    assert attempts.waiting_by_user(session, "big") == {"alice": 2, "bob": 1}
+    assert attempts.turns(session, "big", (), 10) == {"alice": [mine, more], "bob": [theirs]}
+    assert attempts.turns(session, "big", ("alice",), 10) == {"bob": [theirs]}
+    assert attempts.turns(session, "big", (), 1) == {"alice": [mine]}
+    assert attempts.cancel_waiting(session, begin(session, "1").job.id, 20.0)
+    assert attempts.take(session, mine, "big", 30.0) is None
 
 
 def test_a_waiting_job_can_be_cancelled_and_is_not_sent_then(session):
@@ -137,7 +155,7 @@ def test_a_waiting_job_can_be_cancelled_and_is_not_sent_then(session):
     over = attempts.cancel_waiting(session, begun.job.id, 20.0)
     assert over is not None
     assert (over.state, over.fate) == (State.FINISHED, Fate.CANCELLED)
-    assert attempts.take_next(session, "big", 30.0) is None
+    assert take_next(session, "big", 30.0) is None
     assert attempts.cancel_waiting(session, begun.job.id, 20.0) is None
     sending = begin(session, "other")
     assert attempts.cancel_waiting(session, sending.job.id, 20.0) is None
@@ -185,7 +203,7 @@ def test_whatever_else_was_thought_and_in_any_order_a_job_that_slurm_lists_is_th
 def test_an_attempt_that_came_late_does_not_take_the_row_of_its_successor(session):
     first = begin(session)
     attempts.settle_unsent(session, first.attempt, "away", 20.0)
-    second = attempts.take_next(session, "big", 25.0)
+    second = take_next(session, "big", 25.0)
     settle_sent(session, second.attempt, 8, 30.0)
     seen(session, record(8, attempt=second.attempt), record(7, attempt=first.attempt))
     assert job_now(session, first).slurm_job_id == 8
@@ -195,7 +213,7 @@ def test_an_attempt_that_came_late_does_not_take_the_row_of_its_successor(sessio
 def test_an_attempt_whose_job_was_made_by_an_earlier_one_is_settled_and_not_sent_again(session):
     first = begin(session)
     attempts.settle_unsent(session, first.attempt, "away", 20.0)
-    second = attempts.take_next(session, "big", 25.0)
+    second = take_next(session, "big", 25.0)
     seen(session, record(7, attempt=first.attempt))
     attempts.settle_unsent(session, second.attempt, "away", 30.0)
     assert attempts.open_attempts(session, "big", 1e9) == []
@@ -276,7 +294,7 @@ def test_every_attempt_of_a_job_is_kept(session):
     attempt = begin(session).attempt
     for _ in range(3):
         attempts.settle_unsent(session, attempt, "away", 20.0)
-        attempt = attempts.take_next(session, "big", 30.0).attempt
+        attempt = take_next(session, "big", 30.0).attempt
     job_id = page(session)[0].id
     assert [one.number for one in attempts.of_job(session, job_id)] == [1, 2, 3, 4]
 
@@ -285,5 +303,5 @@ def test_a_job_that_an_earlier_attempt_brought_into_slurm_after_all_is_not_sent_
     first = begin(session)
     attempts.settle_unsent(session, first.attempt, "away", 20.0)
     seen(session, record(7, attempt=first.attempt))
-    assert attempts.count_waiting(session, "big") == 0
-    assert attempts.take_next(session, "big", 30.0) is None
+    assert attempts.waiting_by_user(session, "big") == {}
+    assert take_next(session, "big", 30.0) is None

@@ -95,3 +95,8 @@ async def test_a_header_says_who_calls_only_where_a_proxy_of_the_settings_sends_
     headers = [(b"x-forwarded-for", b"10.9.8.7")]
     await config.loaded_app({"type": "http", "client": ("127.0.0.1", 1), "headers": headers}, None, None)
     assert seen == [client]
+
+
+def test_nothing_is_done_in_the_name_of_the_services_own_user():
+    settings = Settings((ClusterSettings("big"),), never_run_as=("root",), service_user="svc")
+    assert settings.forbidden == {"root", "svc"}

@@ -52,6 +52,7 @@ def test_a_nul_is_refused():
     ("script", "left"),
     [
         ("#!/bin/sh\n#SBATCH --hold\necho\n#SBATCH -n2\n", "#!/bin/sh\n##SBATCH --hold\necho\n#SBATCH -n2\n"),
+        ("#!/bin/sh\n#SLURM --array=0-9\n", "#!/bin/sh\n##SLURM --array=0-9\n"),
         ("#!/bin/sh\n# x\n\n#SBATCH-n2", "#!/bin/sh\n# x\n\n##SBATCH-n2"),
         ("#!/bin/sh\n ##SBATCH a\n##SBATCH b\n #SBATCH c", "#!/bin/sh\n ##SBATCH a\n##SBATCH b\n #SBATCH c"),
     ],
@@ -60,7 +61,11 @@ def test_directives_become_comments_on_the_same_lines(script, left):
     assert commands.without_directives(script) == left
 
 
-@given(st.lists(st.sampled_from(["#SBATCH -n1", "# x", "", "  ", "echo", "##SBATCH", " #SBATCH", "\x0b", "#PBS"])))
+@given(
+    st.lists(
+        st.sampled_from(["#SBATCH -n1", "# x", "", "  ", "echo", "##SBATCH", " #SBATCH", "\x0b", "#PBS", "#SLURM -n1"])
+    )
+)
 def test_of_no_script_is_a_directive_left_and_every_line_keeps_its_number(lines):
     script = "\n".join(["#!/bin/sh", *lines])
     left = commands.without_directives(script)

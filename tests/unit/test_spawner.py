@@ -7,6 +7,7 @@ import os
 import socket
 import stat
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,7 +19,9 @@ from hypothesis import strategies as st
 from hpcjobs.agents.pool import AgentPool, Key, SpawnRefused
 from hpcjobs.agents.protocol import HEADER, MAX_FRAME, Hello, RawReply, encode, read_frame
 from hpcjobs.errors import WorkerLost
-from hpcjobs.spawner import allowed_account, load_pyslurm
+from hpcjobs.spawner import Passing, Spawner, allowed_account, load_pyslurm
+
+from .builders import until
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
 
@@ -41,6 +44,61 @@ async def test_an_agent_of_another_kind_is_refused(pool):
 async def test_without_pyslurm_its_agents_are_refused_with_the_reason(pool):
     with pytest.raises(SpawnRefused, match="pyslurm cannot be imported: No module named 'pyslurm'"):
         await pool.ready(Key("pyslurm", "nobody", "/etc/slurm/slurm.conf"))
+
+
+@pytest.fixture
+def small(folder):
+    """A spawner of two agents; the path of its socket."""
+    path = folder / "small.sock"
+    command = [sys.executable, "-m", "hpcjobs.spawner", "--socket", str(path), "--owner", "root", "--max-agents", "2"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
+        until(path.exists)
+        yield str(path)
+        process.terminate()
+        assert process.wait(5) == 0
+
+
+async def test_a_full_spawner_makes_room_for_who_asks_and_refuses_nobody_for_ever(small):
+    small = AgentPool(small)
+    first, second, third = (Key("files", "nobody", number=number) for number in range(3))
+    for key in (first, second, third):
+        await small.ready(key)
+    assert set(small._channels) == {second, third}, "the one that was idle longest has gone"
+    for key in (second, third):
+        small._channels[key]._calls.append(None)  # both are at work
+    with pytest.raises(WorkerLost, match="2 agents are running, which is the most") as lost:
+        await small.ready(first)
+    assert not lost.value.sent
+    small._channels[second]._calls.clear()
+    await small.ready(first)
+    small._channels[third]._calls.clear()
+    small.close()
+
+
+async def test_the_services_lowest_uid_holds_in_the_spawner_too(spawner, folder):
+    strict = AgentPool(str(folder / "spawner.sock"), min_uid=NOBODY + 1)
+    with pytest.raises(SpawnRefused, match="not one that jobs may run as"):
+        await strict.ready(FILES)
+
+
+def test_a_user_who_is_out_of_reach_for_a_while_is_not_refused_for_ever(tmp_path, monkeypatch):
+    spawner = Spawner(str(tmp_path / "s.sock"), "root", max_agents=0)
+    try:
+        with socket.socket() as connection:
+            with pytest.raises(Passing, match="0 agents"):
+                spawner.handle(Hello("files", "nobody"), connection)
+
+            def away(name):
+                raise KeyError(name)
+
+            monkeypatch.setattr("hpcjobs.spawner.pwd.getpwnam", away)
+            with pytest.raises(Passing) as passing:
+                spawner.handle(Hello("files", "nobody"), connection)
+            assert passing.value.kind == "passing"
+            with pytest.raises(ValueError, match="there is no user 'stranger'"):
+                spawner.handle(Hello("files", "stranger"), connection)
+    finally:
+        spawner.listener.close()
 
 
 def test_the_services_own_account_is_allowed_whatever_its_number_but_never_root():

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
 
@@ -7,7 +8,7 @@ import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, insert, select
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import SQLModel
 
 from hpcjobs.errors import Unavailable
@@ -76,6 +77,27 @@ async def test_a_database_that_is_locked_or_away_is_unavailable_and_transient(tm
         await away.ping()
     assert told.value.transient
     away.close()
+
+
+async def test_a_database_that_is_away_is_asked_once_for_all_who_wait(store):
+    asked = []
+
+    def away(connection: Connection) -> None:
+        asked.append(connection)
+        raise OperationalError("UPDATE", {}, Exception("the server is gone"))
+
+    outcomes = await asyncio.gather(*(store.write(away) for _ in range(300)), return_exceptions=True)
+    assert {type(outcome) for outcome in outcomes} == {Unavailable}
+    assert len(asked) == 1
+    assert (await store.write(begin)).made
+
+
+async def test_one_that_fails_by_its_own_fault_leaves_the_others_of_its_transaction(store):
+    def wrong(_connection: Connection) -> None:
+        raise ValueError("mine alone")
+
+    outcomes = await asyncio.gather(store.write(begin), store.write(wrong), store.write(begin), return_exceptions=True)
+    assert [getattr(outcome, "made", type(outcome)) for outcome in outcomes] == [True, ValueError, True]
 
 
 async def test_a_writer_waits_for_another_process_that_holds_the_lock(store):

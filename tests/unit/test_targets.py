@@ -5,6 +5,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hpcjobs.errors import Conflict, JobUnknown, NotAllowed, Refused
+from hpcjobs.model.order import Order, Verb
+from hpcjobs.slurm import slurmrestd_orders
+from hpcjobs.slurm.base import Op
 from hpcjobs.slurm.outcomes import Part, verdict
 from hpcjobs.slurm.targets import Target, expand_tasks, fold_tasks, parse_target, signal_number, waiting_tasks
 
@@ -76,3 +79,24 @@ def test_parts_that_had_ended_do_not_spoil_what_was_done_to_others():
     assert kind_of(ended, others_done=True) is None
     assert kind_of(done, foreign) is kind_of(ended, foreign, done) is NotAllowed
     assert kind_of(unknown) is JobUnknown
+
+
+def test_too_many_tasks_to_requeue_are_found_without_naming_them(monkeypatch):
+    def expand(_):
+        raise AssertionError("they were named")
+
+    monkeypatch.setattr(slurmrestd_orders, "expand_tasks", expand)
+
+    def lacks(tasks):
+        return slurmrestd_orders.lacks(Op.REQUEUE, Order(Verb.REQUEUE, f"7_[{tasks}]"), "v0.0.45")
+
+    assert "too many" in lacks("0-4000000")
+    assert "too many" in lacks(",".join(["0-4000000:2"] * 50))
+    assert "too many" in lacks("0-1000")
+    assert lacks("0-999") == lacks("0-999,0-999") == ""
+
+
+@pytest.mark.parametrize("text", ["1_[0-4000001]", "1_[5-1]", "1_[0-4:0]"])
+def test_a_target_of_tasks_that_cannot_be_is_refused(text):
+    with pytest.raises(Refused):
+        parse_target(text)

@@ -144,9 +144,9 @@ def test_frequencies_are_a_choice_a_number_or_a_range_with_its_governor():
 
 def test_needs_of_a_task_are_read_in_both_spellings():
     read = layout.parse_tres_per_task
-    assert read("cpu=2,gres/gpu:a100=1") == read("cpu:2,gres/gpu:a100:1") == {"cpu": "2", "gres/gpu:a100": "1"}
-    assert read("gres/gpu:a100") == {"gres/gpu:a100": "1"}
-    assert read("license/matlab=3") == {"license/matlab": "3"}
+    assert read("cpu=2,gres/gpu:a100=1") == read("cpu:2,gres/gpu:a100:1") == {"cpu": 2, "gres/gpu:a100": 1}
+    assert read("gres/gpu:a100") == {"gres/gpu:a100": 1}
+    assert read("license/matlab=3") == {"license/matlab": 3}
     for text in ("", "cpu", "cpu=0", "mem=1G", "gpu=1", "cpu=1,cpu=2"):
         with pytest.raises(ValueError, match="Invalid TRES per task"):
             read(text)
@@ -185,3 +185,34 @@ def test_a_duration_is_written_so_that_it_reads_the_same(seconds):
 @given(st.integers(0, 2**60))
 def test_an_amount_of_memory_is_written_so_that_at_least_as_much_is_read(amount):
     assert 0 <= parse_memory(memory_text(amount)) - amount < 1024
+
+
+@pytest.mark.parametrize(
+    ("text", "tasks"),
+    [
+        (",".join(["0-4000000"] * 5000), 4_000_001),
+        (",".join(f"{first}-4000000" for first in range(5000)), 4_000_001),
+        ("0-4000000:2,1-4000000:2", 4_000_001),
+        ("0-10:5,3-4,0-4000000:4000000", 6),
+    ],
+    ids=["the same", "each in another", "interleaved", "few"],
+)
+def test_ranges_that_overlap_are_counted_as_ranges(text, tasks):
+    assert values.parse_array(text).tasks == tasks
+
+
+def test_an_array_whose_steps_overlap_too_often_to_be_counted_is_refused():
+    with pytest.raises(ValueError, match="overlap too often"):
+        values.parse_array(",".join(f"{first}-4000000:{step}" for step in range(2, 9) for first in range(step)))
+
+
+@pytest.mark.parametrize("text", ["v,", "v,v,p,local,", "quiet,prefer,rank"])
+def test_a_long_memory_binding_is_one_pass_over_its_words(text):
+    long = "v," * 30_000 + text
+    assert layout.parse_mem_bind(long) == layout.parse_mem_bind(text)._replace(verbose=not text.startswith("q"))
+
+
+@pytest.mark.parametrize("text", [",", "v,,p", "map_mem:0,", "map_mem:0,,1", "local,,"])
+def test_a_memory_binding_with_a_gap_is_refused(text):
+    with pytest.raises(ValueError, match="Invalid memory binding"):
+        layout.parse_mem_bind(text)
