@@ -476,7 +476,7 @@ async def test_who_sees_all_cancels_in_the_services_name_and_the_owner_in_their_
     for user, number in (("boss", 1), ("ops", 1), ("alice", 1), ("boss", 2)):
         assert (await bench.call("DELETE", f"/v1/jobs/{number}", user)).status_code == 202
     cancels = [Order(Verb.CANCEL, str(number)) for number in (1, 2)]
-    assert names == [("nobody", cancels[0]), ("nobody", cancels[0]), ("alice", cancels[0]), ("boss", cancels[1])]
+    assert names == [("hpcjobs", cancels[0]), ("hpcjobs", cancels[0]), ("alice", cancels[0]), ("boss", cancels[1])]
 
 
 async def test_a_job_that_ended_since_the_last_listing_is_a_conflict_in_slurms_words(bench):

@@ -43,7 +43,7 @@ async def backend_of(settings):
 @NO_PYSLURM
 async def test_auto_falls_back_to_slurmrestd_and_says_why(place, spawner, folder, jwt_key, caplog):
     one = cluster(slurmrestd_url="http://127.0.0.1:1", jwt_key_file=jwt_key)
-    settings = settings_of(place, clusters=(one,), spawner_socket=str(folder / "spawner.sock"))
+    settings = settings_of(place, clusters=(one,), spawner_socket=str(folder / "spawner.sock"), service_user="nobody")
     assert isinstance(await backend_of(settings), SlurmrestdBackend)
     messages = [record.getMessage() for record in caplog.records]
     assert any(
@@ -60,7 +60,9 @@ async def test_without_pyslurm_and_a_way_round_it_the_service_does_not_start(
 ):
     one = cluster(*ways, slurmrestd_url=url, jwt_key_file=jwt_key)
     with pytest.raises(SettingsError, match="cluster big: no pyslurm here: pyslurm cannot be imported"):
-        await backend_of(settings_of(place, clusters=(one,), spawner_socket=str(folder / "spawner.sock")))
+        await backend_of(
+            settings_of(place, clusters=(one,), spawner_socket=str(folder / "spawner.sock"), service_user="nobody")
+        )
 
 
 @NO_PYSLURM
@@ -87,7 +89,7 @@ async def test_where_the_spawner_makes_pyslurms_agents_auto_is_pyslurm_and_waits
     monkeypatch.setattr("hpcjobs.ways.asyncio.sleep", no_pause)
     backend = await backend_of(settings_of(place, clusters=(cluster(slurm_conf="/etc/s.conf"),)))
     assert isinstance(backend, PyslurmBackend)
-    assert tries == [Key("pyslurm", "nobody", "/etc/s.conf")] * 3
+    assert tries == [Key("pyslurm", "hpcjobs", "/etc/s.conf")] * 3
 
 
 async def test_where_both_can_be_had_pyslurm_comes_first_and_slurmrestd_does_what_it_lacks(place, monkeypatch, jwt_key):
