@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from hpcjobs.admission.changes import judge_changes
 from hpcjobs.errors import Conflict, OutcomeUnknown, Refusal, Refused, SlurmUnavailable, Unavailable
 from hpcjobs.model.event import EventKind
 from hpcjobs.model.job import Job, State
@@ -75,9 +76,10 @@ def order_of(job: Job, wish: Wish) -> Order:
         refusals.append(Refusal("changes", "Changes are for the verb update, which needs at least one."))
     if wish.tasks and not job.array_size:
         refusals.append(Refusal("tasks", f"Job {job.slurm_name or job.id} is no array."))
+    changes = wish.changes
+    refusals += judge_changes(changes) if changes is not None else ()
     if refusals:
         raise Refused(refusals)
-    changes = wish.changes
     if changes is not None and changes.comment is not None and job.attempt:
         changes = msgspec.structs.replace(changes, comment=with_mark(changes.comment, job.attempt))
     return Order(wish.verb, target_of(job, wish.tasks), wish.signal, wish.scope, wish.hold, changes)

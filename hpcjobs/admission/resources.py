@@ -16,14 +16,14 @@ from hpcjobs.sbatch.layout import parse_tres_per_task
 
 _U15: Final = 0x7FFF
 _U16: Final = 0xFFFD
-_U32: Final = 0xFFFF_FFFD
+U32: Final = 0xFFFF_FFFD
 _BYTES: Final = 2**53 - 1
 MOST_NICE: Final = 2_147_483_645
 
 AMOUNTS: Final[Mapping[str, tuple[int, int]]] = {
-    "nodes": (1, _U32),
-    "nodes_max": (1, _U32),
-    "ntasks": (1, _U32),
+    "nodes": (1, U32),
+    "nodes_max": (1, U32),
+    "ntasks": (1, U32),
     "ntasks_per_node": (1, _U16),
     "ntasks_per_socket": (1, _U16),
     "ntasks_per_core": (1, _U16),
@@ -34,12 +34,12 @@ AMOUNTS: Final[Mapping[str, tuple[int, int]]] = {
     "mem_per_node_bytes": (0, _BYTES),  # --mem=0 is all the memory of each node
     "mem_per_cpu_bytes": (1, _BYTES),
     "mem_per_gpu_bytes": (1, _BYTES),
-    "tmp_bytes": (1, _U32 * 2**20),
-    "wall_s": (0, _U32 * 60),  # --time=0 is no limit
-    "time_min_s": (1, _U32 * 60),
+    "tmp_bytes": (1, U32 * 2**20),
+    "wall_s": (0, U32 * 60),  # --time=0 is no limit
+    "time_min_s": (1, U32 * 60),
     "segment": (1, _U16),
-    "switches": (1, _U32),
-    "switches_wait_s": (0, _U32),
+    "switches": (1, U32),
+    "switches_wait_s": (0, U32),
     "sockets_per_node": (1, _U16),
     "cores_per_socket": (1, _U16),
     "threads_per_core": (1, _U16),
@@ -51,9 +51,9 @@ AMOUNTS: Final[Mapping[str, tuple[int, int]]] = {
 above each mean "not set" and "infinite"). A backend cannot carry more, and would fail half-way."""
 
 JOB_AMOUNTS: Final[Mapping[str, tuple[int, int]]] = {
-    "delay_boot_s": (0, _U32),
+    "delay_boot_s": (0, U32),
     "nice": (-MOST_NICE, MOST_NICE),
-    "priority": (0, _U32),
+    "priority": (0, U32),
 }
 """The same of the job."""
 
@@ -143,8 +143,8 @@ def judge_products(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
         asked = effective(part.resources)
         tasks = implied_tasks(asked) or (asked.nodes or 1) * (asked.ntasks_per_node or 1)
         for name, amount in (("ntasks", tasks), ("cpus_per_task", tasks * (asked.cpus_per_task or 1))):
-            if amount > _U32:
-                words = f"{'tasks' if name == 'ntasks' else 'CPUs'} follow from this request; at most {_U32} can be."
+            if amount > U32:
+                words = f"{'tasks' if name == 'ntasks' else 'CPUs'} follow from this request; at most {U32} can be."
                 refusals.append(Refusal(f"{prefix}resources.{name}", f"{amount} {words}"))
                 break
     return spec, refusals
