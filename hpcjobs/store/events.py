@@ -27,7 +27,7 @@ class EventFilter(msgspec.Struct, frozen=True):
         user: Of this user's jobs.
         cluster: Of this cluster.
         account: Of jobs under this account.
-        job_id: Of this job; of an array, its tasks' too.
+        job_id: Of this job; of an array, its tasks' too; ``<id of an array>_<task>``: of a task, split off or not.
         kinds: Of one of these kinds.
         states: Of jobs that came into one of these states.
         fates: Of jobs that ended in one of these ways.
@@ -49,13 +49,19 @@ class EventFilter(msgspec.Struct, frozen=True):
             (self.user is None or event.user == self.user)
             and (self.cluster is None or event.cluster == self.cluster)
             and (self.account is None or event.account == self.account)
-            and (self.job_id is None or self.job_id in (event.job_id, event.data.get("parent")))
+            and (self.job_id is None or self.job_id in _names(event))
             and (not self.kinds or event.kind in self.kinds)
             and (not (self.states or self.fates) or event.kind is EventKind.JOB_STATE)
             and (not self.states or event.data.get("state") in self.states)
             and (not self.fates or event.data.get("fate") in self.fates)
             and (self.visible is None or self.visible.shows(event))
         )
+
+
+def _names(event: Event) -> tuple[object, ...]:
+    """What the job of an event can be asked for by: itself, its array, and the task that it was before it had a row."""
+    parent = event.data.get("parent")
+    return (event.job_id,) if parent is None else (event.job_id, parent, f"{parent}_{event.data.get('task')}")
 
 
 class Stretch(msgspec.Struct, frozen=True):
@@ -96,7 +102,7 @@ def write(connection: Connection, events: Sequence[Event]) -> None:
 
 def of_job(kind: EventKind, job: Job, now: float, **data: str | float | bool | None) -> Event:
     """An event about a job; of a task or component it names the whole too."""
-    about = {"parent": job.parent} if job.parent else {}
+    about = {"parent": job.parent, "task": job.task} if job.parent else {}
     return Event(0, now, kind, job.cluster, job.id, job.user, job.account, {**about, **data})
 
 
@@ -187,7 +193,8 @@ def _clauses(wanted: EventFilter) -> list[ColumnElement[bool]]:
         if getattr(wanted, name) is not None
     ]
     if wanted.job_id is not None:
-        tasks = select(JOBS.c.id).where(JOBS.c.parent == wanted.job_id)
+        whole, _, task = wanted.job_id.partition("_")
+        tasks = select(JOBS.c.id).where(JOBS.c.parent == whole, *([JOBS.c.task == int(task)] if task else ()))
         clauses.append(or_(EVENTS.c.job_id == wanted.job_id, EVENTS.c.job_id.in_(tasks)))
     if wanted.kinds:
         clauses.append(EVENTS.c.kind.in_([kind.value for kind in wanted.kinds]))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hpcjobs.store import events
+from hpcjobs.store.events import EventFilter
 from tests.api.bench import problem_of
 
 SLEEP = "#!/bin/sh\nsleep 9999\n"
@@ -60,3 +62,16 @@ async def test_an_order_to_a_task_that_slurm_has_split_off_is_an_event_of_its_ar
     )  # fmt: skip
     (told,) = page.json()["items"]
     assert (told["job_id"] != array["id"], told["data"]["parent"]) == (True, array["id"])
+
+
+async def test_who_listens_to_a_task_that_waits_hears_of_it_once_slurm_has_split_it_off(bench):
+    job = await array(bench, hold=True)
+    waiting = (await bench.get(f"/v1/jobs/{job['slurm_job_id']}_3")).json()["id"]
+    assert (await bench.call("POST", f"/v1/jobs/{waiting}/release")).status_code == 202
+    await bench.tick()
+    split_off = (await bench.get(f"/v1/jobs/{waiting}")).json()
+    told = await bench.service.store.read(events.stretch, EventFilter(job_id=waiting), 0, 100)
+    assert {event.job_id for event in told.events} == {split_off["id"]} != {waiting}
+    assert [event.data["state"] for event in told.events] == ["RUNNING"]
+    others = await bench.service.store.read(events.stretch, EventFilter(job_id=f"{job['id']}_2"), 0, 100)
+    assert others.events == []
