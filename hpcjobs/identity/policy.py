@@ -107,18 +107,6 @@ def visibility(who: Identity) -> Visibility:
     return Visibility(who.user, who.manages, who.sees_all)
 
 
-def may_see(who: Identity, owner: str, cluster: str, account: str) -> bool:
-    """Whether the caller may know of a job.
-
-    Args:
-        who: The caller.
-        owner: Whose job it is.
-        cluster: Where it is.
-        account: Which account it is charged to.
-    """
-    return visibility(who).covers(owner, cluster, account)
-
-
 def actor(who: Identity, owner: str, cluster: str, account: str, service_user: str) -> str | None:
     """In whose name the caller acts on a job.
 

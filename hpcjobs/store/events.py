@@ -153,18 +153,6 @@ def _is_visible(visible: Visibility) -> ColumnElement[bool]:
     )
 
 
-def page(connection: Connection, wanted: EventFilter, after: int, limit: int) -> list[Event]:
-    """Events in order.
-
-    Args:
-        connection: The database.
-        wanted: Which.
-        after: Only those with a larger ``seq``.
-        limit: Most events; there may be more where fewer come.
-    """
-    return stretch(connection, wanted, after, limit).events
-
-
 def stretch(connection: Connection, wanted: EventFilter, after: int | None, limit: int) -> Stretch:
     """The events that follow, in order.
 

@@ -12,7 +12,6 @@ from hpcjobs.model.job import Job, JobFacts, JobRecord
 from hpcjobs.store.tables import JOBS
 
 FACT_NAMES: Final = JobFacts.__struct_fields__
-RECORD_NAMES: Final = JobRecord.__struct_fields__
 
 FIXED: Final = frozenset({"id", "cluster", "parent", "task", "created_at"})
 """Columns that never change."""

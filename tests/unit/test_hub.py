@@ -468,7 +468,7 @@ def test_forgetting_leaves_no_hole_and_keeps_the_young_the_awaited_and_the_newes
         while now := events.prune(connection, float(before), keep, most):
             assert now <= most
             gone += now
-        left = [one.seq for one in events.page(connection, EVERYTHING, 0, 100)]
+        left = [one.seq for one in events.stretch(connection, EVERYTHING, 0, 100).events]
     store.close()
     assert left == list(range(gone + 1, len(ages) + 1))
     young = [number for number, at in enumerate(ages, 1) if at >= before]

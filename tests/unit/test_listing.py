@@ -169,7 +169,7 @@ def test_each_change_of_state_is_told_once_and_a_change_of_reason_is_not(connect
     listing.apply(connection, "big", [(known[1].id, record(1, reason="Resources"))], (), 51.0)
     listing.apply(connection, "big", [(known[1].id, record(1, state=State.RUNNING))], (), 52.0)
     listing.apply(connection, "big", [(known[1].id, finished(1))], (), 53.0)
-    told = events.page(connection, EventFilter(job_id=known[1].id), 0, 10)
+    told = events.stretch(connection, EventFilter(job_id=known[1].id), 0, 10).events
     assert [(event.data["before"], event.data["state"], event.data["fate"]) for event in told] == [
         (None, "PENDING", None),
         ("PENDING", "RUNNING", None),

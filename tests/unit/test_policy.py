@@ -42,7 +42,7 @@ def entitled(who: Identity, owner: str, cluster: str, account: str) -> bool:
 
 @given(CALLERS, SOME_JOBS)
 def test_nobody_who_is_not_entitled_sees_or_acts(who, which):
-    assert policy.may_see(who, *which) == entitled(who, *which)
+    assert policy.visibility(who).covers(*which) == entitled(who, *which)
     assert (policy.actor(who, *which, "hpcjobs") is not None) == entitled(who, *which)
 
 
