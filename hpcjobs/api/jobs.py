@@ -50,6 +50,8 @@ OUR_ID = re.compile(r"^[0-9a-f]{32}$")
 MAX_LIMIT: Final = 1000
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
+STALE: Final = "Hpcjobs-Stale"
+"""Of NDJSON: the clusters of which what is shown is older than was accepted; a page has ``stale`` for it."""
 
 
 ACCEPTED: Final = ResponseSpec(
@@ -224,7 +226,9 @@ class JobsController(Controller):
         wanted = wanted_of(request, user, cluster, job_state, fate, **more, **times)
         observed_at, stale = ages(service, cluster, max_age_s)
         if request.headers.get("accept", "").startswith(NDJSON):
-            return Stream(every_line(service, wanted, cursor, selection), media_type=NDJSON)  # type: ignore[return-value]
+            lines = every_line(service, wanted, cursor, selection)
+            headers = {STALE: ", ".join(sorted(stale))} if stale else {}
+            return Stream(lines, media_type=NDJSON, headers=headers)  # type: ignore[return-value]
         documents = await service.store.read(repository.page, wanted, cursor, limit + 1)
         last = msgspec.json.decode(documents[limit - 1], type=_Id).id if len(documents) > limit else None
         items = f"[{','.join(documents[:limit])}]".encode()

@@ -283,7 +283,7 @@ async def test_an_estimate_says_when_and_where_and_submits_nothing(subject: Subj
     estimate = await subject.backend.estimate("alice", launch)
     assert estimate.start_time >= subject.now - 120
     assert estimate.node_list
-    assert set(await subject.jobs()) == before
+    assert set(await subject.jobs()) <= before  # the controller may have forgotten some meanwhile
     with pytest.raises(Refused) as refusal:
         await subject.backend.estimate("alice", subject.launch(partition="no-such-partition"))
     assert refusal.value.refusals[0].code == "ESLURM_INVALID_PARTITION_NAME"
