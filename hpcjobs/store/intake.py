@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 import msgspec
-from sqlalchemy import Connection, bindparam, insert, select, tuple_, update
+from sqlalchemy import Connection, bindparam, insert, select, update
 
 from hpcjobs.errors import Refusal
 from hpcjobs.model.attempt import AttemptState
@@ -23,6 +23,10 @@ from hpcjobs.store.rows import columns_of, document_of, insert_jobs, job_of
 from hpcjobs.store.store import new_id
 from hpcjobs.store.tables import ATTEMPTS, JOBS, SPECS
 
+_OF_KEYS: Final = select(JOBS.c.idempotency_key, JOBS.c.id, JOBS.c.document, JOBS.c.request_digest).where(
+    JOBS.c.user == bindparam("user"), JOBS.c.idempotency_key.in_(bindparam("keys", expanding=True))
+)
+"""User by user: of pairs of user and key SQLite makes a scan of all jobs."""
 _INSERT_SPECS: Final = insert(SPECS)
 _INSERT_ATTEMPTS: Final = insert(ATTEMPTS)
 _SENT: Final = (
@@ -142,19 +146,20 @@ def begin(connection: Connection, requests: Sequence[Request]) -> list[Begun]:
 
 def _find(connection: Connection, requests: Sequence[Request]) -> dict[tuple[str, str | None], Begun]:
     """What earlier requests with the same keys made, by user and key."""
+    keys: dict[str, list[str]] = {}
+    for request in requests:
+        if request.key is not None:
+            keys.setdefault(request.user, []).append(request.key)
     found = {}
-    for chunk in chunks([(request.user, request.key) for request in requests if request.key is not None]):
-        columns = (JOBS.c.user, JOBS.c.idempotency_key)
-        rows = connection.execute(
-            select(*columns, JOBS.c.id, JOBS.c.document, JOBS.c.request_digest).where(tuple_(*columns).in_(chunk))
-        )
-        for row in rows.all():
-            last = last_of(connection, row.id)
-            refusals = msgspec.json.decode(last.refusals, type=tuple[Refusal, ...]) if last.refusals else ()
-            state = AttemptState(last.state)
-            found[row.user, row.idempotency_key] = Begun(
-                job_of(row.document), last.id, state, False, row.request_digest, refusals
-            )
+    for user, wanted in keys.items():
+        for chunk in chunks(wanted):
+            for row in connection.execute(_OF_KEYS, {"user": user, "keys": chunk}).all():
+                last = last_of(connection, row.id)
+                refusals = msgspec.json.decode(last.refusals, type=tuple[Refusal, ...]) if last.refusals else ()
+                state = AttemptState(last.state)
+                found[user, row.idempotency_key] = Begun(
+                    job_of(row.document), last.id, state, False, row.request_digest, refusals
+                )
     return found
 
 
