@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, NamedTuple, ParamSpec, TypeVar
 
 import alembic.command
 import alembic.config
@@ -25,6 +25,8 @@ P = ParamSpec("P")
 T = TypeVar("T")
 Item = TypeVar("Item")
 MAX_GROUP = 128
+GATHER_S: Final = 0.002
+"""Where several had to wait for a transaction, the next one waits so long for those whose turn this has brought."""
 MIGRATIONS = Path(__file__).parent / "migrations"
 
 
@@ -92,13 +94,9 @@ class Store:
     def __init__(self, url: str) -> None:
         self.url = normal_url(url)
         self.is_sqlite = self.url.startswith("sqlite")
-        # hide_parameters: what users wrote belongs in no log. A silent PostgreSQL must not hold the service for ever.
-        silence = {} if self.is_sqlite else {"connect_timeout": 5, "options": "-c statement_timeout=20000"}
-        self.engine: Engine = create_engine(
-            self.url, pool_pre_ping=not self.is_sqlite, hide_parameters=True, connect_args=silence
-        )
-        if self.is_sqlite:
-            event.listen(self.engine, "connect", _tune_sqlite)
+        self.engine = self._open()
+        # One thread, so always the same connection: SQLite forgets what it has read when another one has written.
+        self._writing = self._open()
         self._readers = ThreadPoolExecutor(max_workers=4, thread_name_prefix="store-read")
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="store-write")
         self._waiting: list[_Wish] = []
@@ -109,6 +107,14 @@ class Store:
         """How many transactions wrote; ``writes``: how many works were in them; ``write_s``: what they took."""
         self.writes = 0
         self.write_s = 0.0
+
+    def _open(self) -> Engine:
+        # hide_parameters: what users wrote belongs in no log. A silent PostgreSQL must not hold the service for ever.
+        silence = {} if self.is_sqlite else {"connect_timeout": 5, "options": "-c statement_timeout=20000"}
+        engine = create_engine(self.url, pool_pre_ping=not self.is_sqlite, hide_parameters=True, connect_args=silence)
+        if self.is_sqlite:
+            event.listen(engine, "connect", _tune_sqlite)
+        return engine
 
     def upgrade(self) -> None:
         """Bring the schema up to the newest migration. Safe to run by several processes one after the other."""
@@ -191,6 +197,8 @@ class Store:
                         wish.future.set_result(outcome)
                 for listener in self.committed:
                     listener()
+                if len(group) > 1:
+                    await asyncio.sleep(GATHER_S)
         finally:
             self._flushing = None
 
@@ -200,7 +208,7 @@ class Store:
         A database that does not answer is asked once for all.
         """
         try:
-            with self.engine.begin() as connection:
+            with self._writing.begin() as connection:
                 return _fulfil(connection, group)
         except Exception as error:  # noqa: BLE001  handed to its caller
             fault = _ours(error) if isinstance(error, DBAPIError) else error
@@ -221,3 +229,4 @@ class Store:
         self._readers.shutdown()
         self._writer.shutdown()
         self.engine.dispose()
+        self._writing.dispose()
