@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlmodel import Field, SQLModel
 
 from hpcjobs.model.audit import GENESIS, AuditEntry, AuditEvent, chained, first_fault
+from hpcjobs.store.bulk import execute_many
 
 VERIFY_CHUNK = 1000
 
@@ -120,7 +121,7 @@ def append(connection: Connection, events: Sequence[AuditEvent], after: Place | 
         seq, previous = entry.seq, entry.hash
         rows.append(msgspec.structs.asdict(entry))
     try:
-        connection.execute(_INSERT, rows)
+        execute_many(connection, _INSERT, rows)
     except IntegrityError as error:
         raise Overtaken from error
     return Place(seq, previous)

@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, delete, func, inser
 from hpcjobs.identity.policy import PUBLIC_KINDS, Visibility
 from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.job import Fate, Job, State
+from hpcjobs.store.bulk import execute_many
 from hpcjobs.store.tables import EVENTS, JOBS
 
 ORDER_LOCK: Final = 0x68706A6F6273
@@ -97,7 +98,7 @@ def write(connection: Connection, events: Sequence[Event]) -> None:
             }
             for event in events
         ]
-        connection.execute(_INSERT, rows)
+        execute_many(connection, _INSERT, rows)
 
 
 def of_job(kind: EventKind, job: Job, now: float, **data: str | float | bool | None) -> Event:

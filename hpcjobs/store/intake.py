@@ -18,6 +18,7 @@ from hpcjobs.model.job import Job, State
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.store import events
 from hpcjobs.store.attempts import attempt_row, last_of
+from hpcjobs.store.bulk import execute_many
 from hpcjobs.store.repository import chunks, jobs_by_id
 from hpcjobs.store.rows import columns_of, document_of, insert_jobs, job_of
 from hpcjobs.store.store import new_id
@@ -138,8 +139,8 @@ def begin(connection: Connection, requests: Sequence[Request]) -> list[Begun]:
             by_key[request.user, request.key] = begun
     if jobs:
         insert_jobs(connection, jobs)
-        connection.execute(_INSERT_SPECS, specs)
-        connection.execute(_INSERT_ATTEMPTS, attempts)
+        execute_many(connection, _INSERT_SPECS, specs)
+        execute_many(connection, _INSERT_ATTEMPTS, attempts)
         events.write(connection, told)
     return all_begun
 
@@ -199,10 +200,10 @@ def settle_sent(connection: Connection, sent: Sequence[Sent]) -> list[Job]:
     Returns:
         The jobs as they are now, in the order of the attempts.
     """
-    connection.execute(_SENT, [{"attempt": one.attempt, "at": one.at} for one in sent])
+    execute_many(connection, _SENT, [{"attempt": one.attempt, "at": one.at} for one in sent])
     jobs = [one.now() for one in sent]
     rows = [{"job": job.id, "number": job.slurm_job_id, "json": document_of(job)} for job in jobs]
-    if connection.execute(_NUMBERED, rows).rowcount != len(sent):
+    if execute_many(connection, _NUMBERED, rows) != len(sent):
         # A listing was faster: it knows more than the answer did.
         known = jobs_by_id(connection, [one.job.id for one in sent])
         jobs = [known[one.job.id] for one in sent]

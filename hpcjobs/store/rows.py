@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -9,9 +10,11 @@ import msgspec
 from sqlalchemy import Connection, bindparam, insert, update
 
 from hpcjobs.model.job import Job, JobFacts, JobRecord
+from hpcjobs.store.bulk import execute_many
 from hpcjobs.store.tables import JOBS
 
 FACT_NAMES: Final = JobFacts.__struct_fields__
+_FACTS: Final = operator.attrgetter(*FACT_NAMES)
 
 FIXED: Final = frozenset({"id", "cluster", "parent", "task", "created_at"})
 """Columns that never change."""
@@ -64,7 +67,7 @@ def columns_of(job: Job) -> dict[str, Any]:
 def insert_jobs(connection: Connection, columns: Sequence[dict[str, Any]]) -> None:
     """Write new rows; see columns_of."""
     if columns:
-        connection.execute(_INSERT, columns)
+        execute_many(connection, _INSERT, columns)
 
 
 def update_jobs(connection: Connection, jobs: Sequence[Job]) -> None:
@@ -74,12 +77,12 @@ def update_jobs(connection: Connection, jobs: Sequence[Job]) -> None:
             {"row_id": job.id} | {f"new_{name}": value for name, value in columns_of(job).items() if name not in FIXED}
             for job in jobs
         ]
-        connection.execute(_UPDATE, rows)
+        execute_many(connection, _UPDATE, rows)
 
 
 def facts_of(record: JobFacts) -> dict[str, Any]:
     """The facts of a record, a job or another holder of them, by name."""
-    return {name: getattr(record, name) for name in FACT_NAMES}
+    return dict(zip(FACT_NAMES, _FACTS(record), strict=True))
 
 
 def record_of(job: Job) -> JobRecord:
