@@ -1,9 +1,9 @@
-"""The audit log's writer: gathers what happens, writes it in batches, and never lets a refusal wait for the disk.
+"""The audit log's writer: writes down what happens, and never lets a refusal wait for the disk.
 
-An answer to a request that changes something waits until its entry is on disk; while one batch is being written the
-next gathers, so that many callers share a transaction. Refused requests are noted and not waited for, and alike ones
-that follow each other closely become one entry with a count: nobody fills the log by being refused. While the
-database is away entries are kept here; when too many are, requests that change something are refused before they do.
+An answer to a request that changes something waits until its entry is on disk. Refused requests are noted and not
+waited for, and alike ones that follow each other closely become one entry with a count: nobody fills the log by being
+refused. While the database is away entries are kept here; when too many are, requests that change something are
+refused before they do.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ FOLD_S: Final = 10.0
 """Alike refusals within so many seconds after the first are one entry."""
 MOST_FOLDS: Final = 5_000
 """Kinds of refusals that are told apart; beyond that their callers' addresses are not."""
-BATCH: Final = 500
+BATCH: Final = 100
 MOST_WAITING: Final = 10_000
 RETRY_S: Final = 1.0
 ANSWER_WAIT_S: Final = 5.0
@@ -44,10 +44,10 @@ class AuditLog:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._waiting: list[tuple[AuditEvent, asyncio.Future[None] | None]] = []
+        """Refusals, and what could not be written at once; what comes later waits behind it."""
         self._folds: dict[tuple[str, str, str, int, str], AuditEvent] = {}
         """Refusals that followed an entry of their kind; a count of 0 says that none did."""
-        self._end: audit.Place | None = None
-        """Where the log ended when this process last wrote to it."""
+        self._writing: set[asyncio.Task[None]] = set()
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._stopping = False
@@ -60,9 +60,13 @@ class AuditLog:
     async def stop(self) -> None:
         """Write what waits, once, and end."""
         self._stopping = True
+        while self._writing and not self._waiting:
+            await asyncio.wait(self._writing, return_when=asyncio.FIRST_COMPLETED)
         self._wake.set()
         if self._task is not None:
             await self._task
+        if self._writing:
+            await asyncio.wait(self._writing)
 
     def check_room(self) -> None:
         """Refuse to change anything that could not be written down.
@@ -70,7 +74,7 @@ class AuditLog:
         Raises:
             Unavailable: Too much waits for the database already.
         """
-        if len(self._waiting) >= MOST_WAITING:
+        if max(len(self._waiting), len(self._writing)) >= MOST_WAITING:
             raise Unavailable("The audit log cannot be written, so nothing may be changed now.")
 
     async def write(self, event: AuditEvent) -> None:
@@ -78,12 +82,42 @@ class AuditLog:
         if self._task is None or self._task.done():
             log.error("not in the audit log, which is closed: %s", msgspec.json.encode(event).decode())
             return
+        task = asyncio.create_task(self._write(event))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+        await asyncio.wait([task], timeout=ANSWER_WAIT_S)
+
+    async def _write(self, event: AuditEvent) -> None:
+        """Write an entry in the next transaction, or behind what waits."""
+        if not self._waiting and await self._append(event):
+            return
         written = asyncio.get_running_loop().create_future()
         self._waiting.append((event, written))
         self._wake.set()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(ANSWER_WAIT_S):
-                await written
+        await written
+
+    async def _append(self, event: AuditEvent) -> bool:
+        """Append an entry to the log.
+
+        Returns:
+            Whether nothing is left to be done; False: the database does not answer.
+        """
+        while True:
+            try:
+                await self.store.write_each(audit.append, event)
+            except audit.Overtaken:
+                continue  # the chain goes on behind the entries of another process
+            except Unavailable as error:
+                if not self._in_trouble:
+                    log.warning("the audit log cannot be written, its entries wait: %s", error.detail)
+                self._in_trouble = True
+                return False
+            except Exception:
+                # An entry that cannot be written must not stop those behind it; the service's log keeps it.
+                log.exception("an entry of the audit log is lost: %s", event)
+            else:
+                self._in_trouble = False
+            return True
 
     def note(self, event: AuditEvent) -> None:
         """Note a refusal: it is written soon, together with those that are like it."""
@@ -140,28 +174,13 @@ class AuditLog:
             Whether to go on at once.
         """
         batch = self._waiting[:BATCH]
-        try:
-            self._end = await self.store.write(audit.append, [event for event, _ in batch], self._end)
-        except audit.Overtaken:
-            self._end = None
-            return True  # the chain goes on behind the entries of another process
-        except Unavailable as error:
-            self._end = None
-            if not self._in_trouble:
-                log.warning("the audit log cannot be written, %d entries wait: %s", len(self._waiting), error.detail)
-            self._in_trouble = True
-            return False
-        except Exception:
-            self._end = None
-            # An entry that cannot be written must not stop those behind it; the service's log keeps it.
-            log.exception("entries of the audit log are lost: %s", [event for event, _ in batch])
-        else:
-            self._in_trouble = False
-        del self._waiting[: len(batch)]
-        for _, written in batch:
-            if written is not None and not written.done():
+        done = await asyncio.gather(*(self._append(event) for event, _ in batch))
+        left = [entry for entry, is_done in zip(batch, done, strict=True) if not is_done]
+        for (_, written), is_done in zip(batch, done, strict=True):
+            if is_done and written is not None and not written.done():
                 written.set_result(None)
-        return True
+        self._waiting[: len(batch)] = left
+        return not left
 
     def _give_up(self) -> None:
         for event, written in self._waiting:

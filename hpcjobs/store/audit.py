@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 from sqlalchemy import BigInteger, ColumnElement, Connection, Index, Row, Text, insert, select
@@ -40,9 +40,8 @@ class AuditRow(SQLModel, table=True):
 
 
 AUDIT: Final = SQLModel.metadata.tables["audit"]
-
-
 _INSERT: Final = insert(AUDIT)
+_LAST: Final = select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)
 
 
 class Overtaken(Exception):
@@ -87,44 +86,30 @@ def _entry(row: Row[Any]) -> AuditEntry:
     return AuditEntry(**row._mapping)  # noqa: SLF001  SQLAlchemy's public name for it
 
 
-class Place(NamedTuple):
-    """Where the log ends: number and hash of its last entry."""
-
-    seq: int
-    hash: str
-
-
-def end(connection: Connection) -> Place:
-    """Where the log ends."""
-    last = connection.execute(select(AUDIT.c.seq, AUDIT.c.hash).order_by(AUDIT.c.seq.desc()).limit(1)).first()
-    return Place(last.seq, last.hash) if last else Place(0, GENESIS)
-
-
-def append(connection: Connection, events: Sequence[AuditEvent], after: Place | None = None) -> Place:
+def append(connection: Connection, events: Sequence[AuditEvent]) -> list[AuditEntry]:
     """Append events, in order.
 
     Args:
         connection: The database.
         events: What to append.
-        after: Where the log ended when it was last appended to; None: it is looked up.
 
     Returns:
-        Where it ends now.
+        The entries they became.
 
     Raises:
         Overtaken: Another process appended meanwhile; nothing was written.
     """
-    seq, previous = after or end(connection)
-    rows = []
+    last = connection.execute(_LAST).first()
+    seq, previous = (last.seq, last.hash) if last else (0, GENESIS)
+    entries = []
     for event in events:
-        entry = chained(previous, seq + 1, event)
-        seq, previous = entry.seq, entry.hash
-        rows.append(msgspec.structs.asdict(entry))
+        entries.append(chained(previous, seq + 1, event))
+        seq, previous = entries[-1].seq, entries[-1].hash
     try:
-        execute_many(connection, _INSERT, rows)
+        execute_many(connection, _INSERT, [msgspec.structs.asdict(entry) for entry in entries])
     except IntegrityError as error:
         raise Overtaken from error
-    return Place(seq, previous)
+    return entries
 
 
 def page(connection: Connection, wanted: AuditFilter, before: int | None, limit: int) -> list[AuditEntry]:
