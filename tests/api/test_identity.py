@@ -351,7 +351,8 @@ async def test_a_database_that_does_not_take_entries_slows_no_reading_and_stops_
     async def away(*_args, **_more):
         raise Unavailable("The database does not answer.")
 
-    monkeypatch.setattr(bench.service.store, "write", away)
+    for way in ("write", "write_each"):
+        monkeypatch.setattr(bench.service.store, way, away)
     monkeypatch.setattr("hpcjobs.audit.MOST_WAITING", 1)
     monkeypatch.setattr("hpcjobs.audit.ANSWER_WAIT_S", 0.01)
     monkeypatch.setattr("hpcjobs.audit.RETRY_S", 0.01)
