@@ -29,14 +29,12 @@ lint:           ## ruff, mypy --strict, import directions, shellcheck
 	@scripts/lint
 
 format:         ## let ruff set the lines
-	@.venv/bin/ruff format hpcjobs tests
-	@.venv/bin/ruff check --fix hpcjobs tests
+	@.venv/bin/ruff format hpcjobs plugins tests
+	@.venv/bin/ruff check --fix hpcjobs plugins tests
 
-bench:          ## NAME=submit|list|poll|memory|scale: both sides in one run on the dockerized cluster
+bench:          ## NAME=submit|list|poll|memory|scale|cli on the dockerized cluster, NAME=placement|topology without
 	@scripts/venv
-	@scripts/engine
-	@scripts/images 26.05
-	@scripts/cluster up
+	@case "$(NAME)" in placement|topology) ;; *) scripts/engine && scripts/images 26.05 && scripts/cluster up ;; esac
 	@.venv/bin/python -m tests.bench $(NAME)
 
 kills:          ## every part of both clusters is killed 200 times in a stream of submissions (a tenth of an hour)

@@ -32,6 +32,7 @@ Each says what was wrong (``detail``), what was kept (``kept``) and whether tryi
     +-- Unavailable          transient: try again
         +-- SlurmUnavailable the controller does not answer; nothing was sent
         +-- WorkerLost       a worker process died or hung
+        +-- PluginFailed     a plugin could not judge the job; nothing was kept
         +-- OutcomeUnknown   it was sent and its answer lost: it may have been done
         +-- ViewStale        what is known of the cluster is older than the caller accepts
 """
@@ -311,6 +312,13 @@ class WorkerLost(Unavailable):
     def __init__(self, detail: str, *, sent: bool) -> None:
         super().__init__(detail, retry_after_s=2)
         self.sent = sent
+
+
+class PluginFailed(Unavailable):
+    """A plugin that must be asked could not answer. Nothing was kept or sent."""
+
+    code = "plugin-failed"
+    title = "A plugin could not judge the job"
 
 
 class OutcomeUnknown(Unavailable):

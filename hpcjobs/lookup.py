@@ -10,7 +10,7 @@ import msgspec
 from hpcjobs.errors import JobUnknown
 from hpcjobs.identity.policy import Visibility
 from hpcjobs.model.job import Job, State
-from hpcjobs.model.tasks import among
+from hpcjobs.model.spans import among
 from hpcjobs.slurm.states import read_state
 from hpcjobs.store import repository
 from hpcjobs.store.store import Store

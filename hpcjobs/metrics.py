@@ -25,7 +25,7 @@ from hpcjobs.submission import Submission, Target
 CONTENT_TYPE: Final = "text/plain; version=0.0.4"
 METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 BUCKETS_S: Final = (0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 10.0)
-SUBMIT: Final = ("POST", "/v1/jobs")
+SUBMISSIONS: Final = frozenset({("POST", "/v1/jobs"), ("POST", "/v1/sbatch")})
 REPLAYED: Final = "replayed"
 OUTCOMES: Final = {201: "submitted", 202: "waiting", 503: "unavailable"}
 """Of submissions by HTTP status; 4xx and 501 are refused, other 5xx failed."""
@@ -85,7 +85,7 @@ class Metrics:
         self._requests.labels(method, route, str(status)).inc()
         if took_s is not None:
             self._durations.labels(method, route).observe(took_s)
-        if (method, route) == SUBMIT:
+        if (method, route) in SUBMISSIONS and status != 200:  # 200: only tested
             self._submissions.labels(REPLAYED if replayed else outcome_of(status)).inc()
 
     async def text(self) -> bytes:

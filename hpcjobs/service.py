@@ -7,11 +7,15 @@ import logging
 from typing import Final
 
 from hpcjobs import clock
+from hpcjobs.accounting import Accounting
+from hpcjobs.admitting import Admitting
 from hpcjobs.agents.pool import AgentPool
 from hpcjobs.audit import AuditLog
 from hpcjobs.details import Details
 from hpcjobs.errors import ClusterUnknown, HpcjobsError, NotSupported
 from hpcjobs.files import AgentFiles, FileSystem
+from hpcjobs.hooks.discovery import Discoveries
+from hpcjobs.hooks.host import Hooks
 from hpcjobs.identity import check_may_run
 from hpcjobs.identity.authenticator import Authenticator
 from hpcjobs.identity.directory import Directory
@@ -22,6 +26,7 @@ from hpcjobs.observe.observer import Observer
 from hpcjobs.orders import Orders
 from hpcjobs.output import OutputReader
 from hpcjobs.push.hub import EventHub
+from hpcjobs.push.telling import Telling
 from hpcjobs.push.webhooks import Webhooks
 from hpcjobs.settings import ClusterSettings, Settings
 from hpcjobs.slurm.base import Backend
@@ -36,6 +41,8 @@ log = logging.getLogger(__name__)
 DAY_S: Final = 86_400.0
 FORGET_S: Final = 3600.0
 SAVE_S: Final = 30.0
+DISCOVER_S: Final = 1.0
+"""How often it is looked which discoveries are due, and whether a plugin wants to be told of events, in seconds."""
 LEARN_S: Final = 60.0
 """Seconds between two questions to Slurm's accounting: how long a new coordinator waits."""
 
@@ -53,12 +60,18 @@ class Service:
         self.store = Store(settings.database_url)
         self.pool = AgentPool(settings.spawner_socket, min_uid=settings.min_uid)
         self.output = OutputReader(self.files)
-        self.submission = Submission(self.store, settings.forbidden, settings.min_uid)
+        self.hooks = Hooks(self.store, settings.plugins)
+        self.discoveries = Discoveries(self.store, self.hooks, [cluster.name for cluster in settings.clusters])
+        self.submission = Submission(
+            self.store, settings.forbidden, settings.min_uid, Admitting(self.hooks, self.files)
+        )
         self.orders = Orders(self.store)
         self.details = Details(self.store)
+        self.accounting = Accounting()
         self.directory = Directory()
         self.audit = AuditLog(self.store)
         self.hub = EventHub(self.store)
+        self.telling = Telling(self.hooks, self.hub)
         self.webhooks = Webhooks(settings, self.store, self.hub, self.directory)
         self.limiter = RateLimiter()
         self.token_key = b""
@@ -106,6 +119,11 @@ class Service:
                     at_once=True,
                 ),
             ]
+        await self.hooks.start()
+        entries += [
+            clock.Entry("discoveries", DISCOVER_S, self.discoveries.tick),
+            clock.Entry("tell-plugins", DISCOVER_S, self.telling.tick),
+        ]
         await self.submission.start(list(self.targets))
         self.audit.start()
         self.hub.start()
@@ -190,6 +208,10 @@ class Service:
         await self.hub.stop()
         await self.audit.stop()
         await self.details.stop()
+        await self.accounting.stop()
+        await self.telling.stop()
+        await self.discoveries.stop()
+        await self.hooks.stop()
         await self.authenticator.close()
         for target in self.targets.values():
             await target.observer.backend.close()

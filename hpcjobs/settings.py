@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -151,6 +151,23 @@ class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     open: bool = False
 
 
+class PluginSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One plugin that is in use.
+
+    Attributes:
+        name: Of its entry point.
+        required: Whether submissions are refused while it cannot judge them: it could not be loaded, failed, was too
+            late, or failed so often that it is asked no more. False: they pass it by.
+        timeout_s: How long a hook may take, in seconds.
+        settings: What is for the plugin itself to understand.
+    """
+
+    name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
+    required: bool = True
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=60)] = 2.0
+    settings: dict[str, Any] = {}
+
+
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The service.
 
@@ -180,6 +197,8 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         webhook_networks: Networks that webhooks may reach beside the hosts of the world, as ``10.0.0.0/8``.
         webhook_http_hosts: Hosts that webhooks may reach without TLS.
         webhook_ca_file: Certificates that webhooks' hosts are believed by, in place of the system's.
+        plugins: Those in use, in the order in which they are asked. A change through the API holds until this list
+            changes.
     """
 
     clusters: tuple[ClusterSettings, ...]
@@ -205,6 +224,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     webhook_networks: tuple[str, ...] = ()
     webhook_http_hosts: tuple[str, ...] = ()
     webhook_ca_file: Path | None = None
+    plugins: tuple[PluginSettings, ...] = ()
 
     @property
     def forbidden(self) -> frozenset[str]:
@@ -259,6 +279,9 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     for issuer in settings.issuers:
         if fault := issuer.fault():
             raise SettingsError(f"{path}: issuer {issuer.issuer}: {fault}")
+    plugins = [plugin.name for plugin in settings.plugins]
+    if len(set(plugins)) != len(plugins):
+        raise SettingsError(f"{path}: plugins: each at most once")
     for network in settings.webhook_networks:
         try:
             ipaddress.ip_network(network)

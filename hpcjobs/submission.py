@@ -14,7 +14,7 @@ from typing import Final
 import msgspec
 from sqlalchemy.exc import IntegrityError
 
-from hpcjobs.admission import admit
+from hpcjobs.admitting import Admitting
 from hpcjobs.backlog import Backlog
 from hpcjobs.errors import (
     Conflict,
@@ -23,6 +23,7 @@ from hpcjobs.errors import (
     NotAllowed,
     NotSupported,
     OutcomeUnknown,
+    PluginFailed,
     Refusal,
     Refused,
     Unavailable,
@@ -35,7 +36,6 @@ from hpcjobs.model.spec import JobSpec
 from hpcjobs.observe.observer import Observer
 from hpcjobs.sbatch.environment import submission_environment
 from hpcjobs.sbatch.values import parse_array
-from hpcjobs.sbatch.when import with_absolute_times
 from hpcjobs.slurm.base import Launch
 from hpcjobs.slurm.explain import explain
 from hpcjobs.store import attempts, intake
@@ -51,8 +51,6 @@ MOST_TURNS: Final = 2000
 
 LOOK_UPS: Final = 3
 LOOK_UP_PAUSE_S: Final = 0.5
-
-SCRIPT_PATH: Final = "/usr/local/bin:/usr/bin:/bin"
 
 
 class Target(msgspec.Struct, frozen=True):
@@ -83,15 +81,10 @@ def host_name() -> str:
 def launch_of(spec: JobSpec, attempt: str, user: str, home: str) -> Launch:
     """Fill in what a backend must not choose: working directory and environment.
 
-    The job gets the user's login environment, over it what sbatch says of the request, and over that the variables
-    of the spec.
+    The job gets the user's login environment, unless the spec brings all of its own, and over it what sbatch sends.
     """
     home_dir = home.format(user=user)
-    environment = {
-        "PATH": SCRIPT_PATH,
-        **submission_environment(spec, home_dir, host_name()),
-        **spec.environment,
-    }
+    environment = submission_environment(spec, home_dir, host_name())
     return Launch(msgspec.structs.replace(spec, environment=environment, workdir=spec.workdir or home_dir), attempt)
 
 
@@ -102,10 +95,12 @@ class Submission:
         store: Where attempts are written before Slurm is called.
         never_run_as: Names that no job may run as.
         min_uid: No job runs as a local account with a lower number.
+        admitting: The rules of the house and the plugins.
     """
 
-    def __init__(self, store: Store, never_run_as: Iterable[str], min_uid: int) -> None:
+    def __init__(self, store: Store, never_run_as: Iterable[str], min_uid: int, admitting: Admitting) -> None:
         self.store = store
+        self.admitting = admitting
         self.never_run_as = frozenset(never_run_as)
         self.min_uid = min_uid
         self.backlog = Backlog()
@@ -140,20 +135,31 @@ class Submission:
             Refused: Admission or Slurm is against it. Nothing runs.
             NotAllowed: No job may run as this user.
             Conflict: The key was used for another request.
+            PluginFailed: A plugin that must be asked could not answer. Nothing was kept.
             Unavailable: The database does not answer. Nothing was kept.
         """
         check_may_run(user, self.never_run_as, self.min_uid)
-        spec = with_absolute_times(admit(asked), time.time())
-        # Shielded: a caller who hangs up must not leave an attempt without its outcome.
         digest = digest_of(target.observer.cluster, asked) if key else ""
-        return await asyncio.shield(self._submit(user, target, spec, digest, key))
+        try:
+            admitted = await self.admitting.admitted(user, target.observer, asked)
+        except (Refused, PluginFailed):
+            # A rule may have come since the first request with this key: what it made is there all the same.
+            before = await self.store.read(intake.made_before, user, key) if key else None
+            if before is None:
+                raise
+            return self._answer_again(before, digest)
+        spec = await self.admitting.with_host_file(user, target.observer, admitted)
+        # Shielded: a caller who hangs up must not leave an attempt without its outcome.
+        return await asyncio.shield(self._submit(user, target, spec, digest, key, admitted.generation))
 
-    async def _submit(self, user: str, target: Target, spec: JobSpec, digest: str, key: str | None) -> Submitted:
+    async def _submit(
+        self, user: str, target: Target, spec: JobSpec, digest: str, key: str | None, generation: int
+    ) -> Submitted:
         observer = target.observer
         size = parse_array(spec.array).tasks if spec.array else 0
         now = time.time()
         waits = self._must_wait(user, observer)
-        request = Request(user, observer.cluster, spec, key, digest, now, size, waits)
+        request = Request(user, observer.cluster, spec, key, digest, now, size, waits, generation)
         try:
             begun = await self.store.write_each(intake.begin, request)
         except IntegrityError:  # another process had the key first
@@ -302,12 +308,18 @@ class Submission:
             Unavailable: Slurm does not answer.
         """
         check_may_run(user, self.never_run_as, self.min_uid)
+        view = target.observer.view
         try:
-            spec = with_absolute_times(admit(asked), time.time())
-            launch = launch_of(spec, "0" * 32, user, target.home)
-            return Verdict(valid=True, estimate=await target.observer.backend.estimate(user, launch))
-        except NotSupported as error:
-            return Verdict(valid=True, note=error.detail)
+            admitted = await self.admitting.admitted(user, target.observer, asked)
         except Refused as error:
-            view = target.observer.view
             return Verdict(valid=False, errors=tuple(explain(refusal, asked, view) for refusal in error.refusals))
+        placement = admitted.placement
+        try:
+            launch = launch_of(admitted.spec, "0" * 32, user, target.home)
+            estimate = await target.observer.backend.estimate(user, launch)
+            return Verdict(valid=True, estimate=estimate, placement=placement)
+        except NotSupported as error:
+            return Verdict(valid=True, note=error.detail, placement=placement)
+        except Refused as error:
+            refusals = tuple(explain(refusal, asked, view) for refusal in error.refusals)
+            return Verdict(valid=False, errors=refusals, placement=placement)

@@ -35,6 +35,7 @@ step() {
   mkdir -p "$LOGS"
   log=$LOGS/${name//[^A-Za-z0-9.]/_}.log
   began=$SECONDS
+  : >"$log" # there before it is read: the command may take a moment to begin
   "$@" >"$log" 2>&1 </dev/null &
   pid=$!
   [ -t 1 ] || printf '%s ...\n' "$name"

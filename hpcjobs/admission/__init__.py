@@ -1,6 +1,6 @@
 """An ordered fold of rules over a spec: mutate, then judge; every refusal gathered; fail closed.
 
-The built-in rules stand beside this; plugins join the same lists.
+The rules of the house stand beside this; plugins (hooks/) come after them, and then the rules once more.
 """
 
 from __future__ import annotations
@@ -37,6 +37,13 @@ STAGES: Final[Sequence[Sequence[Rule]]] = (
     (judge_products,),
 )
 """What is too large is not read, and what follows from a request is worked out only where it stands by itself."""
+
+AFTER_PLUGINS: Final[Sequence[Sequence[Rule]]] = (
+    (judge_sizes,),
+    (fill_defaults, judge_script, judge_fields, judge_contradictions, judge_texts),
+    (judge_products,),
+)
+"""What a plugin passes on is judged as if it had been asked for; its directives have been read."""
 
 
 def admit(spec: JobSpec, stages: Sequence[Sequence[Rule]] = STAGES) -> JobSpec:

@@ -86,8 +86,6 @@ CONTRADICTIONS: Final[Sequence[tuple[str, str, Callable[[Resources], bool]]]] = 
      lambda asked: bool(asked.wall_s) and (asked.time_min_s or 0) > (asked.wall_s or 0)),
     ("switches_wait_s", "switches_wait_s means nothing without switches.",
      lambda asked: asked.switches_wait_s is not None and asked.switches is None),
-    ("segment", "nodes must be a whole multiple of segment.",
-     lambda asked: bool(asked.segment and asked.segment > 0 and asked.nodes and asked.nodes % asked.segment)),
     ("gres", "gpus_per_node and gpu in gres exclude each other.",
      lambda asked: asked.gpus_per_node is not None and names_gpus(asked.gres or "")),
     ("tres_per_task", "tres_per_task with cpu excludes cpus_per_task and cpus_per_gpu.",
@@ -127,7 +125,10 @@ def judge_contradictions(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
     return spec, refusals
 
 
-_MULTIPLY: Final = ("extra_node_info", "ntasks_per_gpu", "gpus", "tres_per_task", "cpus_per_task")
+_MULTIPLY: Final = (
+    "extra_node_info", "sockets_per_node", "cores_per_socket", "threads_per_core", "ntasks_per_gpu", "gpus",
+    "tres_per_task", "cpus_per_task",
+)  # fmt: skip
 """What more tasks or CPUs follow from than are asked for."""
 
 

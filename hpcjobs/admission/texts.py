@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from hpcjobs.errors import Refusal
+from hpcjobs.model.parallel import parse_parallel
 from hpcjobs.model.spec import Component, JobSpec
 from hpcjobs.sbatch.fold import MOST_COMPONENTS, TOO_MANY_COMPONENTS
 from hpcjobs.sbatch.options import OPTIONS
@@ -25,7 +26,8 @@ MAX_NAME: Final = 255
 MAX_COMMENT_BYTES: Final = 1023 - 41
 """slurmctld takes comments of up to 1,023 bytes; 41 of them are our mark."""
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE = re.compile(r"[^=\0\n]+")
+"""Also the functions that bash exports, as BASH_FUNC_module%%."""
 
 
 def parts_of(spec: JobSpec) -> Iterator[tuple[str, JobSpec | Component]]:
@@ -90,6 +92,7 @@ def _forms() -> Iterator[tuple[str, Callable[[str], object]]]:
         if len(option.fields) == 1 and option.takes != "none":
             yield option.fields[0], option.read
     yield "resources.node_counts", parse_node_counts
+    yield "parallel", parse_parallel
 
 
 FORMS: Final[Mapping[str, Callable[[str], object]]] = {

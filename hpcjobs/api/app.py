@@ -18,6 +18,7 @@ from litestar.static_files import create_static_files_router
 from hpcjobs import __version__
 from hpcjobs.api import (
     access,
+    accounting,
     actions,
     audit,
     clusters,
@@ -29,8 +30,10 @@ from hpcjobs.api import (
     me,
     metrics,
     output,
+    plugins,
     problems,
     routes,
+    sbatch,
     trail,
     uploads,
     webhooks,
@@ -47,6 +50,7 @@ TAGS = {
     "clusters": "What there is to run on.",
     "events": "What happens, as it happens: streams, pages, webhooks.",
     "files": "Files of a cluster, in the user's own name.",
+    "plugins": "Rules and knowledge of the site, exchanged while the service runs.",
     "identity": "Who one is here, what one belongs to, and who did what.",
     "health": "What load balancers and Prometheus ask.",
 }
@@ -82,12 +86,16 @@ def create_app(service: Service) -> Litestar:
         route_handlers=[
             root,
             jobs.JobsController,
+            sbatch.sbatch,
             actions.ActionsController,
             *actions.ORDERS,
             output.OutputController,
             clusters.ClustersController,
+            accounting.accounting,
             me.whoami,
             me.projects,
+            plugins.PluginsController,
+            plugins.configuration,
             audit.trail_page,
             events.events,
             webhooks.WebhooksController,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import msgspec
 from litestar import Controller, Response, get
@@ -14,11 +16,13 @@ from hpcjobs.api import manners
 from hpcjobs.api.access import Asked, needs
 from hpcjobs.api.common import ALL_PROBLEMS, ClusterName, MaxAge, answers, problems
 from hpcjobs.api.described import Either
-from hpcjobs.api.fields import Fields, NodePart, Selection
+from hpcjobs.api.fields import Fields, NodePart, PartitionPart, Selection
 from hpcjobs.errors import HpcjobsError
 from hpcjobs.identity import Scope
 from hpcjobs.model.capability import Capability
-from hpcjobs.model.cluster import ClusterSummary, Node, NodeList
+from hpcjobs.model.cluster import ClusterSummary, ClusterView, Node, NodeList
+from hpcjobs.model.partition import Partition, PartitionList
+from hpcjobs.observe.observer import Observer
 from hpcjobs.service import Service
 from hpcjobs.slurm.layered import capabilities
 
@@ -33,6 +37,58 @@ class NodePartList(msgspec.Struct, frozen=True):
 
     items: list[NodePart]  # type: ignore[valid-type]
     observed_at: float
+
+
+class PartitionPartList(msgspec.Struct, frozen=True):
+    """Some fields of the partitions of a cluster.
+
+    Attributes:
+        items: The fields that were asked for, of each partition.
+        observed_at: Unix seconds of the listing that they are from.
+    """
+
+    items: list[PartitionPart]  # type: ignore[valid-type]
+    observed_at: float
+
+
+def _listed(
+    request: Asked,
+    observer: Observer,
+    kind: type[msgspec.Struct],
+    items_of: Callable[[ClusterView], Sequence[msgspec.Struct]],
+    fields: str | None,
+    max_age_s: float | None,
+) -> Response[Any]:
+    """Items of a cluster's last listing, with the entity tag that they have whenever they were listed.
+
+    Args:
+        request: Who asks.
+        observer: The cluster's.
+        kind: What the items are.
+        items_of: Takes them out of the listing.
+        fields: As the caller wrote them; None: all.
+        max_age_s: How old the listing may be, in seconds; None: as the settings say.
+
+    Raises:
+        Refused: A field does not exist.
+        ViewStale: The listing is older.
+    """
+    selection = None if fields is None else Selection(kind, fields)
+    view = observer.fresh_view(max_age_s, time.time())
+    items = msgspec.json.encode(items_of(view))
+    if selection is not None:
+        items = selection.of_list(items)
+    manners.tagged(request.scope, items)
+    body = b'{"items":%b,"observed_at":%b}' % (items, msgspec.json.encode(view.asked_at))
+    return Response(body, media_type="application/json")
+
+
+def _by_name(view: ClusterView) -> list[Node]:
+    return [view.nodes[name] for name in sorted(view.nodes)]
+
+
+def _in_slurms_order(view: ClusterView) -> list[Partition]:
+    return list(view.partitions.values())
 
 
 class ClustersController(Controller):
@@ -65,7 +121,7 @@ class ClustersController(Controller):
         return found
 
     @get(
-        "/{name:str}/nodes",
+        "/{cluster:str}/nodes",
         security=needs(Scope.CLUSTERS_READ),
         responses=problems(422) | {200: answers("The nodes, by name.", NodeList, NodePartList)},
         operation_class=Either,
@@ -76,32 +132,44 @@ class ClustersController(Controller):
         self,
         request: Asked,
         service: NamedDependency[Service],
-        name: ClusterName,
+        cluster: ClusterName,
         fields: Fields = None,
         max_age_s: MaxAge = None,
     ) -> Response[NodeList]:
         """List."""
-        selection = None if fields is None else Selection(Node, fields)
-        view = service.target(name).observer.fresh_view(max_age_s, time.time())
-        items = msgspec.json.encode([view.nodes[node] for node in sorted(view.nodes)])
-        if selection is not None:
-            items = selection.of_list(items)
-        manners.tagged(request.scope, items)
-        body = b'{"items":%b,"observed_at":%b}' % (items, msgspec.json.encode(view.asked_at))
-        return Response(body, media_type="application/json")  # type: ignore[arg-type]
+        return _listed(request, service.target(cluster).observer, Node, _by_name, fields, max_age_s)
 
     @get(
-        "/{name:str}/capabilities",
+        "/{cluster:str}/partitions",
+        security=needs(Scope.CLUSTERS_READ),
+        responses=problems(422) | {200: answers("The partitions, in Slurm's order.", PartitionList, PartitionPartList)},
+        operation_class=Either,
+        summary="Partitions of a cluster",
+        description="As the last listing had them; `observed_at` says when that was.",
+    )
+    async def partitions(
+        self,
+        request: Asked,
+        service: NamedDependency[Service],
+        cluster: ClusterName,
+        fields: Fields = None,
+        max_age_s: MaxAge = None,
+    ) -> Response[PartitionList]:
+        """List."""
+        return _listed(request, service.target(cluster).observer, Partition, _in_slurms_order, fields, max_age_s)
+
+    @get(
+        "/{cluster:str}/capabilities",
         security=needs(Scope.CLUSTERS_READ),
         responses=problems(),
         summary="What can be done on a cluster",
         description="Which way does what; what no way can do is answered with 501 and the reasons that stand here.",
     )
     async def capabilities(
-        self, request: Asked, service: NamedDependency[Service], name: ClusterName
+        self, request: Asked, service: NamedDependency[Service], cluster: ClusterName
     ) -> list[Capability]:
         """List."""
-        return list(capabilities(service.target(name).observer.backend))
+        return list(capabilities(service.target(cluster).observer.backend))
 
 
 @get(

@@ -9,7 +9,7 @@ from typing import Annotated, Final, cast
 
 import msgspec
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import PathParameter, QueryParameter
+from litestar.params import HeaderParameter, PathParameter, QueryParameter
 
 from hpcjobs import lookup
 from hpcjobs.api.access import Asked
@@ -55,6 +55,15 @@ def problems(*more: int) -> dict[int, ResponseSpec]:
     return {status: ALL_PROBLEMS[status] for status in (400, 401, 403, 404, 429, 503, *more)}
 
 
+IdempotencyKey = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="The same key and request make one job, however often they are sent.",
+    ),
+]
 MaxAge = Annotated[
     float | None,
     QueryParameter(name="max_age_s", ge=0, description="How old the listing may be that answers, in seconds."),

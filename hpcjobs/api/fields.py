@@ -13,6 +13,7 @@ from hpcjobs.api.described import attributes_of
 from hpcjobs.errors import Refusal, Refused
 from hpcjobs.model.cluster import Node
 from hpcjobs.model.job import Job
+from hpcjobs.model.partition import Partition
 
 Fields = Annotated[
     str | None, QueryParameter(description="Only these fields of each item, separated by commas, as `id,state,name`.")
@@ -30,6 +31,7 @@ def _part_of(kind: type[msgspec.Struct]) -> type[msgspec.Struct]:
 
 JobPart: Final = _part_of(Job)
 NodePart: Final = _part_of(Node)
+PartitionPart: Final = _part_of(Partition)
 
 
 @functools.lru_cache(maxsize=256)

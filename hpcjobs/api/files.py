@@ -1,4 +1,4 @@
-"""``/v1/clusters/{name}/files``: a cluster's files, always and only as who asks."""
+"""``/v1/clusters/{cluster}/files``: a cluster's files, always and only as who asks."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ async def expected(fs: FileSystem, path: bytes, if_match: str | None, if_none_ma
 class FilesController(Controller):
     """Look, read, write."""
 
-    path = "/v1/clusters/{name:str}/files"
+    path = "/v1/clusters/{cluster:str}/files"
     tags = ("files",)
 
     @get(
@@ -168,7 +168,7 @@ class FilesController(Controller):
         self,
         request: Asked,
         service: NamedDependency[Service],
-        name: ClusterName,
+        cluster: ClusterName,
         path: Annotated[
             str | None, QueryParameter(description="Absolute path; the user's own folder where it is left out.")
         ] = None,
@@ -176,7 +176,7 @@ class FilesController(Controller):
         limit: Annotated[int, QueryParameter(ge=1, le=MAX_LIMIT, description="Most files of the page.")] = 1000,
     ) -> FilePage:
         """List."""
-        fs = service.files(name, request.user.user)
+        fs = service.files(cluster, request.user.user)
         exact_path = fs.home if path is None else exact(request)
         info = await fs.status(exact_path)
         if info.type != "dir":
@@ -192,9 +192,9 @@ class FilesController(Controller):
         summary="Remove a file, a link or an empty folder",
         description="A link is removed, never what it leads to. A folder with files in it is a 409.",
     )
-    async def remove(self, request: Asked, service: NamedDependency[Service], name: ClusterName, path: Path) -> None:
+    async def remove(self, request: Asked, service: NamedDependency[Service], cluster: ClusterName, path: Path) -> None:
         """Remove."""
-        await service.files(name, request.user.user).remove(exact(request))
+        await service.files(cluster, request.user.user).remove(exact(request))
 
     @post(
         "/mkdir",
@@ -207,14 +207,14 @@ class FilesController(Controller):
         self,
         request: Asked,
         service: NamedDependency[Service],
-        name: ClusterName,
+        cluster: ClusterName,
         path: Path,
         parents: Annotated[
             bool, QueryParameter(description="Make those above it too, and do not mind if it is there.")
         ] = False,
     ) -> FileEntry:
         """Make."""
-        fs, exact_path = service.files(name, request.user.user), exact(request)
+        fs, exact_path = service.files(cluster, request.user.user), exact(request)
         await fs.make_folder(exact_path, parents)
         return entry(await fs.status(exact_path), exact_path)
 
@@ -230,13 +230,13 @@ class FilesController(Controller):
         self,
         request: Asked,
         service: NamedDependency[Service],
-        name: ClusterName,
+        cluster: ClusterName,
         path: Path,
         to: Annotated[str, QueryParameter(description="The new path, absolute; on the same file system.")],
         overwrite: Overwrite = False,
     ) -> FileEntry:
         """Rename."""
-        fs, new = service.files(name, request.user.user), exact(request, "to")
+        fs, new = service.files(cluster, request.user.user), exact(request, "to")
         await fs.rename(exact(request), new, overwrite)
         return entry(await fs.status(new, follow=False), new)
 
@@ -248,10 +248,10 @@ class FilesController(Controller):
         description="Read on the cluster, which takes seconds a gigabyte. A file that does not hold still is a 503.",
     )
     async def checksum(
-        self, request: Asked, service: NamedDependency[Service], name: ClusterName, path: Path
+        self, request: Asked, service: NamedDependency[Service], cluster: ClusterName, path: Path
     ) -> FileChecksum:
         """Add up."""
-        found = await service.files(name, request.user.user).checksum(exact(request))
+        found = await service.files(cluster, request.user.user).checksum(exact(request))
         return FileChecksum(found.sha256, found.size_bytes, tag(found.etag))
 
     @route(
@@ -268,7 +268,7 @@ class FilesController(Controller):
         self,
         request: Asked,
         service: NamedDependency[Service],
-        name: ClusterName,
+        cluster: ClusterName,
         path: Path,
         byte_range: ByteRange = None,
         if_range: IfRange = None,
@@ -276,7 +276,7 @@ class FilesController(Controller):
         if_none_match: IfNoneMatch = None,
     ) -> Response[bytes] | Stream:
         """Read."""
-        fs, exact_path = service.files(name, request.user.user), exact(request)
+        fs, exact_path = service.files(cluster, request.user.user), exact(request)
         first = await fs.read(exact_path, 0, 0)
         info = first.file
         assert info is not None  # noqa: S101  read below the roots always tells
@@ -319,7 +319,7 @@ class FilesController(Controller):
         self,
         request: Asked,
         service: NamedDependency[Service],
-        name: ClusterName,
+        cluster: ClusterName,
         path: Path,
         sha256: Sha256 = None,
         content_digest: ContentDigest = None,
@@ -327,7 +327,7 @@ class FilesController(Controller):
         if_none_match: IfNoneMatch = None,
     ) -> Response[FileEntry]:
         """Write."""
-        fs, exact_path = service.files(name, request.user.user), exact(request)
+        fs, exact_path = service.files(cluster, request.user.user), exact(request)
         digest = (sha256 or conditional.sha256_of(content_digest)).lower()
         committed = await uploads.put(
             fs,

@@ -12,7 +12,7 @@ import msgspec
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
-from litestar.params import HeaderParameter, JSONBody, QueryParameter
+from litestar.params import JSONBody, QueryParameter
 from litestar.response import Stream
 
 from hpcjobs.api import manners
@@ -22,6 +22,7 @@ from hpcjobs.api.common import (
     Account,
     Cluster,
     Fates,
+    IdempotencyKey,
     JobId,
     MaxAge,
     States,
@@ -35,6 +36,7 @@ from hpcjobs.api.common import (
 )
 from hpcjobs.api.described import Either, Lines
 from hpcjobs.api.fields import Fields, JobPart, Selection
+from hpcjobs.api.listed import Reader, reader
 from hpcjobs.errors import Refusal, Refused, ViewStale
 from hpcjobs.identity import Scope, policy
 from hpcjobs.model.detail import JobDetail
@@ -43,7 +45,6 @@ from hpcjobs.model.order import Changes, Verb, Verdict
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.orders import Wish
 from hpcjobs.service import Service
-from hpcjobs.store import repository
 from hpcjobs.store.repository import JobFilter
 
 OUR_ID = re.compile(r"^[0-9a-f]{32}$")
@@ -155,15 +156,7 @@ class JobsController(Controller):
         request: Asked,
         service: NamedDependency[Service],
         data: JSONBody[SubmitRequest],
-        idempotency_key: Annotated[
-            str | None,
-            HeaderParameter(
-                name="Idempotency-Key",
-                min_length=1,
-                max_length=255,
-                description="The same key and request make one job, however often they are sent.",
-            ),
-        ] = None,
+        idempotency_key: IdempotencyKey = None,
     ) -> Response[Job]:
         """Submit."""
         target = service.target(data.cluster)
@@ -210,6 +203,10 @@ class JobsController(Controller):
         name: Annotated[str | None, QueryParameter(description="With exactly this name.")] = None,
         parent: Annotated[str | None, QueryParameter(description="Only tasks or components of this job.")] = None,
         tasks: Annotated[bool, QueryParameter(description="Whether tasks and components are listed too.")] = False,
+        listed: Annotated[
+            bool,
+            QueryParameter(description="Only what Slurm lists now, tasks and components too: as squeue shows it."),
+        ] = False,
         since: Annotated[float | None, QueryParameter(description="Known since this Unix second or later.")] = None,
         until: Annotated[float | None, QueryParameter(description="Known before this Unix second.")] = None,
         cursor: Annotated[str | None, QueryParameter(description="`next_cursor` of the page before.")] = None,
@@ -225,11 +222,12 @@ class JobsController(Controller):
         times = {"tasks": tasks, "since": since, "until": until}
         wanted = wanted_of(request, user, cluster, job_state, fate, **more, **times)
         observed_at, stale = ages(service, cluster, max_age_s)
+        read = reader(service, wanted, listed)
         if request.headers.get("accept", "").startswith(NDJSON):
-            lines = every_line(service, wanted, cursor, selection)
+            lines = every_line(read, cursor, selection)
             headers = {STALE: ", ".join(sorted(stale))} if stale else {}
             return Stream(lines, media_type=NDJSON, headers=headers)  # type: ignore[return-value]
-        documents = await service.store.read(repository.page, wanted, cursor, limit + 1)
+        documents = await read(cursor, limit + 1)
         last = msgspec.json.decode(documents[limit - 1], type=_Id).id if len(documents) > limit else None
         items = f"[{','.join(documents[:limit])}]".encode()
         if selection is not None:
@@ -326,11 +324,9 @@ class _Id(msgspec.Struct):
     id: str
 
 
-async def every_line(
-    service: Service, wanted: JobFilter, cursor: str | None, selection: Selection | None = None
-) -> AsyncIterator[bytes]:
+async def every_line(read: Reader, cursor: str | None, selection: Selection | None = None) -> AsyncIterator[bytes]:
     """The whole list, a job a line, page by page from the database."""
-    while documents := await service.store.read(repository.page, wanted, cursor, MAX_LIMIT):
+    while documents := await read(cursor, MAX_LIMIT):
         yield ("\n".join(documents) + "\n").encode() if selection is None else selection.of_lines(documents)
         if len(documents) < MAX_LIMIT:
             return

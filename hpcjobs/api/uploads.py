@@ -1,4 +1,4 @@
-"""``/v1/clusters/{name}/files/uploads``: uploads that can be gone on with."""
+"""``/v1/clusters/{cluster}/files/uploads``: uploads that can be gone on with."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def upload_reply(progress: uploads.Progress, status: int, location: str = "") ->
 class UploadsController(Controller):
     """Uploads that can be gone on with."""
 
-    path = "/v1/clusters/{name:str}/files/uploads"
+    path = "/v1/clusters/{cluster:str}/files/uploads"
     tags = ("files",)
 
     @post(
@@ -54,7 +54,7 @@ class UploadsController(Controller):
         self,
         request: Asked,
         service: NamedDependency[Service],
-        name: ClusterName,
+        cluster: ClusterName,
         path: Path,
         size_bytes: Annotated[int, QueryParameter(ge=0, le=MAX_BYTES, description="Size of the whole file.")],
         sha256: Sha256 = None,
@@ -63,7 +63,7 @@ class UploadsController(Controller):
         """Begin."""
         user = request.user.user
         upload = uploads.new_upload(user, exact(request), size_bytes, (sha256 or "").lower(), overwrite)
-        progress = await uploads.begin(service.files(name, user), upload)
+        progress = await uploads.begin(service.files(cluster, user), upload)
         return upload_reply(progress, 201, request.url.path)
 
     @route(
@@ -75,10 +75,10 @@ class UploadsController(Controller):
         description="Go on with PATCH at `offset`.",
     )
     async def state(
-        self, request: Asked, service: NamedDependency[Service], name: ClusterName, upload_id: UploadId
+        self, request: Asked, service: NamedDependency[Service], cluster: ClusterName, upload_id: UploadId
     ) -> Response[UploadStatus]:
         """Look."""
-        progress = await uploads.state(service.files(name, request.user.user), uploads.read_id(upload_id))
+        progress = await uploads.state(service.files(cluster, request.user.user), uploads.read_id(upload_id))
         return upload_reply(progress, 200)
 
     @patch(
@@ -94,14 +94,14 @@ class UploadsController(Controller):
         self,
         request: Asked,
         service: NamedDependency[Service],
-        name: ClusterName,
+        cluster: ClusterName,
         upload_id: UploadId,
         upload_offset: Annotated[
             int, HeaderParameter(name="Upload-Offset", ge=0, le=MAX_BYTES, description="Of the body's first byte.")
         ],
     ) -> Response[UploadStatus]:
         """Go on."""
-        fs, upload = service.files(name, request.user.user), uploads.read_id(upload_id)
+        fs, upload = service.files(cluster, request.user.user), uploads.read_id(upload_id)
         if upload_offset + (request.content_length or 0) > upload.size_bytes:
             raise Refused([Refusal("", f"The upload has {upload.size_bytes} bytes; this body goes on after that.")])
         return upload_reply(await uploads.append(fs, upload, upload_offset, body_of(request)), 200)
@@ -114,7 +114,7 @@ class UploadsController(Controller):
         description="What has come of it is thrown away.",
     )
     async def abort(
-        self, request: Asked, service: NamedDependency[Service], name: ClusterName, upload_id: UploadId
+        self, request: Asked, service: NamedDependency[Service], cluster: ClusterName, upload_id: UploadId
     ) -> None:
         """Abort."""
-        await uploads.abort(service.files(name, request.user.user), uploads.read_id(upload_id))
+        await uploads.abort(service.files(cluster, request.user.user), uploads.read_id(upload_id))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from rich.console import Console
@@ -12,11 +13,14 @@ from rich.text import Text
 from hpcjobs.model.cluster import Node
 from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.file import FileEntry
+from hpcjobs.model.history import Step
 from hpcjobs.model.job import Job
+from hpcjobs.model.partition import Partition
 
 COLOUR: Mapping[str, str] = {
     "RUNNING": "green", "COMPLETED": "green", "PENDING": "yellow", "SUBMITTING": "yellow", "HELD": "yellow",
     "COMPLETING": "cyan", "SUSPENDED": "yellow", "UNKNOWN": "magenta",
+    "IDLE": "green", "ALLOCATED": "green", "MIXED": "green", "UP": "green", "DRAIN": "yellow", "INACTIVE": "yellow",
     "file": "none", "dir": "cyan", "symlink": "magenta",
 }  # fmt: skip
 
@@ -25,31 +29,32 @@ NAME_COLUMN = 8
 """Least widths, in characters, before a terminal is too narrow."""
 
 
-def _clean(text: str) -> str:
+def clean(text: str) -> str:
     """Without what would move the cursor: names come from other people."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
-def _columns(header: Sequence[str], rows: Sequence[Sequence[str]], colour_column: int) -> None:
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], colour_column: int) -> None:
+    """A line a row: a table on a terminal, plain columns with tabs between them in a pipe."""
     console = Console()
     if not console.is_terminal:
         for row in [header, *rows]:
-            print("\t".join(_clean(cell) for cell in row))
+            print("\t".join(clean(cell) for cell in row))
         return
-    cells = [[_clean(cell) for cell in row] for row in rows]
+    cells = [[clean(cell) for cell in row] for row in rows]
     widths = [max(len(cell) for cell in column) for column in zip(header, *cells, strict=True)]
     # A narrow terminal shortens the name, then what stands last; a job's number and state are never cut.
     spare = console.width - sum(widths[:-1]) - 2 * len(header) - LAST_COLUMN
-    table = Table(box=None, pad_edge=False, header_style="bold", expand=True)
+    shown = Table(box=None, pad_edge=False, header_style="bold", expand=True)
     for name, width in zip(header[:-1], widths, strict=False):
         wide = max(NAME_COLUMN, width + min(spare, 0)) if name == "NAME" else width
-        table.add_column(name, overflow="ellipsis", no_wrap=True, width=min(wide, width))
-    table.add_column(header[-1], overflow="ellipsis", no_wrap=True, ratio=1)
+        shown.add_column(name, overflow="ellipsis", no_wrap=True, width=min(wide, width))
+    shown.add_column(header[-1], overflow="ellipsis", no_wrap=True, ratio=1)
     for row in cells:
         texts = [Text(cell) for cell in row]
         texts[colour_column].stylize(COLOUR.get(row[colour_column].split(" ")[0], "red"))
-        table.add_row(*texts)
-    console.print(table)
+        shown.add_row(*texts)
+    console.print(shown)
 
 
 def gpus_text(gpus: Mapping[str, int]) -> str:
@@ -70,7 +75,8 @@ def moment(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(seconds)) if seconds else "-"
 
 
-def _ran(job: Job) -> str:
+def ran(job: Job) -> str:
+    """For how long a job has run; ``-``: it has not."""
     if not job.start_time or job.start_time > time.time():
         return "-"
     return duration((job.end_time if job.final else time.time()) - job.start_time)
@@ -80,52 +86,87 @@ def jobs(found: Sequence[Job]) -> None:
     """A line a job."""
     rows = [
         (
-            str(job.slurm_job_id or "-"),
+            job.slurm_name or "-",
             job.name,
             job.user,
             job.partition or "-",
             str(job.fate or job.state),
-            _ran(job),
+            ran(job),
             str(job.nodes or "-"),
             gpus_text(job.gpus),
             job.node_list or (f"({job.reason})" if job.reason else job.detail or "-"),
         )
         for job in found
     ]
-    _columns(("JOB", "NAME", "USER", "PARTITION", "STATE", "TIME", "NODES", "GPUS", "WHERE (WHY)"), rows, 4)
+    table(("JOB", "NAME", "USER", "PARTITION", "STATE", "TIME", "NODES", "GPUS", "WHERE (WHY)"), rows, 4)
 
 
-def job(found: Job) -> None:
-    """Everything of one job, a line a fact."""
-    facts = {
-        "job": f"{found.slurm_job_id or 'not in Slurm'} on {found.cluster}",
-        "id": found.id,
-        "name": found.name,
-        "state": f"{found.fate or found.state}" + (f" ({found.raw_state})" if found.raw_state else ""),
-        "why": found.detail or found.reason,
-        "user, account": f"{found.user}, {found.account or '-'}",
-        "partition, qos": f"{found.partition or '-'}, {found.qos or '-'}",
-        "nodes": f"{found.nodes} {found.node_list}".strip(),
-        "tasks, cpus": f"{found.ntasks}, {found.cpus}",
-        "gpus": gpus_text(found.gpus),
-        "memory": f"{found.mem_bytes / 2**30:.1f} GiB",
-        "time limit": duration(found.wall_s) if found.wall_s is not None else "-",
-        "submitted": moment(found.submit_time),
-        "started": moment(found.start_time),
-        "ended": moment(found.end_time) if found.final else "-",
-        "ran": _ran(found),
-        "exit code": f"{found.exit_code}" + (f", signal {found.exit_signal}" if found.exit_signal else ""),
-        "restarts": str(found.restarts),
-        "working directory": found.workdir,
-        "stdout": found.stdout,
-        "stderr": found.stderr,
-        "comment": found.comment,
-    }
-    width = max(map(len, facts))
+def facts(found: Mapping[str, str]) -> None:
+    """A line a fact; what is empty is left out."""
+    width = max(map(len, found))
     console = Console(highlight=False, soft_wrap=True)
-    for name, value in facts.items():
+    for name, value in found.items():
         if value:
-            console.print(Text(f"{name:>{width}}  ", style="dim") + Text(_clean(value)))
+            words = "\n".join(map(clean, value.split("\n")))
+            console.print(Text(f"{name:>{width}}  ", style="dim") + Text(words))
+
+
+def job(found: Job, more: Mapping[str, str] | None = None) -> None:
+    """Everything of one job, a line a fact.
+
+    Args:
+        found: The job.
+        more: Further facts.
+    """
+    facts(
+        {
+            "job": f"{found.slurm_name or 'not in Slurm'} on {found.cluster}",
+            "id": found.id,
+            "name": found.name,
+            "state": f"{found.fate or found.state}" + (f" ({found.raw_state})" if found.raw_state else ""),
+            "why": found.detail or found.reason,
+            "tasks": ", ".join(f"{count} {state}" for state, count in sorted(found.tasks.items())),
+            "user, account": f"{found.user}, {found.account or '-'}",
+            "partition, qos": f"{found.partition or '-'}, {found.qos or '-'}",
+            "nodes": f"{found.nodes} {found.node_list}".strip(),
+            "tasks, cpus": f"{found.ntasks}, {found.cpus}",
+            "gpus": gpus_text(found.gpus),
+            "memory": f"{found.mem_bytes / 2**30:.1f} GiB",
+            "time limit": duration(found.wall_s) if found.wall_s is not None else "-",
+            "submitted": moment(found.submit_time),
+            "started": moment(found.start_time),
+            "ended": moment(found.end_time) if found.final else "-",
+            "ran": ran(found),
+            "exit code": f"{found.exit_code}" + (f", signal {found.exit_signal}" if found.exit_signal else ""),
+            "restarts": str(found.restarts),
+            "dependency": found.dependency,
+            "working directory": found.workdir,
+            "stdout": found.stdout,
+            "stderr": found.stderr,
+            "comment": found.comment,
+            **(more or {}),
+        }
+    )
+
+
+def steps(found: Sequence[Step]) -> None:
+    """A line a step."""
+    rows = [
+        (
+            step.id,
+            step.name or "-",
+            step.raw_state,
+            duration(step.end_time - step.start_time) if step.start_time and step.end_time else "-",
+            f"{step.exit_code}:{step.exit_signal}",
+            str(step.ntasks),
+            str(step.cpus),
+            gpus_text(step.gpus),
+            f"{step.mem_max_bytes / 2**20:.0f} MiB" if step.mem_max_bytes else "-",
+            step.node_list or "-",
+        )
+        for step in found
+    ]
+    table(("STEP", "NAME", "STATE", "TIME", "EXIT", "TASKS", "CPUS", "GPUS", "MOST MEM", "NODES"), rows, 2)
 
 
 def nodes(found: Sequence[Node]) -> None:
@@ -137,12 +178,38 @@ def nodes(found: Sequence[Node]) -> None:
             f"{node.cpus_alloc}/{node.cpus}",
             f"{node.mem_alloc_bytes / 2**30:.0f}/{node.mem_bytes / 2**30:.0f}",
             f"{sum(node.gpus_alloc.values())}/{gpus_text(node.gpus)}",
+            ",".join(node.features) or "-",
             ",".join(node.partitions),
             node.reason or "-",
         )
         for node in found
     ]
-    _columns(("NODE", "STATE", "CPUS", "MEM GiB", "GPUS", "PARTITIONS", "REASON"), rows, 1)
+    table(("NODE", "STATE", "CPUS", "MEM GiB", "GPUS", "FEATURES", "PARTITIONS", "REASON"), rows, 1)
+
+
+def partitions(found: Sequence[Partition], nodes: Sequence[Node]) -> None:
+    """A line a partition, with what its nodes have and what of it is free."""
+    rows = []
+    for partition in found:
+        inside = [node for node in nodes if partition.name in node.partitions]
+        usable = [node for node in inside if node.usable]
+        gpus: Counter[str] = Counter()
+        for node in inside:
+            gpus.update(node.gpus)
+        rows.append(
+            (
+                partition.name + ("*" if partition.default else ""),
+                partition.state,
+                f"{sum(not node.cpus_alloc for node in usable)}/{partition.total_nodes}",
+                f"{sum(node.cpus - node.cpus_alloc for node in usable)}/{partition.total_cpus}",
+                f"{sum(sum(node.gpus.values()) - sum(node.gpus_alloc.values()) for node in usable)}/{gpus_text(gpus)}",
+                "unlimited" if partition.wall_max_s is None else duration(partition.wall_max_s),
+                "-" if partition.wall_default_s is None else duration(partition.wall_default_s),
+                partition.nodes or "-",
+            )
+        )
+    header = ("PARTITION", "STATE", "FREE NODES", "FREE CPUS", "FREE GPUS", "TIME LIMIT", "DEFAULT TIME", "NODES")
+    table(header, rows, 1)
 
 
 def files(found: Sequence[FileEntry]) -> None:
@@ -159,7 +226,7 @@ def files(found: Sequence[FileEntry]) -> None:
         )
         for file in found
     ]
-    _columns(("MODE", "OWNER", "GROUP", "BYTES", "CHANGED", "TYPE", "NAME"), rows, 5)
+    table(("MODE", "OWNER", "GROUP", "BYTES", "CHANGED", "TYPE", "NAME"), rows, 5)
 
 
 def event_line(event: Event) -> str:
@@ -176,10 +243,15 @@ def event_line(event: Event) -> str:
             words += [f"{data.get('raw_state')}", *([f"({data.get('reason')})"] if data.get("reason") else [])]
         case EventKind.CLUSTER_STATE:
             words = ["answers" if data.get("up") else "does not answer", str(data.get("detail") or "")]
+        case EventKind.PLUGIN_STATE:
+            words = [f"{data.get('plugin')} is {data.get('state')}", f"in generation {data.get('generation')}"]
+            words += [f"({data.get('detail')})"] if data.get("detail") else []
+        case EventKind.PLUGIN_FINDING:
+            words = [f"{data.get('plugin')}:", str(data.get("text"))]
         case _:
             words = [f"{name}={value}" for name, value in data.items() if value not in (None, "")]
     whose = [f"job {data.get('slurm_name') or data.get('slurm_job_id') or event.job_id} of {event.user}:"] * (
         event.job_id is not None
     )
     at = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(event.at))
-    return _clean(" ".join(filter(None, [str(event.seq), at, event.kind, event.cluster, *whose, *words])))
+    return clean(" ".join(filter(None, [str(event.seq), at, event.kind, event.cluster, *whose, *words])))

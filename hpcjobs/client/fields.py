@@ -85,6 +85,7 @@ class SpecFields(TypedDict, total=False):
     script: str
     args: Sequence[str]
     script_name: str | None
+    read_directives: bool | None
     resources: Resources | ResourcesFields
     het: Sequence[Component | ComponentFields]
     name: str | None
@@ -120,6 +121,7 @@ class SpecFields(TypedDict, total=False):
     stdin: str | None
     open_mode: Literal["append", "truncate"] | None
     environment: Mapping[str, str]
+    get_user_env: bool | None
     export: str | None
     propagate: str | None
     container: str | None
@@ -131,6 +133,7 @@ class SpecFields(TypedDict, total=False):
     cluster_constraint: str | None
     context: str | None
     mcs_label: str | None
+    parallel: str | None
 
 
 class ChangesFields(TypedDict, total=False):

@@ -27,6 +27,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+import httpx
 import msgspec
 
 from hpcjobs.errors import Refusal
@@ -80,6 +81,11 @@ class ApiProblem(Exception):
     def transient(self) -> bool:
         """Whether a retry can help."""
         return self.retry_after_s is not None
+
+    @property
+    def sentences(self) -> list[str]:
+        """What was wrong, a sentence for each fault of a refused request."""
+        return [fault.detail for fault in self.errors] or [self.detail]
 
     def __str__(self) -> str:
         return " ".join(filter(None, [self.detail, self.kept]))
@@ -159,7 +165,13 @@ class Unavailable(Transient):
 
 
 class Unreachable(Transient):
-    """The service does not answer."""
+    """The service does not answer.
+
+    Attributes:
+        sent: Whether it may have been asked all the same.
+    """
+
+    sent = True
 
 
 class StreamEnded(Transient):
@@ -219,7 +231,9 @@ def problem_of(status: int, reason: str, body: bytes) -> ApiProblem:
 def unreachable(url: str, why: Exception) -> Unreachable:
     """No answer came."""
     words = str(why) or type(why).__name__
-    return Unreachable(0, "service-unreachable", f"{url} does not answer: {words}", retry_after_s=AWAY_RETRY_S)
+    problem = Unreachable(0, "service-unreachable", f"{url} does not answer: {words}", retry_after_s=AWAY_RETRY_S)
+    problem.sent = not isinstance(why, httpx.ConnectError | httpx.ConnectTimeout | httpx.PoolTimeout)
+    return problem
 
 
 def stream_ended(why: str) -> StreamEnded:

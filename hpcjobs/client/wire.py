@@ -32,7 +32,8 @@ class JobFilters(TypedDict, total=False):
     """Which jobs: every field that is given must hold.
 
     ``since`` and ``until`` are Unix seconds; ``tasks`` lists the tasks that Slurm has split off their arrays too;
-    ``max_age_s`` is how old the listing may be that answers.
+    ``listed`` leaves what Slurm's controller lists now, tasks and components too, as squeue shows it; ``max_age_s`` is
+    how old the listing may be that answers.
     """
 
     user: str | None
@@ -44,6 +45,7 @@ class JobFilters(TypedDict, total=False):
     name: str | None
     parent: str | None
     tasks: bool
+    listed: bool
     since: float | None
     until: float | None
     max_age_s: float | None
@@ -72,6 +74,35 @@ class AuditFilters(TypedDict, total=False):
     until: float | None
 
 
+class AccountingFilters(TypedDict, total=False):
+    """Which jobs of accounting: every field that is given must hold.
+
+    ``number`` has Slurm's numbers; ``since`` and ``until`` are Unix seconds, 0: any and now; ``state`` has Slurm's own
+    words; ``nodes`` is a hostlist; ``cpus`` and ``node_count`` are counts or ranges, as ``2-8``; ``steps`` brings the
+    steps too, ``duplicates`` every run of a requeued job.
+    """
+
+    number: Iterable[int] | None
+    since: int
+    until: int
+    steps: bool
+    user: Iterable[str] | None
+    account: Iterable[str] | None
+    partition: Iterable[str] | None
+    name: Iterable[str] | None
+    state: Iterable[str] | None
+    nodes: str
+    qos: Iterable[str] | None
+    wckey: Iterable[str] | None
+    reason: Iterable[str] | None
+    group: Iterable[str] | None
+    constraint: Iterable[str] | None
+    association: Iterable[int] | None
+    cpus: str
+    node_count: str
+    duplicates: bool
+
+
 def address_of(url: str) -> str:
     """The address of a service, checked.
 
@@ -94,7 +125,10 @@ def bearer(token: str) -> str:
         ValueError: The token cannot be sent.
     """
     if not token.isascii() or not token.strip():
-        raise ValueError("there is no token that could be sent: set HPCJOBS_TOKEN, or token in the configuration")
+        raise ValueError(
+            "there is no token that could be sent: call hpcjobs login, or set HPCJOBS_TOKEN "
+            "(one in the configuration file goes only to the url that stands with it)"
+        )
     return f"Bearer {token.strip()}"
 
 

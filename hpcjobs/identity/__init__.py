@@ -6,7 +6,7 @@ authenticator.py from an Authorization header to an Identity
 policy.py        the one place that says who may see and do what; pure
 directory.py     whose projects are whose, as Slurm last said; pure
 ratelimit.py     how often a user may ask; pure
-unix.py          accounts of this machine that no job may run as
+unix.py          accounts of this machine, and those that no job may run as
 """
 
 from hpcjobs.identity.policy import Identity, Role, Scope

@@ -1,8 +1,9 @@
-"""Accounts of this machine that no job may run as."""
+"""Accounts of this machine: their numbers, and those that no job may run as."""
 
 from __future__ import annotations
 
 import functools
+import grp
 import pwd
 import time
 from typing import Final
@@ -21,6 +22,28 @@ def _uid(user: str, _period: int) -> int | None:
         return None
 
 
+@functools.lru_cache(maxsize=10_000)
+def _gid(group: str, _period: int) -> int | None:
+    try:
+        return grp.getgrnam(group).gr_gid
+    except KeyError:
+        return None
+
+
+def _period() -> int:
+    return int(time.monotonic() / REMEMBERED_S)
+
+
+def uid_of(user: str) -> int | None:
+    """Number of an account, None where this machine does not know it."""
+    return _uid(user, _period())
+
+
+def gid_of(group: str) -> int | None:
+    """Number of a group, None where this machine does not know it."""
+    return _gid(group, _period())
+
+
 def check_may_run(user: str, never: frozenset[str], min_uid: int) -> None:
     """Refuse accounts that no job may run as, whatever backend would carry it.
 
@@ -32,7 +55,7 @@ def check_may_run(user: str, never: frozenset[str], min_uid: int) -> None:
     Raises:
         NotAllowed: It is root, Slurm's own or another system account.
     """
-    uid = _uid(user, int(time.monotonic() / REMEMBERED_S))
+    uid = uid_of(user)
     # A user of the cluster only has none here: Slurm is the judge.
     if user in never or (uid is not None and uid < min_uid):
         raise NotAllowed(f"No job runs as {user!r}: it is a system account.")

@@ -29,6 +29,7 @@ class Attempt(msgspec.Struct, frozen=True):
         created_at: Unix seconds.
         changed_at: Unix seconds of the last change of state.
         detail: Why it is not SENT, where that can be said.
+        generation: The generation of plugins that admitted the job; 0: there were none.
     """
 
     id: str
@@ -37,3 +38,4 @@ class Attempt(msgspec.Struct, frozen=True):
     created_at: float
     changed_at: float
     detail: str = ""
+    generation: int = 0

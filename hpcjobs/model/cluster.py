@@ -7,6 +7,8 @@ from collections.abc import Mapping
 import msgspec
 
 from hpcjobs.model.job import JobRecord
+from hpcjobs.model.node_particulars import NodeParticulars
+from hpcjobs.model.partition import Partition
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):
@@ -25,6 +27,7 @@ class Node(msgspec.Struct, frozen=True, gc=False):
         partitions: Names of the partitions that it is in.
         features: Its features, which constraints name.
         reason: Why it is down or drained, in the words of whoever did it.
+        particulars: Its make, software, times and texts; what is as usual is left out of it.
     """
 
     name: str
@@ -39,6 +42,7 @@ class Node(msgspec.Struct, frozen=True, gc=False):
     partitions: tuple[str, ...]
     features: tuple[str, ...]
     reason: str = ""
+    particulars: NodeParticulars = NodeParticulars()
 
 
 class ClusterView(msgspec.Struct, frozen=True):
@@ -49,14 +53,16 @@ class ClusterView(msgspec.Struct, frozen=True):
         asked_at: Unix seconds when the listing was asked for: what was so before is in it.
         jobs: Every job that the controller knows, by Slurm's number.
         nodes: Every node, by name.
+        partitions: Every partition, by name, in the order of Slurm's configuration.
     """
 
     cluster: str
     asked_at: float
     jobs: Mapping[int, JobRecord]
     nodes: Mapping[str, Node]
+    partitions: Mapping[str, Partition] = {}
 
-    def partitions(self) -> dict[str, list[Node]]:
+    def nodes_by_partition(self) -> dict[str, list[Node]]:
         """Nodes by partition."""
         found: dict[str, list[Node]] = {}
         for node in self.nodes.values():

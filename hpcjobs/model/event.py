@@ -16,6 +16,8 @@ class EventKind(StrEnum):
     NODE_STATE = "node.state"
     CLUSTER_STATE = "cluster.state"  # the controller answers, or does not
     WEBHOOK_STATE = "webhook.state"  # a webhook was paused, resumed or deleted, or has missed something
+    PLUGIN_STATE = "plugin.state"  # a plugin came into use, went out of it, or failed too often
+    PLUGIN_FINDING = "plugin.finding"  # what a plugin's discovery has to tell
     WEBHOOK_TEST = "webhook.test"  # sent to a webhook when its owner asks; never written
 
 

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 
 _TYPE = r"(?![0-9]+[KMGTPkmgtp]?\Z)(?=[^:]*[A-Za-z_])\w[\w.\-]*"
 _AMOUNT = r"[0-9]{1,19}[KMGTPkmgtp]?"
-_REQUEST = re.compile(rf"(?:(?P<type>{_TYPE}):)?(?P<count>{_AMOUNT})|(?P<one>{_TYPE})")
+_REQUEST = rf"(?:(?P<type>{_TYPE}):)?(?P<count>{_AMOUNT})|(?P<one>{_TYPE})"
 _COUNT = r"\d+[KMGTP]?"
-_GRES = re.compile(rf"^(?P<name>[^:(]+)(?::(?P<type>(?!{_COUNT}(?:\(|$))[^:(]+))?(?::(?P<count>{_COUNT}))?(?:\(.*)?$")
-_COUNTED = re.compile(r"(?:^|:)[0-9]+[KMGTPkmgtp]?$")
+_GRES = rf"^(?P<name>[^:(]+)(?::(?P<type>(?!{_COUNT}(?:\(|$))[^:(]+))?(?::(?P<count>{_COUNT}))?(?:\(.*)?$"
+_COUNTED = r"(?:^|:)[0-9]+[KMGTPkmgtp]?$"
 _SCALE = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50}
 
 UNTYPED = ""
@@ -60,7 +60,7 @@ def parse_gpus(text: str) -> dict[str, int]:
     """
     counts: dict[str, int] = {}
     for item in text.split(","):
-        match = _REQUEST.fullmatch(item.strip())
+        match = re.fullmatch(_REQUEST, item.strip())
         if match is None:
             raise ValueError(f"{text!r} is not of the form [type:]count[,[type:]count...]")
         kind = match["type"] or match["one"] or UNTYPED
@@ -88,7 +88,7 @@ def gpus_of_gres(text: str) -> dict[str, int]:
         name, _, rest = item.strip().removeprefix("gres/").partition(":")
         if name != "gpu":
             continue
-        kind, _, count = rest.rpartition(":") if _COUNTED.search(rest) else (rest, "", "1")
+        kind, _, count = rest.rpartition(":") if re.search(_COUNTED, rest) else (rest, "", "1")
         counts[kind] = counts.get(kind, 0) + parse_amount(count)
     check_gpus(sum(counts.values()))
     return counts
@@ -151,7 +151,7 @@ def parse_node_gres(text: str | None, name: str = "gpu") -> dict[str, int]:
     """
     counts: dict[str, int] = {}
     for item in re.split(r",(?![^(]*\))", (text or "").replace(":(null)", "")):
-        match = _GRES.match(item.strip())
+        match = re.match(_GRES, item.strip())
         if match is None or match["name"] != name:
             continue
         number, suffix = re.match(r"(\d+)([KMGTP]?)", match["count"] or "1").groups()  # type: ignore[union-attr]

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
+
+from hpcjobs.model.particulars import UNTOLD, Particulars
 
 
 class State(StrEnum):
@@ -33,6 +36,12 @@ class Fate(StrEnum):
     OUT_OF_MEMORY = "OUT_OF_MEMORY"
     BOOT_FAIL = "BOOT_FAIL"
     REFUSED = "REFUSED"  # Slurm would not have it
+
+
+LIVE: Final = tuple(state for state in State if state is not State.FINISHED)
+"""States of jobs that have not ended."""
+UNHAPPY: Final = tuple(fate for fate in Fate if fate not in (Fate.COMPLETED, Fate.REFUSED))
+"""Ends of jobs that Slurm took, after which one might try again."""
 
 
 class JobFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
@@ -72,6 +81,7 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         array_task: ``4`` for one task, ``5-10%2`` for those of an array that still wait together.
         het_job_id: Slurm's number of the heterogeneous job that it is a component of; 0: of none.
         het_offset: Which component.
+        particulars: What Slurm's own commands print of it beside that.
     """
 
     user: str = ""
@@ -107,6 +117,7 @@ class JobFacts(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     array_task: str = ""
     het_job_id: int = 0
     het_offset: int = 0
+    particulars: Particulars = UNTOLD
 
 
 class JobRecord(JobFacts, frozen=True, kw_only=True, gc=False):

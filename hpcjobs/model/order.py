@@ -7,6 +7,7 @@ from enum import StrEnum
 import msgspec
 
 from hpcjobs.errors import Refusal
+from hpcjobs.model.placement import Placement
 
 
 class Verb(StrEnum):
@@ -122,9 +123,11 @@ class Verdict(msgspec.Struct, frozen=True):
         errors: Everything that is against it.
         estimate: When and where it would start, where Slurm can be asked.
         note: Why there is no estimate though nothing is against it, or ``""``.
+        placement: Where it would be placed, for a job that says how it is parallel.
     """
 
     valid: bool
     errors: tuple[Refusal, ...] = ()
     estimate: Estimate | None = None
     note: str = ""
+    placement: Placement | None = None

@@ -143,7 +143,7 @@ class Resources(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         return gpus_of_gres(self.gres or "")
 
 
-CARRIED_OVER = ("mem_per_node_bytes", "wall_s", "time_min_s", "prefer")
+CARRIED_OVER = ("mem_per_node_bytes", "wall_s", "time_min_s", "prefer", "exclude")
 """The resources that sbatch does not forget at ``hetjob``: a component that is silent on them has those of the one
 before it."""
 
@@ -152,8 +152,8 @@ class Component(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
     """A component of a heterogeneous job after the first: what is its own.
 
     Attributes:
-        resources: What it needs. Memory per node, time limits and preferred features are those of the component
-            before it where they are left open.
+        resources: What it needs. Memory per node, time limits, preferred features and excluded nodes are those
+            of the component before it where they are left open.
         partition: Same as --partition.
         mail_type: Same as --mail-type.
         mail_user: Same as --mail-user.
@@ -172,6 +172,7 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         script: The batch script itself, not a path; its first line names the interpreter.
         args: Arguments of the script.
         script_name: File name of the script: the job's name where nothing else names it.
+        read_directives: False: the ``#SBATCH`` lines of the script are comments, because the client has read them.
         resources: What the job, or the first component of a heterogeneous job, needs.
         het: The components after the first of a heterogeneous job; same as ``:`` and ``#SBATCH hetjob`` of sbatch.
         name: Same as --job-name of sbatch. None: ``script_name``, or ``hpcjobs``.
@@ -208,6 +209,8 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         stdin: File pattern; same as --input. None: /dev/null.
         open_mode: Whether output files are continued or begun anew; same as --open-mode.
         environment: Variables set for the job on top of the user's login environment.
+        get_user_env: False: ``environment`` is all there is, there is no login environment below it; same as
+            --get-user-env where true.
         export: ``ALL``, ``NONE``, ``NIL`` (not even the login environment) or ``NAME=value,...``; same as --export.
         propagate: Which limits of the calling shell the job gets, as ``NONE`` or ``STACK,CORE``; same as --propagate.
         container: Path of an OCI bundle; same as --container.
@@ -219,11 +222,14 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         cluster_constraint: Features of a federated cluster; same as --cluster-constraint.
         context: SELinux context; same as --context.
         mcs_label: Same as --mcs-label.
+        parallel: How a training is parallel, as ``tp=8,pp=4,dp=32``, with ``ep=`` for experts: a placement plugin
+            chooses its nodes and orders its ranks by it. sbatch has nothing like it.
     """
 
     script: str
     args: tuple[str, ...] = ()
     script_name: str | None = None
+    read_directives: bool | None = None
     resources: Resources = Resources()
     het: tuple[Component, ...] = ()
     name: str | None = None
@@ -259,6 +265,7 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     stdin: str | None = None
     open_mode: Literal["append", "truncate"] | None = None
     environment: dict[str, str] = {}
+    get_user_env: bool | None = None
     export: str | None = None
     propagate: str | None = None
     container: str | None = None
@@ -270,6 +277,7 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     cluster_constraint: str | None = None
     context: str | None = None
     mcs_label: str | None = None
+    parallel: str | None = None
 
     @property
     def all_resources(self) -> tuple[Resources, ...]:

@@ -205,6 +205,10 @@ class Observer:
                 await self.store.write(attempts.settle_unsent, attempt.id, NEVER_ARRIVED, view.asked_at)
         self.missed.view = view
 
+    def listed(self) -> list[Known]:
+        """What the last listing holds, each job, task and component under our id."""
+        return list((self._known or {}).values())
+
     def live_counts(self) -> dict[str, int]:
         """How many jobs the last listing left that have not ended, by state."""
         return dict(Counter(known.record.state.value for known in (self._known or {}).values() if not known.final))

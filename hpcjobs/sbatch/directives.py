@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from typing import Final, NamedTuple
 
+HETJOB: Final = ("hetjob", "packjob")
+"""What a directive says, in any capitals, where the next component begins. sbatch does not read the rest of it."""
+
 _SPACE: Final = " \t\n\r\f\v"
 """What isspace() of C takes for white: all else, a no-break space too, is part of a word or a command."""
 
@@ -27,6 +30,19 @@ class Directive(NamedTuple):
     text: str
 
 
+class Unclosed(ValueError):
+    """A quote that is not closed.
+
+    Attributes:
+        heard: What sbatch says of it, after the place.
+    """
+
+    def __init__(self, quote: str, text: str, rest: str) -> None:
+        """In a text, of which the rest is not split yet."""
+        super().__init__(f"the quote {quote} in {text.strip()!r} is not closed")
+        self.heard = f"Unmatched `{quote}` in [{rest}]"
+
+
 def split_words(text: str) -> list[str]:
     """Split what follows ``#SBATCH`` into arguments.
 
@@ -40,18 +56,18 @@ def split_words(text: str) -> list[str]:
         The arguments.
 
     Raises:
-        ValueError: A quote is not closed.
+        Unclosed: A quote is not closed.
     """
     if _PLAIN.fullmatch(text):
         return re.findall(f"[^{_SPACE}]+", text)
     words: list[str] = []
     word: list[str] | None = None
-    quote = ""
-    characters = iter(text)
-    for character in characters:
+    quote, begin = "", 0
+    characters = iter(enumerate(text))
+    for at, character in characters:
         if character == "\\":
             word = word or []
-            word.append(next(characters, ""))
+            word.append(next(characters, (0, ""))[1])
         elif quote:
             if character == quote:
                 quote = ""
@@ -65,6 +81,7 @@ def split_words(text: str) -> list[str]:
                 return words
             if word is not None:
                 words.append("".join(word))
+                begin = at
             word = None
         elif character == "#":
             break
@@ -72,7 +89,7 @@ def split_words(text: str) -> list[str]:
             word = word if word is not None else []
             word.append(character)
     if quote:
-        raise ValueError(f"the quote {quote} in {text.strip()!r} is not closed")
+        raise Unclosed(quote, text, text[begin:])
     if word is not None and any(word):
         words.append("".join(word))
     return words

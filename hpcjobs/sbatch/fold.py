@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import functools
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, TypeVar
 
 import msgspec
 
 from hpcjobs.errors import Refusal
 from hpcjobs.model.spec import CARRIED_OVER, Component, JobSpec, Resources
-from hpcjobs.sbatch.directives import find_directives, header_of, split_words
-from hpcjobs.sbatch.options import BY_LONG, BY_SHORT, Fields, Option, find_long
+from hpcjobs.sbatch.directives import HETJOB, find_directives, header_of, split_words
+from hpcjobs.sbatch.getopt import Misspelt, named_options
+from hpcjobs.sbatch.options import BY_LONG, COMPONENT_FIELDS, SBATCH, ClientOption, Fields
+from hpcjobs.sbatch.said import Said, hear
 
 Part = TypeVar("Part", JobSpec, Component)
 
-RESOURCES: Final = "resources."
 NODES: Final = frozenset({"nodes", "node_counts"})
 SAID_TOGETHER: Final = defaultdict(
     frozenset, nodes=frozenset({"node_counts"}), nodes_max=NODES, node_counts=NODES | {"nodes_max"},
     switches_wait_s=frozenset({"switches"}),
 )  # fmt: skip
 """Fields that one option says: where a spec has one of these, a directive does not add the other."""
-
-HETJOB: Final = ("hetjob", "packjob")
-"""What a directive says, in any capitals, where the next component begins. sbatch does not read the rest of it."""
-
 
 MOST_COMPONENTS: Final = 128
 """Most components of a heterogeneous job (MAX_HET_JOB_COMPS of Slurm)."""
@@ -42,37 +39,6 @@ MOST_FAULTS: Final = 100
 _MOST_CACHED: Final = 16 * 1024
 
 
-def _argument(long: str, rest: Iterator[str]) -> str:
-    argument = next(rest, None)
-    if argument is None:
-        raise ValueError(f"--{long} needs an argument")
-    return argument
-
-
-def _named(word: str, rest: Iterator[str]) -> Iterator[tuple[str, str | None]]:
-    """The options that a word names, each with its argument: one long one, or a cluster of letters as getopt's."""
-    if word.startswith("--") and len(word) > 2:
-        name, joined, text = word[2:].partition("=")
-        long = find_long(name)
-        takes = BY_LONG[long].takes
-        if joined and takes == "none":
-            raise ValueError(f"--{long} takes no argument")
-        yield long, text if joined else _argument(long, rest) if takes == "required" else None
-        return
-    if not word.startswith("-") or len(word) < 2:
-        raise ValueError(f"{word[:80]!r} is not an option that hpcjobs knows")
-    for at, letter in enumerate(word[1:], start=2):
-        if letter not in BY_SHORT:
-            raise ValueError(f"{f'-{letter}'!r} of {word[:80]!r} is not an option that hpcjobs knows")
-        long = BY_SHORT[letter]
-        takes = BY_LONG[long].takes
-        if takes == "none":
-            yield long, None
-            continue
-        yield long, word[at:] or (_argument(long, rest) if takes == "required" else None)
-        return
-
-
 def read_words(words: Sequence[str]) -> Fields:
     """Read options of one component.
 
@@ -86,22 +52,24 @@ def read_words(words: Sequence[str]) -> Fields:
         ValueError: An option is unknown, is for a program only, lacks its argument or has one too many, or its
             argument is bad.
     """
-    fields: Fields = {}
-    rest = iter(words)
-    for word in rest:
-        for long, argument in _named(word, rest):
-            option = BY_LONG[long]
-            if isinstance(option, Option):
-                fields.update(option.read(argument))
-            elif option.instead:
-                raise ValueError(f"--{long} has no meaning here: {option.instead}")
-    return fields
+    said = Said.nothing()
+    for long, argument in named_options(words, SBATCH):
+        if not long:
+            raise Misspelt(
+                f"{str(argument)[:80]!r} is not an option that hpcjobs knows",
+                f"error: Invalid directive found in batch script: {argument}",
+            )
+        hear(said, long, argument)
+        option = BY_LONG[long]
+        if isinstance(option, ClientOption) and option.instead:
+            raise ValueError(f"--{long} has no meaning here: {option.instead}")
+    return said.fields
 
 
 def _add(components: list[Fields], fields: Fields) -> None:
     """Add what was said of the last component."""
     for name, value in fields.items():
-        if len(components) == 1 or name.startswith(RESOURCES) or name in Component.__struct_fields__:
+        if len(components) == 1 or name.partition(".")[0] in COMPONENT_FIELDS:
             components[-1][name] = value
         elif components[0].get(name) != value:
             raise ValueError(f"{name} is the whole job's: say it before the first hetjob")
@@ -188,6 +156,8 @@ def fill_in(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
     Returns:
         The fuller spec, and a refusal for each directive that cannot be read.
     """
+    if spec.read_directives is False:
+        return with_carried_over(spec), []
     components, refusals = read_directives(spec.script)
     return _folded(spec, components), refusals
 

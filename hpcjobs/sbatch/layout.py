@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from hpcjobs.model.gres import check_gpus, parse_amount
+from hpcjobs.sbatch.getopt import Misspelt
 
 
 class Distribution(NamedTuple):
@@ -152,6 +153,36 @@ def one_of(text: str, *words: str) -> str:
     return lower
 
 
+_GPU_BIND: Final = (
+    r"(?i)(?:v(?:erbose)?,)?(?:none|closest|(?:per_task|single):[0-9]{1,9}|(?:map|mask)_gpu:[0-9a-fx*,]+)"
+)
+
+
+def parse_gpu_bind(text: str) -> str:
+    """Check the argument of --gpu-bind: ``closest``, ``single:2``, ``map_gpu:0,1``, ``verbose,none`` and the like.
+
+    Raises:
+        ValueError: The text is of no such form.
+    """
+    if text and not re.fullmatch(_GPU_BIND, text):
+        raise ValueError(f"{text!r} is not one of none, closest, per_task:N, single:N, map_gpu:LIST and mask_gpu:LIST")
+    return text
+
+
+def parse_gpu_freq(text: str) -> str:
+    """Check the argument of --gpu-freq: ``[memory=]low|medium|highm1|high|MHz``, both with a comma, and ``verbose``.
+
+    Raises:
+        ValueError: The text is of no such form.
+    """
+    for word in text.lower().split(","):
+        if word != "verbose" and not re.fullmatch(
+            r"(?:(?:memory|graphics)=)?(?:low|medium|high|highm1|[0-9]{1,9})", word
+        ):
+            raise ValueError(f"{word!r} is not low, medium, highm1, high or a number of MHz")
+    return text
+
+
 GRES_FLAGS: Final = ("disable-binding", "enforce-binding", "multiple-tasks-per-sharing", "one-task-per-sharing")
 
 
@@ -164,14 +195,15 @@ def parse_gres_flags(text: str) -> tuple[str, ...]:
     flags = tuple(one_of(word, *GRES_FLAGS) for word in text.split(","))
     for pair in (set(GRES_FLAGS[:2]), set(GRES_FLAGS[2:])):
         if pair <= set(flags):
-            raise ValueError(f"{' and '.join(sorted(pair))} exclude each other")
+            combo = f"Invalid --gres-flags combo: {' and '.join(sorted(pair))} are mutually exclusive."
+            raise Misspelt(f"{' and '.join(sorted(pair))} exclude each other", f"error: {combo}")
     return flags
 
 
 _MOST_CPUS: Final = 0xFFFD
 
 
-_NEED: Final = re.compile(r"(cpu|(?:gres|license)/[^,=:\s]+(?::[^,=:\s]+)??)(?:[=:]([0-9]{1,19}[KMGTPkmgtp]?))?")
+_NEED: Final = r"(cpu|(?:gres|license)/[^,=:\s]+(?::[^,=:\s]+)??)(?:[=:]([0-9]{1,19}[KMGTPkmgtp]?))?"
 
 
 def gpus_of_needs(needs: Mapping[str, int]) -> int:
@@ -190,7 +222,7 @@ def parse_tres_per_task(text: str) -> dict[str, int]:
     """
     needs: dict[str, int] = {}
     for item in text.strip().split(","):
-        match = _NEED.fullmatch(item)
+        match = re.fullmatch(_NEED, item)
         amount = parse_amount(match[2] or "1") if match else 0
         if match is None or match[1] in needs or (match[1] == "cpu" and not (match[2] and 0 < amount <= _MOST_CPUS)):
             raise ValueError(f"Invalid TRES per task {text!r}: write cpu=2,gres/gpu:a100=1")

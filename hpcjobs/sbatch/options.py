@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final, Literal, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from hpcjobs.model.gres import gpus_of_gres, parse_gpus
-from hpcjobs.model.spec import Component
 from hpcjobs.sbatch import layout, values
+from hpcjobs.sbatch.getopt import Grammar, Misspelt, Takes
 from hpcjobs.sbatch.units import memory_text, parse_count_range, parse_memory, parse_time, time_text
-from hpcjobs.sbatch.when import parse_when
 
 Fields = dict[str, Any]
-Takes = Literal["none", "optional", "required"]
+
+RESOURCES: Final = "resources."
+"""What the names of fields begin with that are in ``resources``."""
+
+COMPONENT_FIELDS: Final = frozenset({"resources", "partition", "mail_type", "mail_user"})
+"""What each component of a heterogeneous job has of its own: the fields of Component, whose module loads slowly."""
 
 
 class Option(NamedTuple):
@@ -25,6 +29,7 @@ class Option(NamedTuple):
         fields: What it says; a name with a dot is in ``resources``.
         read: From the argument (None: none was given) to fields. Raises ValueError.
         write: From the values of ``fields`` to the argument; True: without one; None: the option is left out.
+        fault: What sbatch says of a bad argument.
     """
 
     long: str
@@ -33,11 +38,12 @@ class Option(NamedTuple):
     fields: tuple[str, ...]
     read: Callable[[str | None], Fields]
     write: Callable[..., str | bool | None]
+    fault: str = "Invalid --{long} specification"
 
     @property
     def of_component(self) -> bool:
         """Whether each component of a heterogeneous job has its own."""
-        return all(name.startswith("resources.") or name in Component.__struct_fields__ for name in self.fields)
+        return all(name.startswith("resources.") or name in COMPONENT_FIELDS for name in self.fields)
 
 
 class ClientOption(NamedTuple):
@@ -73,14 +79,32 @@ def _converted(
     )  # fmt: skip
 
 
-def _whole(text: str) -> int:
+def whole_number(text: str) -> int:
+    """A whole number of Slurm's 64 bits. Raises ValueError."""
     if not text.isascii() or not text.isdigit() or len(text) > 19:
         raise ValueError(f"{text!r} is not a whole number")
     return int(text)
 
 
-def _number(long: str, short: str, field: str) -> Option:
-    return _converted(long, short, field, _whole)
+NOT_A_NUMBER: Final = 'Invalid numeric value "{argument}" for --{long}.'
+"""What sbatch says of most numbers."""
+UNKNOWN_HINT: Final = 'unrecognized --hint argument "{argument}", see --hint=help'
+NO_ARRAY: Final = "Batch job submission failed: Invalid job array specification"
+NOT_OF_A_NODE: Final = 'Invalid numeric value "{argument}" for first arg of -B.'
+NO_LIMIT: Final = "Bad rlimit name: {argument}\n--propagate={argument} is not valid."
+EXITS_WITH_1: Final = frozenset({NOT_A_NUMBER, UNKNOWN_HINT, NO_ARRAY, NOT_OF_A_NODE, NO_LIMIT})
+"""Faults after which sbatch exits with 1, not with 255."""
+
+
+def _positive(text: str) -> int:
+    number = whole_number(text)
+    if not number:
+        raise ValueError("0 is none at all")
+    return number
+
+
+def _number(long: str, short: str, field: str, convert: Callable[[str], int] = _positive) -> Option:
+    return _converted(long, short, field, convert)._replace(fault=NOT_A_NUMBER)
 
 
 def _memory(long: str, field: str) -> Option:
@@ -123,6 +147,10 @@ def _nodes(text: str | None) -> Fields:
     if "," in said or ":" in said:
         return {"resources.nodes": None, "resources.nodes_max": None,
             "resources.node_counts": values.parse_node_counts(said)}  # fmt: skip
+    least, dash, most = said.partition("-")
+    if dash and least.isdigit() and most.isdigit() and int(most) < int(least):
+        told = f"Maximum node count {most} is less than minimum node count {least}"
+        raise Misspelt(told, f"error: {told}")
     low, high = parse_count_range(said)
     return {"resources.nodes": low, "resources.nodes_max": high if high != low else None,
         "resources.node_counts": None}  # fmt: skip
@@ -138,7 +166,8 @@ def _write_nodes(nodes: int | None, nodes_max: int | None, counts: str | None) -
 
 def _switches(text: str | None) -> Fields:
     count, wait_s = values.parse_switches(text or "")
-    return {"resources.switches": count, "resources.switches_wait_s": wait_s}
+    waiting = {} if wait_s is None else {"resources.switches_wait_s": wait_s}  # an earlier word holds otherwise
+    return {"resources.switches": count} | waiting
 
 
 def _write_switches(count: int | None, wait_s: int | None) -> str | None:
@@ -153,11 +182,11 @@ def _nice(text: str | None) -> Fields:
 
 
 def _priority(text: str) -> int | str:
-    return "TOP" if text.upper() == "TOP" else _whole(text)
+    return "TOP" if text.upper() == "TOP" else whole_number(text)
 
 
 def _ports(text: str | None) -> Fields:
-    return {"resources.resv_ports": 0 if text is None else _whole(text)}
+    return {"resources.resv_ports": 0 if text is None else whole_number(text)}
 
 
 def _delay(text: str) -> int:
@@ -167,10 +196,12 @@ def _delay(text: str) -> int:
 
 
 def _when(text: str) -> None:
+    from hpcjobs.sbatch.when import parse_when  # loads slowly, and few calls name a time
+
     parse_when(text, 0)
 
 
-R: Final = "resources."
+R: Final = RESOURCES
 _YES_NO: Final[Mapping[str | None, object]] = {"yes": True, "no": False}
 _MODES: Final[Mapping[str | None, object]] = {
     "append": "append",
@@ -182,8 +213,10 @@ _BITS: Final[Mapping[str | None, object]] = {"1": True, "0": False}
 
 OPTIONS: Final[Sequence[Option]] = (
     _text("account", "A", "account"),
-    _text("acctg-freq", "", "acctg_freq", values.parse_acctg_freq),
-    _converted("array", "a", "array", lambda text: values.parse_array(text).text),
+    _text("acctg-freq", "", "acctg_freq", values.parse_acctg_freq)._replace(
+        fault="Invalid --acctg-freq specification: {argument}"
+    ),
+    _converted("array", "a", "array", lambda text: values.parse_array(text).text)._replace(fault=NO_ARRAY),
     _text("batch", "", "batch"),
     _text("bb", "", R + "bb"),
     _text("begin", "b", "begin", _when),
@@ -197,9 +230,11 @@ OPTIONS: Final[Sequence[Option]] = (
     _text("container-type", "", "container_type"),
     _text("context", "", "context"),
     _flag("contiguous", "", R + "contiguous"),
-    _number("core-spec", "S", R + "core_spec"),
+    _number("core-spec", "S", R + "core_spec", whole_number),
     _number("cores-per-socket", "", R + "cores_per_socket"),
-    _text("cpu-freq", "", R + "cpu_freq", layout.parse_cpu_freq),
+    _text("cpu-freq", "", R + "cpu_freq", layout.parse_cpu_freq)._replace(
+        fault='unrecognized --cpu-freq argument "{argument}"\nInvalid --cpu-freq argument'
+    ),
     _number("cpus-per-gpu", "", R + "cpus_per_gpu"),
     _number("cpus-per-task", "c", R + "cpus_per_task"),
     _text("deadline", "", "deadline", _when),
@@ -211,16 +246,23 @@ OPTIONS: Final[Sequence[Option]] = (
     _words("exclusive", "", R + "exclusive", {None: True, "user": "user", "mcs": "mcs", "topo": "topo"}, "optional"),
     _text("export", "", "export", values.parse_export),
     _text("extra", "", "extra"),
-    _text("extra-node-info", "B", R + "extra_node_info", values.parse_extra_node_info),
-    _text("gpu-bind", "", R + "gpu_bind"),
-    _text("gpu-freq", "", R + "gpu_freq"),
+    _text("extra-node-info", "B", R + "extra_node_info", values.parse_extra_node_info)._replace(fault=NOT_OF_A_NODE),
+    _text("gpu-bind", "", R + "gpu_bind", layout.parse_gpu_bind)._replace(
+        fault="Invalid --gpu-bind argument: {argument}"
+    ),
+    _text("gpu-freq", "", R + "gpu_freq", layout.parse_gpu_freq)._replace(
+        fault="Invalid --gpu-freq argument: gpu:{argument}"
+    ),
     _gpus("gpus", "G", R + "gpus"),
     _gpus("gpus-per-node", "", R + "gpus_per_node"),
     _gpus("gpus-per-socket", "", R + "gpus_per_socket"),
     _gpus("gpus-per-task", "", R + "gpus_per_task"),
     _text("gres", "", R + "gres", gpus_of_gres),
-    _text("gres-flags", "", R + "gres_flags", layout.parse_gres_flags),
-    _converted("hint", "", R + "hint", layout.parse_hint),
+    _text("gres-flags", "", R + "gres_flags", layout.parse_gres_flags)._replace(
+        fault="Invalid --gres-flags specification: {argument}"
+    ),
+    _converted("hint", "", R + "hint", layout.parse_hint)._replace(fault=UNKNOWN_HINT),
+    _flag("get-user-env", "", "get_user_env"),
     _flag("hold", "H", "hold"),
     _text("input", "i", "stdin"),
     _text("job-name", "J", "name"),
@@ -230,7 +272,9 @@ OPTIONS: Final[Sequence[Option]] = (
     _text("mail-user", "", "mail_user"),
     _text("mcs-label", "", "mcs_label"),
     _memory("mem", R + "mem_per_node_bytes"),
-    _text("mem-bind", "", R + "mem_bind", layout.parse_mem_bind),
+    _text("mem-bind", "", R + "mem_bind", layout.parse_mem_bind)._replace(
+        fault='unrecognized --mem-bind argument "{argument}"'
+    ),
     _memory("mem-per-cpu", R + "mem_per_cpu_bytes"),
     _memory("mem-per-gpu", R + "mem_per_gpu_bytes"),
     _text("mem-update", "", "mem_update", values.parse_mem_update),
@@ -239,7 +283,15 @@ OPTIONS: Final[Sequence[Option]] = (
     Option("nice", "", "optional", ("nice",), _nice, lambda value: None if value is None else str(value)),
     _words("no-kill", "k", "no_kill", {None: True, "off": False}, "optional"),
     _text("nodelist", "w", R + "nodelist"),
-    Option("nodes", "N", "required", (R + "nodes", R + "nodes_max", R + "node_counts"), _nodes, _write_nodes),
+    Option(
+        "nodes",
+        "N",
+        "required",
+        (R + "nodes", R + "nodes_max", R + "node_counts"),
+        _nodes,
+        _write_nodes,
+        '"{argument}" is not a valid node count',
+    ),
     _number("ntasks", "n", R + "ntasks"),
     _number("ntasks-per-core", "", R + "ntasks_per_core"),
     _number("ntasks-per-gpu", "", R + "ntasks_per_gpu"),
@@ -253,7 +305,7 @@ OPTIONS: Final[Sequence[Option]] = (
     _text("partition", "p", "partition"),
     _text("prefer", "", R + "prefer"),
     _converted("priority", "", "priority", _priority),
-    _text("profile", "", "profile", values.parse_profile),
+    _text("profile", "", "profile", values.parse_profile)._replace(fault="invalid --profile={argument} option"),
     Option(
         "propagate",
         "",
@@ -261,6 +313,7 @@ OPTIONS: Final[Sequence[Option]] = (
         ("propagate",),
         lambda text: {"propagate": ",".join(values.parse_propagate("ALL" if text is None else text))},
         lambda value: value,
+        NO_LIMIT,
     ),
     _text("qos", "q", "qos"),
     _flag("reboot", "", "reboot"),
@@ -282,13 +335,15 @@ OPTIONS: Final[Sequence[Option]] = (
         _ports,
         lambda value: None if value is None else str(value) if value else True,
     ),
-    _number("segment", "", R + "segment"),
+    _converted("segment", "", R + "segment", whole_number),
     _text("signal", "", "signal", values.parse_signal),
     _number("sockets-per-node", "", R + "sockets_per_node"),
     _flag("spread-job", "", R + "spread_job"),
     _flag("spread-segments", "", R + "spread_segments"),
     _flag("stepmgr", "", "stepmgr"),
-    Option("switches", "", "required", (R + "switches", R + "switches_wait_s"), _switches, _write_switches),
+    Option(
+        "switches", "", "required", (R + "switches", R + "switches_wait_s"), _switches, _write_switches, NOT_A_NUMBER
+    ),
     _number("thread-spec", "", R + "thread_spec"),
     _number("threads-per-core", "", R + "threads_per_core"),
     _converted("time", "t", R + "wall_s", parse_time, time_text),
@@ -318,10 +373,9 @@ CLIENT_OPTIONS: Final[Mapping[str, ClientOption]] = {
     "clusters": ClientOption("required", "M", _CLUSTER),
     "export-file": ClientOption("required", "", "the file is not here: give the variables in the request"),
     "external": ClientOption("none", "", "an external job has no script"),
-    "get-user-env": ClientOption("optional", "", ""),  # every job gets its user's login environment
     "gid": ClientOption("required", "", _IDENTITY),
     "help": ClientOption("none", "h", "it is for people who type"),
-    "ignore-pbs": ClientOption("none", "", ""),  # #PBS lines are never read
+    "ignore-pbs": ClientOption("none", "", ""),  # a service never reads #PBS lines
     "nodefile": ClientOption("required", "F", "the file is not here: give its nodes with --nodelist"),
     "parsable": ClientOption("none", "", ""),
     "quiet": ClientOption("none", "Q", ""),
@@ -344,18 +398,5 @@ BY_SHORT: Final[Mapping[str, str]] = {
     **{option.short: long for long, option in CLIENT_OPTIONS.items() if option.short},
 }
 
-
-def find_long(name: str) -> str:
-    """The full name of an option, from it, from another name of it or from the beginning of one.
-
-    Raises:
-        ValueError: No option begins so, or several do.
-    """
-    names = (*BY_LONG, *ALIASES)
-    begins = [name] if name in names else [full for full in names if name and full.startswith(name)]
-    found = {ALIASES.get(full, full) for full in begins}
-    if len(found) > 1:
-        raise ValueError(f"the option '--{name}' could be any of {', '.join(sorted(f'--{full}' for full in found))}")
-    if not found:
-        raise ValueError(f"the option '--{name}' is not one that hpcjobs knows")
-    return found.pop()
+SBATCH: Final = Grammar({long: option.takes for long, option in BY_LONG.items()}, BY_SHORT, ALIASES)
+"""How sbatch's words are heard."""

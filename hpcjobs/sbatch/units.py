@@ -6,9 +6,9 @@ import re
 from typing import Final
 
 _DIGITS: Final = "[0-9]{1,19}"
-_TIME = re.compile(r"^(?:(?P<days>N)-(?P<h>N)(?::(?P<m>N)(?::(?P<s>N))?)?"
+_TIME: Final = (r"^(?:(?P<days>N)-(?P<h>N)(?::(?P<m>N)(?::(?P<s>N))?)?"
                    r"|(?P<a>N)(?::(?P<b>N)(?::(?P<c>N))?)?)$".replace("N", _DIGITS))  # fmt: skip
-_MEMORY = re.compile(rf"^(?P<number>{_DIGITS})(?:(?P<unit>[KMGT])B?)?$", re.IGNORECASE)
+_MEMORY: Final = rf"(?i)^(?P<number>{_DIGITS})(?:(?P<unit>[KMGT])B?)?$"
 _SCALE: Final = {"K": 2**10, "": 2**20, "M": 2**20, "G": 2**30, "T": 2**40}
 _COUNT: Final = {"": 1, "k": 2**10, "m": 2**20}
 
@@ -33,7 +33,7 @@ def parse_time(text: str) -> int:
     """
     if text.strip().lower() in ("-1", "infinite", "unlimited"):
         return 0
-    match = _TIME.match(text.strip())
+    match = re.match(_TIME, text.strip())
     if match is None:
         raise ValueError(f"Invalid time limit specification {text!r}: write minutes, hh:mm:ss or days-hh:mm:ss")
     part = {name: int(value or 0) for name, value in match.groupdict().items()}
@@ -56,7 +56,7 @@ def parse_memory(text: str) -> int:
     Raises:
         ValueError: The text is of no such form.
     """
-    match = _MEMORY.match(text.strip())
+    match = re.match(_MEMORY, text.strip())
     if match is None:
         raise ValueError(f"Invalid memory specification {text!r}: write a whole number with K, M, G or T")
     return int(match["number"]) * _SCALE[(match["unit"] or "").upper()]

@@ -7,7 +7,8 @@ import re
 import signal as signals
 from typing import Final, NamedTuple
 
-from hpcjobs.model.tasks import count_tasks, parse_spans
+from hpcjobs.model.spans import count_tasks, parse_spans
+from hpcjobs.sbatch.limits import LIMITS
 from hpcjobs.sbatch.units import parse_time
 
 
@@ -72,9 +73,7 @@ class Signal(NamedTuple):
     reservation: bool
 
 
-_SIGNAL = re.compile(
-    r"(?:(?P<flags>[RB]{1,2}):)?(?P<name>[A-Z0-9]+)(?:@(?P<time>[0-9]{1,6}))?", re.IGNORECASE | re.ASCII
-)
+_SIGNAL: Final = r"(?ia)(?:(?P<flags>[RB]{1,2}):)?(?P<name>[A-Z0-9]+)(?:@(?P<time>[0-9]{1,6}))?"
 _DEFAULT_WARN_S: Final = 60
 _MOST_16: Final = 0xFFFF
 
@@ -102,7 +101,7 @@ def parse_signal(text: str) -> Signal:
     Raises:
         ValueError: The text is of no such form, or no such signal is known.
     """
-    match = _SIGNAL.fullmatch(text.strip())
+    match = re.fullmatch(_SIGNAL, text.strip())
     form = f"Invalid signal specification {text!r}: write [[R][B]:]signal[@seconds], as B:USR1@60"
     if match is None:
         raise ValueError(form)
@@ -200,9 +199,6 @@ def parse_mem_update(text: str) -> tuple[int, int]:
     return int(match[1]), int(match[2])
 
 
-_LIMITS: Final = ("ALL", "NONE", "AS", "CORE", "CPU", "DATA", "FSIZE", "MEMLOCK", "NOFILE", "NPROC", "RSS", "STACK")
-
-
 def parse_propagate(text: str) -> tuple[str, ...]:
     """Read the argument of --propagate: ALL, NONE or names of limits.
 
@@ -210,8 +206,8 @@ def parse_propagate(text: str) -> tuple[str, ...]:
         ValueError: A word is not one of them.
     """
     words = tuple(word.strip().upper().removeprefix("RLIMIT_") for word in text.split(","))
-    if unknown := [word for word in words if word not in _LIMITS]:
-        raise ValueError(f"{unknown[0]!r} is not a limit: write ALL, NONE or some of {', '.join(_LIMITS[2:])}")
+    if unknown := [word for word in words if word not in (*LIMITS, "ALL", "NONE")]:
+        raise ValueError(f"{unknown[0]!r} is not a limit: write ALL, NONE or some of {', '.join(LIMITS)}")
     return words
 
 
@@ -239,11 +235,30 @@ def parse_acctg_freq(text: str) -> str:
     return text.strip()
 
 
-_VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]*)(?:=(.*))?", re.DOTALL)
+_VARIABLE: Final = r"(?s)([A-Za-z_][A-Za-z0-9_]*)(?:=(.*))?"
+_QUOTED: Final = r"""(?s)((?:[^,'"]|'[^']*'|"[^"]*")*)(,|$)"""
+
+
+def export_words(text: str) -> list[str]:
+    """Split the argument of --export: a comma between quotes is none, and quotes around all of a word vanish.
+
+    Raises:
+        ValueError: A quote is not closed.
+    """
+    words = []
+    at = 0
+    while at < len(text):
+        match = re.compile(_QUOTED).match(text, at)
+        if match is None:
+            raise ValueError(f"Improperly formed environment variable ({text[at:]})")
+        word = match[1]
+        words.append(word[1:-1] if len(word) > 1 and word[0] == word[-1] and word[0] in "'\"" else word)
+        at = match.end()
+    return words
 
 
 def parse_export(text: str) -> dict[str, str | None]:
-    """Read the argument of --export: ``ALL``, ``NONE``, ``NIL``, and after ALL or alone ``NAME`` or ``NAME=value``.
+    """Read the argument of --export: ``ALL``, ``NONE``, ``NIL``, and with ALL or alone ``NAME`` or ``NAME=value``.
 
     Returns:
         Values by name; None: the caller's own, which is the request's ``environment`` here.
@@ -251,13 +266,13 @@ def parse_export(text: str) -> dict[str, str | None]:
     Raises:
         ValueError: A word is not a variable.
     """
-    words = text.split(",")
     if text.upper() in ("ALL", "NONE", "NIL"):
         return {}
     variables: dict[str, str | None] = {}
-    for word in words[1:] if words[0].upper() == "ALL" else words:
-        match = _VARIABLE.fullmatch(word)
+    for word in export_words(text):
+        match = re.fullmatch(_VARIABLE, word)
         if match is None:
             raise ValueError(f"Invalid export {text!r}: write ALL, NONE, NIL or NAME=value,NAME=value")
-        variables[match[1]] = match[2]
+        if word.upper() != "ALL":
+            variables[match[1]] = match[2]
     return variables

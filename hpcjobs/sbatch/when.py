@@ -7,10 +7,6 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta, tzinfo
 from typing import Final, NamedTuple
 
-import msgspec
-
-from hpcjobs.model.spec import JobSpec
-
 _DELTA = re.compile(r"now(?:\s*(?P<sign>[+-])\s*(?P<count>[0-9]{1,10})\s*(?P<unit>[a-z]*))?")
 _UNITS: Final = {"": 1, "second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}
 _CLOCK: Final = {"midnight": (0, 0, 0), "elevenses": (11, 0, 0), "noon": (12, 0, 0), "fika": (15, 0, 0),
@@ -24,7 +20,8 @@ _TOKENS: Final[Sequence[tuple[str, re.Pattern[str]]]] = (
     ("digits", re.compile(r"(?P<mo>\d{2})(?P<d>\d{2})(?P<y>\d{2})?(?!\d)")),
     ("gap", re.compile(r"[\s\-]+|t(?=\d)")),
 )
-_LEAST_UTS: Final = 1_000_000
+LEAST_UTS: Final = 1_000_000
+"""The earliest time that ``uts`` and seconds can say."""
 
 
 class _Date(NamedTuple):
@@ -75,7 +72,7 @@ def parse_when(text: str, now: float, zone: tzinfo | None = None) -> int:
     """
     lower = text.strip().lower()
     if uts := re.fullmatch(r"uts(\d{1,12})", lower):
-        if int(uts[1]) >= _LEAST_UTS:
+        if int(uts[1]) >= LEAST_UTS:
             return int(uts[1])
     elif delta := _DELTA.fullmatch(lower):
         count, unit = int(delta["count"] or 0), (delta["unit"] or "").removesuffix("s")
@@ -119,34 +116,11 @@ def _calendar(text: str, now: datetime) -> int:
     return int(moment.timestamp())
 
 
-def with_absolute_times(spec: JobSpec, now: float, zone: tzinfo | None = None) -> JobSpec:
-    """Resolve what a spec says relative to its submission, once.
-
-    Args:
-        spec: As admitted.
-        now: Unix seconds of the submission.
-        zone: See parse_when.
-
-    Returns:
-        The spec with ``begin`` and ``deadline`` as ``uts`` and Unix seconds, which sbatch reads too; what was long
-        ago is the earliest time that it reads so.
-
-    Raises:
-        ValueError: One of them is of no such form.
-    """
-    times = {
-        name: f"uts{max(parse_when(text, now, zone), _LEAST_UTS)}"
-        for name, text in (("begin", spec.begin), ("deadline", spec.deadline))
-        if text is not None
-    }
-    return msgspec.structs.replace(spec, **times) if times else spec
-
-
 def unix_seconds(text: str | None) -> int | None:
     """The Unix seconds of a resolved time.
 
     Raises:
-        ValueError: It was not resolved (``with_absolute_times``).
+        ValueError: It was not resolved (``effective.with_absolute_times``).
     """
     if text is None:
         return None

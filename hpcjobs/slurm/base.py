@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Final, Protocol
+from typing import Protocol
 
 import msgspec
 
@@ -15,7 +15,6 @@ from hpcjobs.model.order import Estimate, Order
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.sbatch.units import ceil_div as ceil_div
 
-MIB: Final = 1024 * 1024
 _MARK = re.compile(r" ?\bhpcjobs:([0-9a-f]{32})\b")
 
 

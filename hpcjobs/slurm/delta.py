@@ -9,6 +9,7 @@ import msgspec
 
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.job import JobRecord
+from hpcjobs.model.partition import Partition
 
 K = TypeVar("K", bound=Hashable)
 
@@ -23,6 +24,7 @@ class Listing(msgspec.Struct, frozen=True):
         gone: Numbers of jobs that are listed no more.
         nodes: Nodes that are new or have changed.
         nodes_gone: Names of nodes that are listed no more.
+        partitions: Every partition, in Slurm's order, where any of them has changed; None: none has.
     """
 
     since: int
@@ -31,6 +33,7 @@ class Listing(msgspec.Struct, frozen=True):
     gone: list[int]
     nodes: list[Node]
     nodes_gone: list[str]
+    partitions: list[Partition] | None = None
 
 
 class Marks(Generic[K]):
@@ -38,6 +41,11 @@ class Marks(Generic[K]):
 
     def __init__(self) -> None:
         self._hashes: dict[K, int] = {}
+
+    @property
+    def empty(self) -> bool:
+        """Whether nothing is remembered."""
+        return not self._hashes
 
     def clear(self) -> None:
         """Forget all: the next comparison finds everything changed."""
@@ -75,4 +83,7 @@ def merged(before: ClusterView | None, listing: Listing, cluster: str, now: floa
         del jobs[number]
     for name in listing.nodes_gone:
         del nodes[name]
-    return ClusterView(cluster, now, jobs, nodes)
+    partitions = before.partitions if before else {}
+    if listing.partitions is not None:
+        partitions = {partition.name: partition for partition in listing.partitions}
+    return ClusterView(cluster, now, jobs, nodes, partitions)

@@ -14,14 +14,14 @@ from hpcjobs.model.spec import JobSpec
 
 
 def _partition(spec: JobSpec, view: ClusterView) -> str:
-    known = view.partitions()
+    known = view.nodes_by_partition()
     missing = [name for name in (spec.partition or "").split(",") if name not in known]
     return f"There is no partition {', '.join(map(repr, missing))}; there are {', '.join(sorted(known))}."
 
 
 def nodes_of(partition: str | None, view: ClusterView) -> list[Node]:
     """The nodes of one or several partitions (comma-separated), each once; of the cluster where none is named."""
-    partitions = view.partitions()
+    partitions = view.nodes_by_partition()
     wanted = partition.split(",") if partition else partitions
     return list({node.name: node for name in wanted for node in partitions.get(name, [])}.values())
 

@@ -6,46 +6,23 @@ v0.0.45): one reading serves both.
 
 from __future__ import annotations
 
-from typing import Final, TypeVar
+from typing import TypeVar
 
 import msgspec
 
-from hpcjobs.model.cluster import Node
-from hpcjobs.model.gres import gpus_of_tres, parse_node_gres, parse_tres
+from hpcjobs.model.gres import gpus_of_tres, parse_tres
 from hpcjobs.model.job import JobRecord, State
 from hpcjobs.slurm import targets
-from hpcjobs.slurm.base import MIB, split_comment
+from hpcjobs.slurm.base import split_comment
+from hpcjobs.slurm.openapi_cluster import NodeWords, PartitionWords
+from hpcjobs.slurm.openapi_numbers import NONE as NONE
+from hpcjobs.slurm.openapi_numbers import ExitCode as ExitCode
+from hpcjobs.slurm.openapi_numbers import Number as Number
+from hpcjobs.slurm.openapi_particulars import ParticularWords, particulars_of
 from hpcjobs.slurm.outcomes import Part
-from hpcjobs.slurm.states import node_usable, read_state
+from hpcjobs.slurm.states import read_state
 
 T = TypeVar("T")
-
-
-class Number(msgspec.Struct, frozen=True):
-    """Slurm's number that may be unset or infinite."""
-
-    set: bool = False
-    infinite: bool = False
-    number: float = 0
-
-    @property
-    def value(self) -> int:
-        """The number, 0 where there is none."""
-        return int(self.number) if self.set and not self.infinite else 0
-
-
-NONE: Final = Number()
-
-
-class _Signal(msgspec.Struct, frozen=True):
-    id: Number = NONE
-
-
-class ExitCode(msgspec.Struct, frozen=True):
-    """How a job or a step ended."""
-
-    return_code: Number = NONE
-    signal: _Signal = _Signal()
 
 
 class ErrorWords(msgspec.Struct, frozen=True):
@@ -56,7 +33,7 @@ class ErrorWords(msgspec.Struct, frozen=True):
     description: str | None = None
 
 
-class JobWords(msgspec.Struct, frozen=True):
+class JobWords(ParticularWords, frozen=True, kw_only=True):
     """A job of the controller."""
 
     job_id: int
@@ -72,8 +49,6 @@ class JobWords(msgspec.Struct, frozen=True):
     nodes: str = ""
     tasks: Number = NONE
     cpus: Number = NONE
-    tres_req_str: str = ""
-    tres_alloc_str: str = ""
     time_limit: Number = NONE
     submit_time: Number = NONE
     eligible_time: Number = NONE
@@ -93,22 +68,6 @@ class JobWords(msgspec.Struct, frozen=True):
     array_task_string: str = ""
     het_job_id: Number = NONE
     het_job_offset: Number = NONE
-
-
-class NodeWords(msgspec.Struct, frozen=True):
-    """A node of the controller."""
-
-    name: str
-    state: tuple[str, ...] = ()
-    effective_cpus: int = 0
-    alloc_cpus: int = 0
-    real_memory: int = 0
-    alloc_memory: int = 0
-    gres: str = ""
-    gres_used: str = ""
-    partitions: tuple[str, ...] = ()
-    features: tuple[str, ...] = ()
-    reason: str = ""
 
 
 class _Fault(msgspec.Struct, frozen=True):
@@ -144,6 +103,7 @@ class Reply(msgspec.Struct, frozen=True):
     errors: tuple[ErrorWords, ...] = ()
     jobs: tuple[JobWords, ...] = ()
     nodes: tuple[NodeWords, ...] = ()
+    partitions: tuple[PartitionWords, ...] = ()
     status: tuple[StatusWords | tuple[StatusWords, ...], ...] = ()
     results: tuple[StatusWords, ...] | None = None
     job_id: int = 0
@@ -217,28 +177,10 @@ def record_of(job: JobWords) -> JobRecord:
         array_task=array_task(job.array_job_id.value, job.array_task_id, job.array_task_string),
         het_job_id=job.het_job_id.value,
         het_offset=job.het_job_offset.value if job.het_job_id.value else 0,
+        particulars=particulars_of(job),
     )
 
 
 def wall_s_of(limit: Number) -> int | None:
     """A time limit in seconds; None is unlimited or the partition's."""
     return limit.value * 60 if limit.set and not limit.infinite else None
-
-
-def node_of(node: NodeWords) -> Node:
-    """A node of the controller as ours."""
-    raw_state = "+".join(node.state)
-    return Node(
-        name=node.name,
-        raw_state=raw_state,
-        usable=node_usable(raw_state),
-        cpus=node.effective_cpus,
-        cpus_alloc=node.alloc_cpus,
-        mem_bytes=node.real_memory * MIB,
-        mem_alloc_bytes=node.alloc_memory * MIB,
-        gpus=parse_node_gres(node.gres),
-        gpus_alloc=parse_node_gres(node.gres_used),
-        partitions=node.partitions,
-        features=node.features,
-        reason=node.reason,
-    )

@@ -15,8 +15,9 @@ from typing import Any
 import msgspec
 
 from hpcjobs.agents.serve import Operation
+from hpcjobs.slurm import sacct_agent
 from hpcjobs.slurm.base import Launch, split_comment
-from hpcjobs.slurm.pyslurm_acting import act, history
+from hpcjobs.slurm.pyslurm_acting import act
 from hpcjobs.slurm.pyslurm_description import description
 from hpcjobs.slurm.pyslurm_listing import changes
 from hpcjobs.slurm.pyslurm_session import Tolerant, slurm_errors
@@ -53,5 +54,5 @@ OPERATIONS: Mapping[str, Operation] = {
     "find": find,
     "submit": submit,
     "act": act,
-    "history": history,
+    "history": sacct_agent.ask,
 }

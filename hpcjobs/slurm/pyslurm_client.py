@@ -35,8 +35,9 @@ CALL_TIMEOUT_S: Final = 20.0
 SUBMITTERS: Final = 4
 """Most agents that submit for one user."""
 
-HISTORIAN: Final = 1
-"""Which agent of the observer asks accounting: the listings' own must not wait for a slow slurmdbd."""
+HISTORIANS: Final = (1, 2, 3)
+"""Which agents of the observer ask accounting: the listings' own must not wait for a slow slurmdbd, nor the observer's
+question for users' long ones."""
 
 CHANGING: Final = ("submit", "act")
 """What may have been done where its answer was lost."""
@@ -147,9 +148,8 @@ class PyslurmBackend:
     async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
         """See Backend."""
         args = {"query": query}
-        return await self._call(
-            self.observer, "history", args, tuple[Accounted, ...], HISTORY_TIMEOUT_S, number=HISTORIAN
-        )
+        idle = min(HISTORIANS, key=lambda number: self.pool.load(self._key(self.observer, number)))
+        return await self._call(self.observer, "history", args, tuple[Accounted, ...], HISTORY_TIMEOUT_S, number=idle)
 
     async def accounts(self) -> tuple[Account, ...]:
         """See Backend. Runs as the service's user, which this process is and which Slurm lets see all accounts."""

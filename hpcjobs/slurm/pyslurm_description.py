@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
+from hpcjobs.model.amount import MIB, NO_VAL, NO_VAL16
 from hpcjobs.model.gres import parse_gpus
 from hpcjobs.model.spec import JobSpec, Resources
 from hpcjobs.sbatch.effective import effective, implied_tasks, least_nodes, tres_per_task
@@ -13,19 +14,13 @@ from hpcjobs.sbatch.layout import parse_cpu_freq, parse_distribution, parse_gres
 from hpcjobs.sbatch.units import time_text
 from hpcjobs.sbatch.values import parse_mail_type, parse_profile, parse_signal
 from hpcjobs.sbatch.when import unix_seconds
-from hpcjobs.slurm.base import MIB, Launch, ceil_div
-
-NO_VAL = 0xFFFFFFFE
-"""Slurm's "not set" of 32 bits (slurm.h)."""
-
-NO_VAL16 = 0xFFFE
-"""Slurm's "not set" of 16 bits."""
+from hpcjobs.slurm.base import Launch, ceil_div
 
 NO_PROFILES: Iterator[str] = iter(())
 """Profile types left out make pyslurm send NO_VAL, which slurmctld takes for every kind of profiling; something that
 is there and holds nothing is sbatch's "not set"."""
 
-_GRES = re.compile(r"(?:gres/)?([^:,=\s]+(?::(?!\d+$)[^:,=\s]+)?)(?::(\d+))?")
+_GRES = re.compile(r"(?:gres/)?([^:,=\s]+(?::(?!\d+$)[^:,=\s]+)?)(?::(\d{1,19}))?")
 
 
 class Verbatim(str):

@@ -10,13 +10,15 @@ import time
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, Final, TypeVar
 
-from hpcjobs.model.cluster import Node
-from hpcjobs.model.gres import UNTYPED, gpus_of_tres
+from hpcjobs.model.amount import MIB
+from hpcjobs.model.gres import gpus_of_tres
 from hpcjobs.model.job import JobRecord, State
-from hpcjobs.slurm.base import MIB, split_comment
+from hpcjobs.slurm import pyslurm_cluster
+from hpcjobs.slurm.base import split_comment
 from hpcjobs.slurm.delta import Listing, Marks
+from hpcjobs.slurm.pyslurm_particulars import particulars_mark, particulars_of
 from hpcjobs.slurm.pyslurm_session import Tolerant, array_task, slurm_errors, user_name
-from hpcjobs.slurm.states import node_usable, read_state
+from hpcjobs.slurm.states import read_state
 
 T = TypeVar("T")
 
@@ -27,7 +29,7 @@ JOB_MARKS: Final = operator.attrgetter(
     "standard_error", "array_id", "array_tasks_waiting", "array_tasks_parallel", "array_task_id",
     "heterogeneous_id", "heterogeneous_offset",
     # What the requested and the allocated TRES, dear to read, are made of.
-    "memory", "resize_time", "tres_per_job", "tres_per_node", "tres_per_socket", "tres_per_task",
+    "memory", "resize_time",
 )  # fmt: skip
 """Everything that a JobRecord is made of, as cheap as it can be read, but for the dependencies and gres_per_node."""
 
@@ -79,6 +81,7 @@ def _record(job: Any) -> JobRecord:  # noqa: ANN401
         array_task=array_task(job),
         het_job_id=job.heterogeneous_id or 0,
         het_offset=(job.heterogeneous_offset or 0) if job.heterogeneous_id else 0,
+        particulars=particulars_of(job),
     )
 
 
@@ -94,37 +97,12 @@ def _dependency(parsed: Any) -> str:  # noqa: ANN401
     return ("?" if parsed.get("satisfy") == "any" else ",").join(parts)
 
 
-def _node(node: Any) -> Node:  # noqa: ANN401
-    raw_state = str(node.state)
-    configured = {name: int(count) for name, count in (node.configured_gres or {}).items()}
-    gpus = gpus_of_tres({f"gres/{name}": count for name, count in configured.items()})
-    used = gpus_of_tres({f"gres/{name}": int(count) for name, count in (node.allocated_gres or {}).items()})
-    if set(used) == {UNTYPED} and len(gpus) == 1:
-        # The controller tracks no types; on a node with one type there is no doubt.
-        used = {next(iter(gpus)): used[UNTYPED]}
-    return Node(
-        name=node.name,
-        raw_state=raw_state,
-        usable=node_usable(raw_state),
-        cpus=node.effective_cpus or 0,
-        cpus_alloc=node.allocated_cpus or 0,
-        mem_bytes=(node.real_memory or 0) * MIB,
-        mem_alloc_bytes=(node.allocated_memory or 0) * MIB,
-        gpus=gpus,
-        gpus_alloc=used,
-        partitions=tuple(node.partitions or ()),
-        features=tuple(node.available_features or ()),
-        reason=node.reason or "",
-    )
-
-
 def _job_mark(job: Any) -> Hashable:  # noqa: ANN401
     # Mappings cannot be hashed; they are seldom there.
-    return JOB_MARKS(job), repr(job.dependencies or ""), repr(job.gres_per_node or "")
+    return JOB_MARKS(job), repr(job.dependencies or ""), repr(job.gres_per_node or ""), particulars_mark(job)
 
 
 _jobs: Marks[int] = Marks()
-_nodes: Marks[str] = Marks()
 _serial = 0
 
 
@@ -146,12 +124,11 @@ def changes(since: int) -> Listing:
     if since != _serial or not _serial:
         since = 0
         _jobs.clear()
-        _nodes.clear()
+        pyslurm_cluster.forget()
     _serial = time.time_ns()
     with slurm_errors() as pyslurm:
         jobs: Mapping[int, Any] = pyslurm.Jobs.load()
         changed, gone = _jobs.compare({number: hash(_read(job, _job_mark)) for number, job in jobs.items()})
         records = [_read(jobs[number], _record) for number in changed]
-        nodes = {node.name: node for node in (_node(Tolerant(node)) for node in pyslurm.Nodes.load().values())}
-        changed_nodes, gone_nodes = _nodes.compare({name: hash(repr(node)) for name, node in nodes.items()})
-    return Listing(since, _serial, records, gone, [nodes[name] for name in changed_nodes], gone_nodes)
+        nodes, nodes_gone, partitions = pyslurm_cluster.changes(pyslurm)
+    return Listing(since, _serial, records, gone, nodes, nodes_gone, partitions)

@@ -5,6 +5,7 @@ Nothing but the agents' side imports this (docs/adr/0001); pyslurm itself is imp
 
 from __future__ import annotations
 
+import grp
 import os
 import pwd
 from collections.abc import Iterator
@@ -13,8 +14,8 @@ from functools import cache, lru_cache
 from typing import Any
 
 from hpcjobs.agents.serve import SlurmFailure
+from hpcjobs.model.amount import NO_VAL
 from hpcjobs.slurm import targets
-from hpcjobs.slurm.pyslurm_description import NO_VAL
 
 
 def exit_code_and_signal(status: int) -> tuple[int, int]:
@@ -37,16 +38,19 @@ def exit_code_and_signal(status: int) -> tuple[int, int]:
 
 
 @cache
+def slurm_conf() -> str:
+    """Path of the slurm.conf that this process was told of when it began."""
+    return os.environ["SLURM_CONF"]
+
+
+@cache
 def library() -> Any:  # noqa: ANN401  pyslurm has no types
     """Pyslurm, started at the first call."""
     import pyslurm
     import pyslurm.core.job.job as job_module
-    import pyslurm.db.job as accounted_module
-    import pyslurm.db.step as step_module
 
-    for module in (job_module, accounted_module, step_module):
-        module._get_exit_code = exit_code_and_signal  # noqa: SLF001
-    pyslurm.slurm_init(os.environ["SLURM_CONF"])
+    job_module._get_exit_code = exit_code_and_signal  # noqa: SLF001
+    pyslurm.slurm_init(slurm_conf())
     # A job would inherit every SLURM_ variable that this process holds.
     del os.environ["SLURM_CONF"]
     return pyslurm
@@ -73,6 +77,15 @@ def user_name(uid: int) -> str:
         return pwd.getpwuid(uid).pw_name
     except KeyError:
         return str(uid)
+
+
+@lru_cache(maxsize=10_000)
+def group_name(gid: int) -> str:
+    """Name of a group, or the number where this machine does not know it."""
+    try:
+        return grp.getgrgid(gid).gr_name
+    except KeyError:
+        return str(gid)
 
 
 class Tolerant:

@@ -10,7 +10,7 @@ from typing import Final
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import Job, JobFacts, State
 from hpcjobs.model.why import Why
-from hpcjobs.slurm.hostlists import in_hostlist
+from hpcjobs.sbatch.hostlists import in_hostlist
 from hpcjobs.slurm.reason_words import WORDS, Limit, limit_of, word_of
 from hpcjobs.slurm.room import nodes_text, one_line, room_text
 

@@ -14,15 +14,19 @@ import msgspec
 from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import parse_gpus
-from hpcjobs.model.history import Accounted, HistoryQuery, Step
+from hpcjobs.model.history import Accounted, HistoryQuery, Ledger, Step
 from hpcjobs.model.job import JobRecord
 from hpcjobs.model.order import Estimate, Order
+from hpcjobs.model.partition import Partition
+from hpcjobs.model.spans import fold_tasks
 from hpcjobs.model.spec import JobSpec
+from hpcjobs.sbatch.hostlists import fold_hostlist
 from hpcjobs.slurm.base import Launch, Op
 from hpcjobs.slurm.errnos import error_of
 from hpcjobs.slurm.simulated_orders import Entry, carry_out
+from hpcjobs.slurm.simulated_particulars import particulars_of
 from hpcjobs.slurm.states import read_state
-from hpcjobs.slurm.targets import expand_tasks, fold_tasks
+from hpcjobs.slurm.targets import expand_tasks
 
 DEFAULT_RUN_S = 60.0
 
@@ -35,6 +39,25 @@ def gpus_per_node(spec: JobSpec, nodes: int) -> dict[str, int]:
     return {kind: -(-count // nodes) for kind, count in parse_gpus(str(asked.gpus or 0)).items() if count}
 
 
+def partitions_of_nodes(nodes: Iterable[Node]) -> list[Partition]:
+    """The partitions that nodes name, without limits; the first is the default."""
+    members: dict[str, list[Node]] = {}
+    for node in nodes:
+        for name in node.partitions:
+            members.setdefault(name, []).append(node)
+    return [
+        Partition(
+            name=name,
+            default=not at,
+            nodes=fold_hostlist(node.name for node in inside),
+            total_nodes=len(inside),
+            total_cpus=sum(node.cpus for node in inside),
+            preempt_mode="OFF",
+        )
+        for at, (name, inside) in enumerate(members.items())
+    ]
+
+
 class SimulatedBackend:
     """One cluster.
 
@@ -44,6 +67,7 @@ class SimulatedBackend:
         run_s: How long a job runs whose script does not say ``sleep N`` in its last line.
         operators: Users who may act on everybody's jobs.
         accounts: What its accounting says.
+        partitions: Its partitions; None: those that the nodes name, the first of them the default.
         users_suspend: Whether users suspend their own jobs, as Slurm 26.05 lets them; 24.11 leaves it to operators.
     """
 
@@ -58,6 +82,7 @@ class SimulatedBackend:
         accounts: Iterable[Account] = (),
         *,
         users_suspend: bool = True,
+        partitions: Iterable[Partition] | None = None,
     ) -> None:
         self.cluster = cluster
         self.run_s = run_s
@@ -66,6 +91,8 @@ class SimulatedBackend:
         self.users_suspend = users_suspend
         self.now = 0.0
         self._nodes = {node.name: node for node in nodes}
+        found = partitions_of_nodes(self._nodes.values()) if partitions is None else partitions
+        self._partitions = {partition.name: partition for partition in found}
         self._jobs: dict[int, Entry] = {}
 
     def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
@@ -180,7 +207,11 @@ class SimulatedBackend:
         """See Backend."""
         self.advance(now)
         return ClusterView(
-            self.cluster, now, {number: entry.record for number, entry in self._jobs.items()}, dict(self._nodes)
+            self.cluster,
+            now,
+            {number: entry.record for number, entry in self._jobs.items()},
+            dict(self._nodes),
+            self._partitions,
         )
 
     async def submit(self, user: str, launch: Launch) -> int:
@@ -205,6 +236,7 @@ class SimulatedBackend:
             workdir=spec.workdir or "",
             stdout=spec.stdout or f"{spec.workdir}/slurm-{number}.out",
             array_job_id=number if tasks else 0,
+            particulars=particulars_of(spec),
         )
         self._jobs[number] = entry = Entry(record, spec, held=bool(spec.hold))
         if tasks:
@@ -249,8 +281,8 @@ class SimulatedBackend:
             of_these = not query.numbers or {record.slurm_job_id, record.array_job_id} & set(query.numbers)
             began = record.start_time or record.eligible_time or record.submit_time
             ended_before = record.end_time and record.end_time < query.since
-            if of_these and not ended_before and (not query.until or began < query.until):
-                found.append(Accounted(record, _steps(record) if query.steps else ()))
+            if of_these and not ended_before and (not query.until or began < query.until) and _is_so(record, query):
+                found.append(Accounted(record, _steps(record) if query.steps else (), _ledger(record, self.now)))
         return tuple(found)
 
     async def accounts(self) -> tuple[Account, ...]:
@@ -259,6 +291,18 @@ class SimulatedBackend:
 
     async def close(self) -> None:
         """See Backend."""
+
+
+def _is_so(record: JobRecord, query: HistoryQuery) -> bool:
+    """Whether a job is as a question wants it, in what a simulated cluster can tell of it."""
+    wanted = ((query.users, record.user), (query.accounts, record.account), (query.partitions, record.partition),
+              (query.names, record.name), (query.states, record.raw_state), (query.qos, record.qos))  # fmt: skip
+    return all(value in values for values, value in wanted if values)
+
+
+def _ledger(record: JobRecord, now: float) -> Ledger:
+    elapsed_s = int(record.end_time or now) - record.start_time if record.start_time else 0
+    return Ledger(elapsed_s=elapsed_s, cpus_req=record.cpus, nodes_req=record.nodes, nodes_alloc=record.nodes)
 
 
 def _steps(record: JobRecord) -> tuple[Step, ...]:

@@ -14,6 +14,7 @@ from hpcjobs.model.spec import JobSpec
 from hpcjobs.slurm.base import split_comment
 from hpcjobs.slurm.errnos import error_of
 from hpcjobs.slurm.outcomes import Part, verdict
+from hpcjobs.slurm.simulated_particulars import particulars_of
 from hpcjobs.slurm.targets import expand_tasks, parse_target, signal_number
 
 REQUEUE_PAUSE_S: Final = 121
@@ -257,7 +258,7 @@ def _update(cluster: Cluster, entry: Entry, order: Order) -> int:
         cluster.judge(spec)
     entry.spec = spec
     facts = {name: told[name] for name in JobRecord.__struct_fields__ if name in told}
-    entry.record = msgspec.structs.replace(entry.record, **facts)
+    entry.record = msgspec.structs.replace(entry.record, **facts, particulars=particulars_of(spec))
     if entry.waiting:
         cluster.rename(entry)
     return 0

@@ -8,30 +8,27 @@ from __future__ import annotations
 
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
 from hpcjobs.errors import HpcjobsError, OutcomeUnknown, Refusal, Refused, SlurmUnavailable
-from hpcjobs.model.history import HistoryQuery
 from hpcjobs.model.order import Changes, Estimate, Order, SignalScope, Verb
 from hpcjobs.sbatch.argv import argv_of
 from hpcjobs.sbatch.directives import find_directives
 from hpcjobs.sbatch.units import count_range_text
+from hpcjobs.sbatch.variables import EARLY_VARIABLES, SWITCH_COUNT, SWITCH_WAIT, VARIABLES
 from hpcjobs.slurm.base import Launch, ceil_div
 from hpcjobs.slurm.errnos import error_of
 from hpcjobs.slurm.errtexts import number_of
+from hpcjobs.slurm.history import DAWN, NO_DATABASE
 from hpcjobs.slurm.outcomes import Part
 from hpcjobs.slurm.targets import parse_target
 
-TAKEN_BY_SBATCH: Final = frozenset({"SLURM_CONF", "SLURM_CLUSTERS", "SLURM_EXIT_ERROR", "SLURM_HINT", "SLURM_UMASK"})
-"""Variables beside SBATCH_... that sbatch reads for itself (sbatch(1), INPUT ENVIRONMENT VARIABLES)."""
+_OPTION_OF: Final = {**VARIABLES, **EARLY_VARIABLES, "SLURM_CONF": "conf"}
+"""The variables that sbatch reads for itself, and the options that they stand for."""
 
-DAWN: Final = 1_000_000_000
-"""No job is older. Slurm reads no ``uts`` of fewer figures."""
-
-DUSK: Final = 4_000_000_000
-"""No job is younger; before Slurm's 32 bits of time end."""
+_HALVES: Final = {SWITCH_COUNT: "switches", SWITCH_WAIT: "switches"}
 
 UNKNOWN_WORDS: Final = -1
 """In place of a number, where Slurm says what is not in errtexts."""
@@ -65,18 +62,30 @@ def without_directives(script: str) -> str:
     return "\n".join(lines)
 
 
-def reserved_variables(environment: Mapping[str, str]) -> list[str]:
-    """Variables of a job that sbatch would take for its own options."""
-    return [name for name in environment if name.startswith("SBATCH_") or name in TAKEN_BY_SBATCH]
+def reserved_variables(launch: Launch) -> list[str]:
+    """Variables of a job that sbatch would take for its own options: those that its command line does not say too.
+
+    The line wins over a variable, but in a heterogeneous job a variable speaks to each component.
+    """
+    said = (
+        {word.partition("=")[0].removeprefix("--") for word in sbatch_words(launch)} if not launch.spec.het else set()
+    )
+    options = {name: _OPTION_OF[name] for name in launch.spec.environment if name in _OPTION_OF}
+    return [name for name, long in options.items() if _HALVES.get(long, long) not in said]
+
+
+SETTLED = ("--export=", "--get-user-env", "--comment=")
 
 
 def sbatch_words(launch: Launch) -> list[str]:
     """Options of sbatch for a submission, without the script and its environment."""
     spec = launch.spec
     options = argv_of(spec)
-    # What is exported is settled in the environment itself; the comment carries our mark.
+    # What is exported is settled in the environment itself, the login environment too; the comment carries our mark.
     first = options.index(":") if ":" in options else len(options)
-    kept = [word for word in options[:first] if not word.startswith(("--export=", "--comment="))]
+    kept = [word for word in options[:first] if not word.startswith(SETTLED)]
+    if spec.propagate is None and any(name.startswith("SLURM_RLIMIT_") for name in spec.environment):
+        kept.append("--propagate=NONE")  # it would put its own limits in the place of those
     return ["--parsable", "--ignore-pbs", *kept, f"--comment={launch.comment}", *options[first:]]
 
 
@@ -156,21 +165,6 @@ def change_words(changes: Changes, now: float) -> list[str]:
     return [f"{word}={value}" for word, value in words.items() if value is not None]
 
 
-def history_words(query: HistoryQuery) -> list[str]:
-    """What sacct is asked. Without a time it begins at midnight; with numbers it looks all the way back."""
-    words = ["sacct", "--json", "--allusers"]
-    if not query.steps:
-        words.append("--allocations")
-    if query.numbers:
-        words.append(f"--jobs={','.join(map(str, query.numbers))}")
-    if query.since or not query.numbers:
-        words.append(f"--starttime=uts{max(query.since, DAWN)}")
-    if query.since or query.until:
-        # It fails where the end, by itself its own now, is not after the start.
-        words.append(f"--endtime=uts{max(query.until, DAWN) if query.until else DUSK}")
-    return words
-
-
 def find_words(user: str, nonce: str) -> list[str]:
     """List a user's jobs and comments, each line behind a word that no comment can know."""
     return ["squeue", "--noheader", "--states=all", f"--user={user}", "--format", f"{nonce} %A %k"]
@@ -244,6 +238,8 @@ def fault_of(said: str, *, changing: bool = False) -> HpcjobsError:
             return error_of(number, words, changing=changing)
     if any("Unable to process configuration" in line or "cannot stat file" in line for line in lines):
         return SlurmUnavailable(f"Slurm on the login node is not set up: {lines[-1]}")
+    if any(line.startswith("Problem talking to the database") for line in lines):
+        return error_of(NO_DATABASE, lines[-1], changing=changing)
     detail = "; ".join(lines) or "nothing"
     return Refused([Refusal("", f"Slurm says: {detail}", "slurm-error")])
 

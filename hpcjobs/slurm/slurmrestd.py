@@ -6,6 +6,7 @@ Reads: REST API of Slurm, openapi/slurmctld; token claims: Slurm's jwt page (``s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,12 +21,15 @@ from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.order import Changes, Estimate, Order, Verb
+from hpcjobs.model.partition import Partition
 from hpcjobs.slurm import slurmrestd_orders as orders
 from hpcjobs.slurm.accounting import AccountsTold, accounts_of
 from hpcjobs.slurm.base import Launch, Op, split_comment
 from hpcjobs.slurm.errnos import NO_LONGER, error_of
-from hpcjobs.slurm.openapi import ErrorWords, JobWords, Reply, decode, node_of, record_of
+from hpcjobs.slurm.history import history_params, of_whom, state_by_state
+from hpcjobs.slurm.openapi import ErrorWords, JobWords, Reply, decode, record_of
 from hpcjobs.slurm.openapi_accounting import AccountingReply, accounted_of
+from hpcjobs.slurm.openapi_cluster import node_of, partition_of
 from hpcjobs.slurm.outcomes import verdict
 from hpcjobs.slurm.slurmrestd_body import VERSIONS, job_body
 from hpcjobs.slurm.targets import Target, expand_tasks, parse_target, signal_number
@@ -36,6 +40,9 @@ TOKEN_LIFE_S: Final = 600
 TIMEOUT_S: Final = 30.0
 NUMBERS_PER_CALL: Final = 100
 """They travel in the address, which must not grow without bound."""
+
+PARTITIONS_S: Final = 1.0
+"""How long a listing waits for the partitions, in seconds."""
 
 
 class SlurmrestdBackend:
@@ -63,6 +70,9 @@ class SlurmrestdBackend:
         self._askers: dict[str, list[asyncio.Future[Mapping[str, int]]]] = {}
         """By whom they list as: those who wait for the next listing of marks."""
         self._listers: dict[str, asyncio.Task[None]] = {}
+        self._partitions: Mapping[str, Partition] = {}
+        self._asking: asyncio.Task[None] | None = None
+        """The question for the partitions."""
 
     def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
         """See Backend."""
@@ -136,14 +146,33 @@ class SlurmrestdBackend:
 
     async def view(self, now: float) -> ClusterView:
         """See Backend."""
-        jobs = (await self._call(self.observer, "GET", "/jobs/")).jobs
-        nodes = (await self._call(self.observer, "GET", "/nodes/")).nodes
+        await self._known_version()
+        jobs, nodes, _ = await asyncio.gather(
+            self._call(self.observer, "GET", "/jobs/"),
+            self._call(self.observer, "GET", "/nodes/"),
+            self._refresh_partitions(),
+        )
         return ClusterView(
             self.cluster,
             now,
-            {job.job_id: record_of(job) for job in jobs},
-            {node.name: node_of(node) for node in nodes},
+            {job.job_id: record_of(job) for job in jobs.jobs},
+            {node.name: node_of(node) for node in nodes.nodes},
+            self._partitions,
         )
+
+    async def _refresh_partitions(self) -> None:
+        """Ask for the partitions too, and wait a little: slurmrestd does not answer that while slurmdbd is away.
+
+        Jobs must not wait for it; what was known of partitions holds meanwhile.
+        """
+        if self._asking is None or self._asking.done():
+            self._asking = asyncio.create_task(self._ask_partitions())
+            await asyncio.wait([self._asking], timeout=PARTITIONS_S)
+
+    async def _ask_partitions(self) -> None:
+        with contextlib.suppress(HpcjobsError):
+            reply = await self._call(self.observer, "GET", "/partitions/")
+            self._partitions = {partition.name: partition_of(partition) for partition in reply.partitions}
 
     async def submit(self, user: str, launch: Launch) -> int:
         """See Backend."""
@@ -253,12 +282,14 @@ class SlurmrestdBackend:
 
     async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
         """See Backend."""
-        common = [] if query.steps else [("skip_steps", "true")]
-        if query.until:
-            common.append(("end_time", str(query.until)))
-        # Without a time slurmdbd begins at midnight; with numbers it looks all the way back.
-        if query.since or not query.numbers:
-            common.append(("start_time", str(query.since or 1)))
+        found: dict[tuple[int, int, str], Accounted] = {}
+        for question in state_by_state(query):
+            for one in of_whom(query, await self._history(question)):
+                found.setdefault((one.record.slurm_job_id, one.record.submit_time, one.ledger.sluid), one)
+        return tuple(found.values())
+
+    async def _history(self, query: HistoryQuery) -> list[Accounted]:
+        common = list(history_params(query))
         found: list[Accounted] = []
         for first in range(0, max(len(query.numbers), 1), NUMBERS_PER_CALL):
             numbers = query.numbers[first : first + NUMBERS_PER_CALL]
@@ -268,7 +299,7 @@ class SlurmrestdBackend:
             if code >= httpx.codes.BAD_REQUEST:
                 raise SlurmUnavailable(f"slurmrestd answered {code} without a reason.")
             found.extend(map(accounted_of, reply.jobs))
-        return tuple(found)
+        return found
 
     async def accounts(self) -> tuple[Account, ...]:
         """See Backend."""
@@ -281,7 +312,7 @@ class SlurmrestdBackend:
 
     async def close(self) -> None:
         """See Backend."""
-        for task in list(self._listers.values()):
+        for task in [*self._listers.values(), *filter(None, [self._asking])]:
             task.cancel()
         await self._client.aclose()
 

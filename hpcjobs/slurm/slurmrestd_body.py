@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
+from hpcjobs.model.amount import MIB, NO_VAL16
 from hpcjobs.model.gres import parse_gpus
 from hpcjobs.model.spec import Component, JobSpec, Resources
 from hpcjobs.sbatch.effective import effective, implied_tasks, least_nodes, tres_per_task
@@ -12,12 +13,10 @@ from hpcjobs.sbatch.layout import parse_distribution, parse_gres_flags, parse_me
 from hpcjobs.sbatch.units import count_range_text
 from hpcjobs.sbatch.values import parse_mail_type, parse_mem_update, parse_profile, parse_signal
 from hpcjobs.sbatch.when import unix_seconds
-from hpcjobs.slurm.base import MIB, Launch, ceil_div
+from hpcjobs.slurm.base import Launch, ceil_div
 
 VERSIONS: Final = ("v0.0.45", "v0.0.44", "v0.0.43", "v0.0.42")
 
-_NO_VAL16: Final = 0xFFFE
-"""Slurm's "not set" of 16 bits: left out, slurmrestd would send 0, and the cluster's own default would not hold."""
 
 _MAIL: Final[Mapping[str, str]] = {
     "TIME_LIMIT": "TIME=100%",
@@ -162,7 +161,7 @@ def _of_job(launch: Launch) -> dict[str, Any]:
         "nice": spec.nice,
         "requeue": None if spec.requeue is None else bool(spec.requeue),
         "kill_on_node_fail": False if spec.no_kill else None,
-        "oom_kill_step": _NO_VAL16 if spec.oom_kill_step is None else int(spec.oom_kill_step),
+        "oom_kill_step": NO_VAL16 if spec.oom_kill_step is None else int(spec.oom_kill_step),
         "kill_warning_signal": warning and warning.name,
         "kill_warning_delay": _number(warning and warning.time_s),
         "kill_warning_flags": warning

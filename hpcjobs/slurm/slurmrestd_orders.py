@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from hpcjobs.model.order import Changes, Order, SignalScope, Verb
-from hpcjobs.model.tasks import MOST_COUNTED, count_tasks, parse_spans
+from hpcjobs.model.spans import MOST_COUNTED, count_tasks, parse_spans
 from hpcjobs.sbatch.units import count_range_text
 from hpcjobs.slurm import slurmrestd_body
 from hpcjobs.slurm.base import Launch, Op, ceil_div

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 import time
 from typing import Final, TypeVar
@@ -17,9 +18,13 @@ from hpcjobs.slurm import slurm_commands as commands
 from hpcjobs.slurm.accounting import SACCTMGR, AccountsTold, accounts_of
 from hpcjobs.slurm.base import Launch, Op
 from hpcjobs.slurm.errnos import NO_LONGER, error_of
-from hpcjobs.slurm.openapi import Reply, decode, node_of, record_of
+from hpcjobs.slurm.history import can_be_any, history_words
+from hpcjobs.slurm.openapi import Reply, decode, record_of
 from hpcjobs.slurm.openapi_accounting import AccountingReply, accounted_of
+from hpcjobs.slurm.openapi_cluster import node_of
 from hpcjobs.slurm.outcomes import verdict
+from hpcjobs.slurm.printed_partitions import WORDS as PARTITIONS
+from hpcjobs.slurm.printed_partitions import partitions_of
 from hpcjobs.slurm.ssh_transport import AnswerLost, NotSent, Ran, SshPool
 from hpcjobs.slurm.targets import Target, expand_tasks, parse_target, signal_number
 
@@ -59,7 +64,7 @@ class SshBackend:
     def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
         """See Backend."""
         if op is Op.SUBMIT and isinstance(subject, Launch):
-            names = commands.reserved_variables(subject.spec.environment)
+            names = commands.reserved_variables(subject)
             if names:
                 return f"sbatch would take {', '.join(sorted(names))} of the job's environment for its own options"
         return ""
@@ -104,16 +109,17 @@ class SshBackend:
 
     async def view(self, now: float) -> ClusterView:
         """See Backend."""
-        replies = []
-        for what in ("jobs", "nodes"):
-            ran = await self._words(self.observer, ["scontrol", "show", what, "--json"], LISTING_S, LISTING_BYTES)
-            replies.append(self._document(ran, Reply))
-        jobs, nodes = replies[0].jobs, replies[1].nodes
+        listings = [["scontrol", "show", what, "--json"] for what in ("jobs", "nodes")] + [list(PARTITIONS)]
+        ran = [self._words(self.observer, words, LISTING_S, LISTING_BYTES) for words in listings]
+        jobs, nodes, partitions = await asyncio.gather(*ran)
+        if partitions.status:
+            raise commands.fault_of(partitions.err)
         return ClusterView(
             self.cluster,
             now,
-            {job.job_id: record_of(job) for job in jobs},
-            {node.name: node_of(node) for node in nodes},
+            {job.job_id: record_of(job) for job in self._document(jobs, Reply).jobs},
+            {node.name: node_of(node) for node in self._document(nodes, Reply).nodes},
+            {partition.name: partition for partition in partitions_of(partitions.out.decode(errors="replace"))},
         )
 
     def _document(self, ran: Ran, kind: type[T]) -> T:
@@ -211,9 +217,9 @@ class SshBackend:
 
     async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
         """See Backend."""
-        if query.until and query.until <= query.since:
+        if not can_be_any(query):
             return ()
-        ran = await self._words(self.observer, commands.history_words(query), LISTING_S, LISTING_BYTES)
+        ran = await self._words(self.observer, history_words(query), LISTING_S, LISTING_BYTES)
         return tuple(map(accounted_of, self._document(ran, AccountingReply).jobs))
 
     async def accounts(self) -> tuple[Account, ...]:

@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 
 from hpcjobs.errors import Refusal, Refused
-from hpcjobs.model.tasks import parse_spans
+from hpcjobs.model.spans import fold_tasks, parse_spans
 from hpcjobs.sbatch import values
 
 _RANGE: Final = r"\d{1,7}(?:-\d{1,7}(?::\d{1,7})?)?"
@@ -75,17 +75,6 @@ def expand_tasks(text: str) -> list[int]:
         ValueError: The text is of no such form.
     """
     return sorted({task for span in parse_spans(text.partition("%")[0]) for task in span})
-
-
-def fold_tasks(tasks: list[int]) -> str:
-    """Task numbers as Slurm writes them: ``1-3,7``; the opposite of expand_tasks."""
-    parts: list[list[int]] = []
-    for task in sorted(set(tasks)):
-        if parts and task == parts[-1][1] + 1:
-            parts[-1][1] = task
-        else:
-            parts.append([task, task])
-    return ",".join(str(first) if first == last else f"{first}-{last}" for first, last in parts)
 
 
 def waiting_tasks(text: str) -> str:

@@ -53,7 +53,7 @@ class OpenAttempt(msgspec.Struct, frozen=True):
     user: str
 
 
-def attempt_row(job_id: str, number: int, state: AttemptState, now: float) -> dict[str, Any]:
+def attempt_row(job_id: str, number: int, state: AttemptState, now: float, generation: int) -> dict[str, Any]:
     """A new attempt as a row, with an id of its own."""
     return {
         "id": new_id(),
@@ -64,6 +64,7 @@ def attempt_row(job_id: str, number: int, state: AttemptState, now: float) -> di
         "changed_at": now,
         "detail": "",
         "refusals": "",
+        "generation": generation,
     }
 
 
@@ -117,7 +118,8 @@ def settle_unsent(connection: Connection, attempt_id: str, detail: str, now: flo
     _set(connection, attempt_id, AttemptState.UNSENT, now, detail)
     if job.slurm_job_id is not None or job.final:
         return job
-    connection.execute(insert(ATTEMPTS), attempt_row(job.id, attempt.number + 1, AttemptState.WAITING, now))
+    row = attempt_row(job.id, attempt.number + 1, AttemptState.WAITING, now, attempt.generation)
+    connection.execute(insert(ATTEMPTS), row)
     return save(connection, msgspec.structs.replace(job, detail=detail, changed_at=now), job, now)
 
 
@@ -154,7 +156,8 @@ def settle_lost(connection: Connection, lost: Job, detail: str, now: float) -> b
         return False
     _set(connection, attempt.id, AttemptState.UNSENT, now, detail)
     number = last_of(connection, job.id).number + 1
-    connection.execute(insert(ATTEMPTS), attempt_row(job.id, number, AttemptState.WAITING, now))
+    row = attempt_row(job.id, number, AttemptState.WAITING, now, attempt.generation)
+    connection.execute(insert(ATTEMPTS), row)
     connection.execute(delete(JOBS).where(JOBS.c.parent == job.id))
     fresh = msgspec.structs.replace(
         job, **_NOT_IN_SLURM, state=State.SUBMITTING, detail=f"{detail} It goes to Slurm again.", changed_at=now
@@ -266,5 +269,6 @@ def of_job(connection: Connection, job_id: str) -> list[Attempt]:
     """The attempts of a job, first to last."""
     rows = connection.execute(select(ATTEMPTS).where(ATTEMPTS.c.job_id == job_id).order_by(ATTEMPTS.c.number))
     return [
-        Attempt(row.id, row.number, AttemptState(row.state), row.created_at, row.changed_at, row.detail) for row in rows
+        Attempt(row.id, row.number, AttemptState(row.state), row.created_at, row.changed_at, row.detail, row.generation)
+        for row in rows
     ]

@@ -52,6 +52,7 @@ class Request(msgspec.Struct, frozen=True):
         at: When it came, in Unix seconds.
         array_size: How many tasks the array has; 0: it is none.
         waits: Why its attempt has to wait, or ``""``: the caller sends it now.
+        generation: The generation of plugins that admitted it; 0: there were none.
     """
 
     user: str
@@ -62,6 +63,7 @@ class Request(msgspec.Struct, frozen=True):
     at: float
     array_size: int = 0
     waits: str = ""
+    generation: int = 0
 
 
 class Begun(msgspec.Struct, frozen=True):
@@ -112,6 +114,13 @@ class Sent(msgspec.Struct, frozen=True):
         )
 
 
+def made_before(connection: Connection, user: str, key: str) -> Begun | None:
+    """What an earlier request of this user made with a key."""
+    request = Request(user, "", JobSpec(""), key, "", 0.0)
+    found = _find(connection, [request]).get((user, key))
+    return None if found is None else msgspec.structs.replace(found, made=False)
+
+
 def begin(connection: Connection, requests: Sequence[Request]) -> list[Begun]:
     """Write jobs with their first attempts, or find those that earlier requests with the same keys made.
 
@@ -131,7 +140,7 @@ def begin(connection: Connection, requests: Sequence[Request]) -> list[Begun]:
         jobs.append(columns_of(job) | {"idempotency_key": request.key, "request_digest": request.digest})
         specs.append({"job_id": job.id, "spec": msgspec.json.encode(request.spec).decode()})
         state = AttemptState.WAITING if request.waits else AttemptState.SENDING
-        attempts.append(attempt_row(job.id, 1, state, request.at))
+        attempts.append(attempt_row(job.id, 1, state, request.at, request.generation))
         told.append(events.of_job(EventKind.JOB_SUBMITTED, job, request.at, name=job.name, detail=request.waits))
         begun = Begun(job, attempts[-1]["id"], state, True, request.digest)
         all_begun.append(begun)

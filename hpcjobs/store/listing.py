@@ -11,7 +11,8 @@ from sqlalchemy import Connection, func, insert, select, update
 from hpcjobs.model.attempt import AttemptState
 from hpcjobs.model.event import Event
 from hpcjobs.model.job import Fate, Job, JobFacts, JobRecord, State
-from hpcjobs.model.tasks import count_together, tally, tasks_of
+from hpcjobs.model.spans import count_together, tasks_of
+from hpcjobs.model.tasks import tally
 from hpcjobs.slurm.states import read_state
 from hpcjobs.store import events
 from hpcjobs.store.repository import Known, answered_at, chunks, jobs_by_id, newest_by_number
@@ -37,8 +38,11 @@ def task_number(record: JobFacts) -> int | None:
 
 
 def never_ran(record: JobFacts) -> bool:
-    """Whether a job failed without ever having had a node."""
-    return record.fate is Fate.FAILED and not record.node_list
+    """Whether a job has ended without ever having had a node: of what it refuses Slurm keeps such records.
+
+    They are FAILED; of a heterogeneous job of which it refuses a later component, CANCELLED.
+    """
+    return record.fate in (Fate.FAILED, Fate.CANCELLED) and not record.node_list
 
 
 def sent_about(record: JobRecord, answered_at: float) -> bool:
@@ -288,10 +292,9 @@ class _Writer:
 
     def _numbered(self, number: int, record: JobRecord) -> Job | None:
         """The newest job of this number that is no task, if the record can be of it."""
-        newest = next((job for job in self.by_number.get(number, ()) if job.parent is None), None)
-        if newest and same_job(newest, record, self.answered_at.get(newest.id, 0.0)):
-            return self.jobs[newest.id]
-        return None
+        # As it is by now: one that this listing has made is there without what its record said.
+        newest = next((self.jobs[job.id] for job in self.by_number.get(number, ()) if job.parent is None), None)
+        return newest if newest and same_job(newest, record, self.answered_at.get(newest.id, 0.0)) else None
 
     def _parent_of(self, record: JobRecord) -> Job:
         """The array or heterogeneous job that a task or component is of; made where it was never seen."""

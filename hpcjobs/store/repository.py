@@ -125,6 +125,15 @@ def page(connection: Connection, wanted: JobFilter, before: str | None, limit: i
     return list(documents.values())[:limit]
 
 
+def documents_of(connection: Connection, ids: Iterable[str]) -> list[str]:
+    """The jobs with our ids as they are stored, newest first; those that are not there are left out."""
+    found: dict[str, str] = {}
+    for chunk in chunks(ids):
+        rows = connection.execute(select(JOBS.c.id, JOBS.c.document).where(JOBS.c.id.in_(chunk)))
+        found.update((row.id, row.document) for row in rows)
+    return [found[job_id] for job_id in sorted(found, reverse=True)]
+
+
 def spec_of(connection: Connection, job_id: str) -> JobSpec | None:
     """What was asked for, where it was asked for here."""
     spec = connection.execute(select(SPECS.c.spec).where(SPECS.c.job_id == job_id)).scalar()

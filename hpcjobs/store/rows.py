@@ -10,6 +10,7 @@ import msgspec
 from sqlalchemy import Connection, bindparam, insert, update
 
 from hpcjobs.model.job import Job, JobFacts, JobRecord
+from hpcjobs.model.particulars import UNTOLD
 from hpcjobs.store.bulk import execute_many
 from hpcjobs.store.tables import JOBS
 
@@ -97,10 +98,16 @@ def with_record(job: Job, record: JobRecord, now: float) -> Job:
         job: As it was.
         record: What Slurm says now.
         now: Unix seconds of the listing.
+
+    Returns:
+        Accounting tells no particulars: those that the last listing told stay.
     """
+    told = facts_of(record)
+    if record.particulars == UNTOLD:
+        told["particulars"] = job.particulars
     return msgspec.structs.replace(
         job,
-        **facts_of(record),
+        **told,
         slurm_job_id=record.slurm_job_id,
         attempt=record.attempt or job.attempt,
         detail="",

@@ -72,6 +72,7 @@ class AttemptRow(SQLModel, table=True):
         changed_at: Unix seconds of the last change of state.
         detail: Why it is not SENT, where that can be said.
         refusals: For REFUSED: the refusals as JSON, so that a retry gets the same answer.
+        generation: The generation of plugins that admitted the job; 0: there were none.
     """
 
     __tablename__ = "attempts"
@@ -88,6 +89,7 @@ class AttemptRow(SQLModel, table=True):
     changed_at: float
     detail: str = Field(default="", sa_type=Text)
     refusals: str = Field(default="", sa_type=Text)
+    generation: int = Field(default=0, sa_column_kwargs={"server_default": "0"})
 
 
 class ClusterRow(SQLModel, table=True):

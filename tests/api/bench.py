@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import re
 import time
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
@@ -104,7 +105,7 @@ class UnrulySlurm(SimulatedBackend):
         self._there()
         view = await super().view(now)
         jobs = {number: job for number, job in view.jobs.items() if number not in self.hidden | self.unlisted}
-        return ClusterView(view.cluster, view.asked_at, jobs, view.nodes)
+        return ClusterView(view.cluster, view.asked_at, jobs, view.nodes, view.partitions)
 
     async def submit(self, user: str, launch: Launch) -> int:
         self.calls += 1
@@ -267,6 +268,6 @@ def problem_of(answer: httpx.Response) -> dict[str, Any]:
     assert problem["type"] == f"urn:hpcjobs:problem:{problem['code']}"
     assert problem["title"]
     assert problem["detail"]
-    assert problem["instance"] == answer.request.url.path
+    assert problem["instance"] == re.sub("/+", "/", answer.request.url.path).rstrip("/")  # as Litestar reads a path
     assert answer.headers.get("Retry-After") == (str(problem["retry_after_s"]) if "retry_after_s" in problem else None)
     return problem

@@ -15,6 +15,8 @@ import pytest
 from hpcjobs.client import ApiProblem, AsyncClient
 from hpcjobs.model.action import JobSet
 from hpcjobs.model.order import Verb
+from hpcjobs.model.plugin import PluginSet
+from hpcjobs.sbatch.called import Call
 from hpcjobs.settings import ClusterSettings
 from tests.api.bench import UnrulySlurm, settings_of, shared_app
 from tests.api.served import served
@@ -65,8 +67,11 @@ async def test_every_route_of_the_api_has_a_method(bench, tmp_path):
             listed(client.jobs(1)), client.update(1, nice=1), client.hold(1), client.release(1), client.suspend(1),
             client.resume(1), client.requeue(1), client.signal(1, "TERM"), client.act(Verb.HOLD, JobSet(name="x")),
             client.cancel(1), client.output(1), client.events_page(), client.clusters(), client.nodes("big"),
+            client.partitions("big"),
             client.capabilities("big"), client.me(), client.projects(), listed(client.audit()), client.health(),
-            client.ready(), files.stat("/a"), files.mkdir("/a"), files.remove("/a"), files.rename("/a", "/b"),
+            client.ready(), client.accounting("big"), client.plugins(), client.change_plugins(PluginSet(())),
+            client.configuration("big"), client.sbatch(Call(("--wrap", "x"), {}, "/", 0.0)),
+            files.stat("/a"), files.mkdir("/a"), files.remove("/a"), files.rename("/a", "/b"),
             files.checksum("/a"), files.read("/a"), files.write("/a", b""), files.begin_upload("/a", 1),
             files.upload_status("x"), files.abort_upload("x"), hooks.make("https://x"), listed(hooks.every()),
             hooks.show(hook), hooks.deliveries(hook), hooks.pause(hook), hooks.remove(hook), hooks.test(hook),
@@ -83,6 +88,6 @@ async def test_every_route_of_the_api_has_a_method(bench, tmp_path):
         )
     }
     assert missing == {
-        ("PATCH", "/v1/clusters/{name}/files/uploads/{upload_id}"),  # what upload() sends: test_client_files
+        ("PATCH", "/v1/clusters/{cluster}/files/uploads/{upload_id}"),  # what upload() sends: test_client_files
         ("GET", "/metrics"),  # what Prometheus asks
     }

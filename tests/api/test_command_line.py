@@ -39,14 +39,16 @@ def served(empty_database, tmp_path_factory, spawner, folder):
         yield from serve(place, empty_database, folder)
 
 
-def serve(place: Path, empty_database: Path, folder: Path) -> Iterator[tuple[Service, str]]:
+def serve(
+    place: Path, empty_database: Path, folder: Path, names: tuple[str, ...] = ("big",)
+) -> Iterator[tuple[Service, str]]:
     shutil.copy(empty_database, place / "jobs.db")
     settings = settings_of(
         place,
-        clusters=(ClusterSettings("big", observe_s=0.05, file_roots=(str(folder),)),),
+        clusters=tuple(ClusterSettings(name, observe_s=0.05, file_roots=(str(folder),)) for name in names),
         spawner_socket=str(folder / "spawner.sock"),
     )
-    service = Service(settings, {"big": UnrulySlurm()})
+    service = Service(settings, {name: UnrulySlurm() for name in names})
     config = uvicorn.Config(create_app(service), port=0, log_level="error", ws="none", timeout_graceful_shutdown=2)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run)
@@ -146,6 +148,13 @@ def test_json_is_one_document_of_the_same_facts(run):
     assert [node["name"] for node in nodes] == ["n1", "n2"]
 
 
+def test_partitions_are_listed_with_what_is_free_in_them(run):
+    header, line, *_ = (row.split("\t") for row in run("partitions").stdout.splitlines())
+    assert header[:5] == ["PARTITION", "STATE", "FREE NODES", "FREE CPUS", "FREE GPUS"]
+    assert (line[0], line[1], line[5], line[-1]) == ("gpu*", "UP", "unlimited", "n[1-2]")
+    assert json.loads(run("partitions", "--json").stdout)[0]["name"] == "gpu"
+
+
 def test_nodes_are_listed(run):
     lines = run("nodes").stdout.splitlines()
     assert lines[0].split("\t")[0] == "NODE"
@@ -185,7 +194,9 @@ def test_the_output_is_printed_byte_for_byte_and_its_tail(run, folder):
     path.write_bytes(b"\xff\x00 binary\nand text\n")
     number = submitted(run, "-o", str(path))
     assert run("logs", str(number)).stdout_bytes == path.read_bytes()
-    assert run("logs", "--tail", "5", str(number)).stdout == "text\n"
+    assert run("logs", "--tail", "1", str(number)).stdout == "and text\n"
+    assert run("logs", "--tail", "2", str(number)).stdout_bytes == path.read_bytes()
+    assert run("logs", "--tail-bytes", "5", str(number)).stdout == "text\n"
     missing = run("logs", "--stderr", str(number))
     assert (missing.exit_code, "has no output file yet" in missing.stderr) == (1, True)
 

@@ -34,6 +34,12 @@ async def test_nodes_leave_only_the_fields_that_were_asked_for(bench):
     assert found["items"] == [{"name": "n1"}, {"name": "n2"}]
 
 
+async def test_partitions_leave_only_the_fields_that_were_asked_for(bench):
+    found = (await bench.get("/v1/clusters/big/partitions", fields="name,wall_max_s")).json()
+    assert found["items"][0] == {"name": "gpu", "wall_max_s": None}
+    assert (await bench.get("/v1/clusters/big/partitions", fields="colour")).status_code == 422
+
+
 async def test_an_answer_with_fewer_fields_has_a_tag_of_its_own(bench):
     await bench.submitted()
     tags = {

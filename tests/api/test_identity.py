@@ -128,6 +128,10 @@ async def test_one_is_told_who_one_is(projects):
 NEEDED = {
     ("GET", "/v1/jobs"): "jobs:read",
     ("POST", "/v1/jobs"): "jobs:write",
+    ("POST", "/v1/sbatch"): "jobs:write",
+    ("GET", "/v1/plugins"): "clusters:read",
+    ("PUT", "/v1/plugins"): "admin",
+    ("GET", "/v1/clusters/{cluster}/configuration"): "clusters:read",
     ("GET", "/v1/jobs/{job_id}"): "jobs:read",
     ("DELETE", "/v1/jobs/{job_id}"): "jobs:write",
     ("GET", "/v1/jobs/{job_id}/output"): "jobs:read",
@@ -142,21 +146,23 @@ NEEDED = {
     ("POST", "/v1/jobs/{job_id}/signal"): "jobs:write",
     ("POST", "/v1/jobs/{job_id}/suspend"): "jobs:write",
     ("GET", "/v1/clusters"): "clusters:read",
-    ("GET", "/v1/clusters/{name}/nodes"): "clusters:read",
-    ("GET", "/v1/clusters/{name}/capabilities"): "clusters:read",
-    ("GET", "/v1/clusters/{name}/files"): "files:read",
-    ("GET", "/v1/clusters/{name}/files/checksum"): "files:read",
-    ("GET", "/v1/clusters/{name}/files/content"): "files:read",
-    ("HEAD", "/v1/clusters/{name}/files/content"): "files:read",
-    ("PUT", "/v1/clusters/{name}/files/content"): "files:write",
-    ("DELETE", "/v1/clusters/{name}/files"): "files:write",
-    ("POST", "/v1/clusters/{name}/files/mkdir"): "files:write",
-    ("POST", "/v1/clusters/{name}/files/rename"): "files:write",
-    ("POST", "/v1/clusters/{name}/files/uploads"): "files:write",
-    ("GET", "/v1/clusters/{name}/files/uploads/{upload_id}"): "files:write",
-    ("HEAD", "/v1/clusters/{name}/files/uploads/{upload_id}"): "files:write",
-    ("PATCH", "/v1/clusters/{name}/files/uploads/{upload_id}"): "files:write",
-    ("DELETE", "/v1/clusters/{name}/files/uploads/{upload_id}"): "files:write",
+    ("GET", "/v1/clusters/{cluster}/nodes"): "clusters:read",
+    ("GET", "/v1/clusters/{cluster}/partitions"): "clusters:read",
+    ("GET", "/v1/clusters/{cluster}/accounting"): "jobs:read",
+    ("GET", "/v1/clusters/{cluster}/capabilities"): "clusters:read",
+    ("GET", "/v1/clusters/{cluster}/files"): "files:read",
+    ("GET", "/v1/clusters/{cluster}/files/checksum"): "files:read",
+    ("GET", "/v1/clusters/{cluster}/files/content"): "files:read",
+    ("HEAD", "/v1/clusters/{cluster}/files/content"): "files:read",
+    ("PUT", "/v1/clusters/{cluster}/files/content"): "files:write",
+    ("DELETE", "/v1/clusters/{cluster}/files"): "files:write",
+    ("POST", "/v1/clusters/{cluster}/files/mkdir"): "files:write",
+    ("POST", "/v1/clusters/{cluster}/files/rename"): "files:write",
+    ("POST", "/v1/clusters/{cluster}/files/uploads"): "files:write",
+    ("GET", "/v1/clusters/{cluster}/files/uploads/{upload_id}"): "files:write",
+    ("HEAD", "/v1/clusters/{cluster}/files/uploads/{upload_id}"): "files:write",
+    ("PATCH", "/v1/clusters/{cluster}/files/uploads/{upload_id}"): "files:write",
+    ("DELETE", "/v1/clusters/{cluster}/files/uploads/{upload_id}"): "files:write",
     ("GET", "/v1/projects"): "clusters:read",
     ("GET", "/metrics"): "clusters:read",
     ("GET", "/v1/audit"): "admin",
@@ -183,7 +189,7 @@ async def test_every_route_names_its_scope_in_the_openapi_document_and_holds_cal
     assert told == {route: [{"token": [scope] if scope else []}] for route, scope in NEEDED.items()}
     for (method, path), scope in NEEDED.items():
         others = [one for one in Scope if one != scope]
-        where = path.format(job_id="1", name="big", upload_id="0" * 32, webhook_id="0" * 32)
+        where = path.format(job_id="1", cluster="big", upload_id="0" * 32, webhook_id="0" * 32)
         told = {"Accept": "application/json"}  # an answer that ends
         answer = await bench.call(method, where, "boss", scopes=others, headers=told)
         if scope is None:

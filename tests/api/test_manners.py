@@ -16,7 +16,15 @@ from hpcjobs.api.deprecation import deprecated
 from hpcjobs.settings import ClusterSettings
 from tests.api.bench import NEVER, UnrulySlurm, caller, on_bench, problem_of, settings_of
 
-SAME_AS_GET = ["/v1/jobs", "/v1/jobs/1", "/v1/jobs/1/detail", "/v1/clusters/big/nodes", "/v1/clusters", "/healthz"]
+SAME_AS_GET = [
+    "/v1/jobs",
+    "/v1/jobs/1",
+    "/v1/jobs/1/detail",
+    "/v1/clusters/big/nodes",
+    "/v1/clusters/big/partitions",
+    "/v1/clusters",
+    "/healthz",
+]
 
 
 @pytest.mark.parametrize("path", SAME_AS_GET)
@@ -61,7 +69,7 @@ async def test_what_the_caller_has_is_not_sent_again(bench, path):
     assert (other.status_code, other.content != b"") == (200, True)
 
 
-@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/clusters/big/nodes", "/v1/clusters"])
+@pytest.mark.parametrize("path", ["/v1/jobs", "/v1/clusters/big/nodes", "/v1/clusters/big/partitions", "/v1/clusters"])
 async def test_a_new_listing_that_changes_nothing_leaves_the_tag_as_it_was(bench, path):
     await bench.submitted()
     await bench.tick(1)

@@ -31,8 +31,10 @@ PATHS = [
     ),
     ("GET", "/v1/jobs/{job_id}/output"),
     ("GET", "/v1/clusters"),
-    ("GET", "/v1/clusters/{name}/capabilities"),
-    ("GET", "/v1/clusters/{name}/nodes"),
+    ("GET", "/v1/clusters/{cluster}/accounting"),
+    ("GET", "/v1/clusters/{cluster}/capabilities"),
+    ("GET", "/v1/clusters/{cluster}/nodes"),
+    ("GET", "/v1/clusters/{cluster}/partitions"),
     ("GET", "/metrics"),
     ("GET", "/v1/me"),
     ("GET", "/v1/projects"),
@@ -41,14 +43,17 @@ PATHS = [
     *((method, "/v1/webhooks") for method in ("GET", "POST")),
     *((method, "/v1/webhooks/{webhook_id}") for method in ("GET", "PATCH", "DELETE")),
     ("GET", "/v1/webhooks/{webhook_id}/deliveries"),
+    *((method, "/v1/plugins") for method in ("GET", "PUT")),
+    ("GET", "/v1/clusters/{cluster}/configuration"),
+    ("POST", "/v1/sbatch"),
     ("POST", "/v1/webhooks/{webhook_id}/test"),
-    *((method, "/v1/clusters/{name}/files") for method in ("GET", "DELETE")),
-    *((method, "/v1/clusters/{name}/files/content") for method in ("GET", "HEAD", "PUT")),
-    ("GET", "/v1/clusters/{name}/files/checksum"),
-    ("POST", "/v1/clusters/{name}/files/mkdir"),
-    ("POST", "/v1/clusters/{name}/files/rename"),
-    ("POST", "/v1/clusters/{name}/files/uploads"),
-    *((method, "/v1/clusters/{name}/files/uploads/{upload_id}") for method in ("GET", "HEAD", "PATCH", "DELETE")),
+    *((method, "/v1/clusters/{cluster}/files") for method in ("GET", "DELETE")),
+    *((method, "/v1/clusters/{cluster}/files/content") for method in ("GET", "HEAD", "PUT")),
+    ("GET", "/v1/clusters/{cluster}/files/checksum"),
+    ("POST", "/v1/clusters/{cluster}/files/mkdir"),
+    ("POST", "/v1/clusters/{cluster}/files/rename"),
+    ("POST", "/v1/clusters/{cluster}/files/uploads"),
+    *((method, "/v1/clusters/{cluster}/files/uploads/{upload_id}") for method in ("GET", "HEAD", "PATCH", "DELETE")),
 ]
 OPEN = {"/", "/healthz", "/readyz"}
 
@@ -71,7 +76,7 @@ async def test_every_path_but_the_open_ones_needs_a_token(bench):
     expected = {*PATHS, *(("HEAD", path) for method, path in PATHS if method == "GET")}
     assert sorted(closed) == sorted(expected), "a new route: is it meant to be open?"
     for method, path in closed:
-        answer = await bench.http.request(method, path.format(job_id="1", name="big", upload_id="x", webhook_id="x"))
+        answer = await bench.http.request(method, path.format(job_id="1", cluster="big", upload_id="x", webhook_id="x"))
         assert answer.status_code == 401, (method, path)
         assert method == "HEAD" or problem_of(answer)["code"] == "not-authenticated"
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="hpcjobs"'
@@ -209,10 +214,21 @@ async def test_the_clusters_and_their_nodes_are_listed(bench):
     assert nodes["observed_at"] == bench.observer.view.asked_at
 
 
+async def test_the_partitions_of_a_cluster_are_listed_in_slurms_order(bench):
+    answer = await bench.get("/v1/clusters/big/partitions")
+    assert [(one["name"], one["default"], one["nodes"], one["total_nodes"]) for one in answer.json()["items"]] == [
+        (name, not at, partition.nodes, partition.total_nodes)
+        for at, (name, partition) in enumerate(bench.observer.view.partitions.items())
+    ]
+    assert answer.json()["items"][0]["nodes"] == "n[1-2]"
+    assert answer.json()["observed_at"] == bench.observer.view.asked_at
+
+
 @pytest.mark.parametrize(
     ("method", "path", "params"),
     [
         ("GET", "/v1/clusters/small/nodes", {}),
+        ("GET", "/v1/clusters/small/partitions", {}),
         ("GET", "/v1/jobs", {"cluster": "small"}),
         ("GET", "/v1/jobs/1", {"cluster": "small"}),
         ("DELETE", "/v1/jobs/1", {"cluster": "small"}),
@@ -555,8 +571,8 @@ async def test_the_submission_is_described_with_its_key_and_its_refusals(documen
     assert "SubmitRequest" in str(told["requestBody"])
     query = {p["name"] for p in document["paths"]["/v1/jobs"]["get"]["parameters"]}
     assert query == {
-        "user", "cluster", "state", "fate", "account", "partition", "name", "parent", "tasks", "since", "until",
-        "cursor", "limit", "fields", "max_age_s",
+        "user", "cluster", "state", "fate", "account", "partition", "name", "parent", "tasks", "listed", "since",
+        "until", "cursor", "limit", "fields", "max_age_s",
     }  # fmt: skip
 
 

@@ -22,7 +22,7 @@ class SkewedSlurm(UnrulySlurm):
 
     async def view(self, now: float) -> ClusterView:
         view = await super().view(now + self.ahead_s)
-        return ClusterView(view.cluster, now, view.jobs, view.nodes)
+        return ClusterView(view.cluster, now, view.jobs, view.nodes, view.partitions)
 
 
 @pytest.fixture(params=[-86_400.0, -90.0, -3.0, 3.0, 90.0, 86_400.0], ids=lambda ahead_s: f"{ahead_s:+.0f} s")

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 from sqlalchemy import select
 from sqlalchemy.exc import OperationalError
 
-from hpcjobs.errors import NotAllowed, NotSupported, SlurmUnavailable, WorkerLost
+from hpcjobs.errors import NotAllowed, NotSupported, Refusal, Refused, SlurmUnavailable, WorkerLost
+from hpcjobs.model.job import JobRecord
 from hpcjobs.observe.endings import SETTLE_S
 from hpcjobs.slurm.errnos import error_of
+from hpcjobs.slurm.states import read_state
 from hpcjobs.store.tables import ATTEMPTS
 from tests.api.bench import UnrulySlurm, problem_of, running, settings_of
 
@@ -509,3 +512,37 @@ async def test_the_job_gets_home_and_login_environment_and_what_was_asked_over_i
     assert launched.environment.items() >= {"PATH": "/opt/bin", "SLURM_GET_USER_ENV": "1", "A": "1"}.items()
     await bench.post(workdir="/scratch/a")
     assert bench.slurm._jobs[2].spec.workdir == "/scratch/a"
+
+
+@pytest.mark.parametrize("raw_state", ["FAILED", "CANCELLED"])
+async def test_what_slurm_refused_stays_refused_though_it_keeps_a_record_of_it(bench, raw_state):
+    sent: list[str] = []
+
+    async def refuse(user, launch):
+        sent.append(launch.attempt)
+        raise error_of(2015, "Requested partition configuration not available now")
+
+    bench.slurm.submit = refuse
+    assert (await bench.post("k")).status_code == 422
+    state, fate = read_state(raw_state, "")
+    record = JobRecord(slurm_job_id=77, attempt=sent[0], user="alice", state=state, fate=fate, raw_state=raw_state,
+        het_job_id=77, submit_time=int(time.time()))  # fmt: skip
+    bench.slurm.bring_back(record)
+    await bench.tick()
+    (job,) = await jobs(bench)
+    assert (job["state"], job["fate"], job["slurm_job_id"]) == ("FINISHED", "REFUSED", None)
+    assert (await bench.post("k")).status_code == 422
+
+
+async def test_a_rule_that_came_after_the_first_request_does_not_hide_the_job_that_it_made(bench, monkeypatch):
+    def refuse(asked):
+        raise Refused([Refusal("name", "No such names any more.")])
+
+    first = await bench.post("k", name="x")
+    assert first.status_code == 201
+    monkeypatch.setattr("hpcjobs.admitting.admit", refuse)
+    again = await bench.post("k", name="x")
+    assert (again.status_code, again.headers["Idempotency-Replayed"]) == (201, "true")
+    assert again.json()["id"] == first.json()["id"]
+    assert (await bench.post("k", name="y")).status_code == 409
+    assert (await bench.post("other", name="x")).status_code == 422

@@ -12,6 +12,7 @@ from hpcjobs.model.history import HistoryQuery
 from hpcjobs.model.job import Fate, State
 from hpcjobs.model.order import Changes, SignalScope, Verb
 from hpcjobs.model.spec import Resources
+from hpcjobs.sbatch.hostlists import in_hostlist
 from hpcjobs.slurm.base import Op
 from hpcjobs.slurm.targets import expand_tasks
 
@@ -55,6 +56,42 @@ async def test_a_submitted_job_is_listed_and_found_by_its_mark_in_its_owners_job
     assert await subject.backend.find("alice", launch.attempt) == number
     assert await subject.backend.find("bob", launch.attempt) is None
     assert await subject.backend.find("alice", uuid.uuid4().hex) is None
+
+
+async def test_nodes_and_the_partitions_that_they_name_are_listed_together(subject: Subject) -> None:
+    view = await subject.backend.view(subject.now)
+    assert view.nodes
+    assert view.nodes_by_partition().keys() == view.partitions.keys()
+    told = all(partition.flags_told for partition in view.partitions.values())
+    assert [partition.default for partition in view.partitions.values()].count(True) == told
+    for name, inside in view.nodes_by_partition().items():
+        partition = view.partitions[name]
+        assert (partition.state, partition.total_nodes) == ("UP", len(inside))
+        assert all(in_hostlist(node.name, partition.nodes) for node in inside)
+
+
+async def test_a_node_says_what_it_is_made_of_and_what_jobs_have_of_it(subject: Subject) -> None:
+    number = await subject.submit(resources=Resources(nodes=1, gpus_per_node=2, wall_s=60))
+    job = await subject.running(number)
+    node = (await subject.backend.view(subject.now)).nodes[job.node_list]
+    assert sum(node.gpus_alloc.values()) >= 2
+    if not subject.real:
+        return
+    told = node.particulars
+    assert (told.sockets, told.cores, told.threads, told.cpus_total) == (2, 32, 1, 64)
+    assert told.address == told.hostname == node.name
+    assert (told.architecture, told.weight, told.tmp_disk_bytes) == ("x86_64", 1, 10_000 * 2**20)
+    assert told.gres == "gpu:a100:8" or told.gres == "gpu:h100:8"
+    assert told.gres_used.startswith(told.gres[:9])
+    assert "IDX" in told.gres_used
+    assert f"gres/{told.gres[:8]}=8" in told.tres
+    assert "gres/gpu" in told.tres_alloc
+    assert subject.now > told.slurmd_start_time > told.boot_time > subject.now - 10 * 365 * 86400
+    assert told.os.startswith("Linux")
+    assert told.version
+    assert told.features_active == node.features
+    assert told.cpu_load is not None
+    assert told.free_mem_bytes
 
 
 async def test_odd_names_and_comments_come_back_as_they_are(subject: Subject) -> None:
@@ -326,6 +363,28 @@ async def test_accounting_is_asked_for_a_span_of_time(subject: Subject) -> None:
     assert not await there(since=job.end_time + 3600)
 
 
+async def test_accounting_is_asked_for_users_names_states_and_more_at_once(subject: Subject) -> None:
+    number = await subject.submit("#!/bin/bash\nsleep 1\n", name="sought for")
+    job = await subject.ended(number)
+
+    async def there(**query: object) -> bool:
+        span = {"since": job.submit_time - 60, **query}
+        found = await subject.backend.history(HistoryQuery(**span))  # type: ignore[arg-type]
+        return number in {one.record.slurm_job_id for one in found}
+
+    for _ in range(100):
+        if await there(users=("alice",), names=("sought for",), states=("COMPLETED",)):
+            break
+        await subject.pause()
+    assert await there(users=("alice", "bob"), names=("sought for", "other"), partitions=(job.partition,))
+    assert await there(states=("COMPLETED", "FAILED"), accounts=(job.account,) if job.account else ())
+    assert await there(states=("FAILED", "COMPLETED"), names=("other", "sought for"))
+    assert not await there(users=("bob",))
+    assert not await there(names=("sought",))
+    assert not await there(accounts=("climate",))
+    assert not await there(states=("TIMEOUT",))
+
+
 async def test_an_array_of_accounting_is_all_its_tasks(subject: Subject) -> None:
     number = await subject.submit("#!/bin/bash\nsleep 1\n", array="3-4")
     for job in (await subject.tasks(number)).values():
@@ -338,3 +397,39 @@ async def test_an_array_of_accounting_is_all_its_tasks(subject: Subject) -> None
         await subject.pause()
     assert {(one.record.array_task, one.record.fate) for one in found} == wanted
     assert {one.record.array_job_id for one in found} == {number}
+
+
+async def test_what_slurms_commands_print_of_a_job_is_told_as_it_was_asked_for(subject: Subject) -> None:
+    asked = Resources(
+        nodes=1, nodes_max=2, ntasks=4, ntasks_per_node=4, cpus_per_task=2, mem_per_node_bytes=2**30,
+        tmp_bytes=100 * 2**20, wall_s=600, time_min_s=300, constraint="a100|h100", contiguous=True,
+    )  # fmt: skip
+    number = await subject.submit(hold=True, nice=7, requeue=False, resources=asked, stdin="/dev/zero")
+    told = (await subject.record(number)).particulars
+    assert (told.nodes_max, told.ntasks_per_node, told.cpus_per_task) == (2, 4, 2)
+    assert (told.mem_per_node_bytes, told.mem_per_cpu_bytes, told.tmp_bytes) == (2**30, None, 100 * 2**20)
+    assert (told.time_min_s, told.constraint, told.contiguous, told.nice) == (300, "a100|h100", True, 7)
+    assert (told.requeue, told.stdin, told.oversubscribe, told.batch) == (False, "/dev/zero", "", True)
+    assert told.tres_req.startswith("cpu=8,")
+    assert "node=1" in told.tres_req
+    if subject.real:
+        assert (told.user_id, told.group_id, told.group) == (1001, 1001, "alice")
+        assert told.tres_req == "cpu=8,mem=1G,node=1,billing=8"
+        assert (told.mail_user, told.submit_host != "", told.association_id > 0) == ("alice", True, True)
+
+
+async def test_gpus_are_told_in_the_words_in_which_slurm_keeps_them(subject: Subject) -> None:
+    per_node = await subject.submit(hold=True, resources=Resources(nodes=1, gpus_per_node="a100:2", wall_s=600))
+    per_job = await subject.submit(hold=True, resources=Resources(gpus=3, wall_s=600))
+    jobs = await subject.jobs()
+    assert jobs[per_node].particulars.tres_per_node == "gres/gpu:a100:2"
+    assert jobs[per_job].particulars.tres_per_job == "gres/gpu:3"
+
+
+async def test_a_change_of_a_particular_is_seen(subject: Subject) -> None:
+    number = await subject.submit(hold=True)
+    assert (await subject.record(number)).particulars.nice == 0
+    changes = Changes(nice=5, constraint="a100|h100", requeue=False)
+    assert await subject.order(Verb.UPDATE, number, changes=changes)
+    told = (await subject.record(number)).particulars
+    assert (told.nice, told.constraint, told.requeue) == (5, "a100|h100", False)

@@ -9,6 +9,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +19,8 @@ import pytest
 from docker.models.containers import Container
 
 PROJECT = os.environ.get("COMPOSE_PROJECT_NAME", "hpcjobs")
+SERVICE = os.environ.get("HPCJOBS_TEST_SERVICE", "hpcjobs")
+"""The service under test beside the cluster: another container with that label may stand in for it."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -60,6 +63,7 @@ class Stack:
         self._tokens: dict[str, str] = {}
 
     def container(self, service: str) -> Container:
+        service = SERVICE if service == "hpcjobs" else service
         found = self.engine.containers.list(
             all=True,
             filters={
@@ -82,6 +86,14 @@ class Stack:
     def as_user(self, user: str, command: str, check: bool = True) -> str:
         """A command on the login node, with the user's login environment."""
         return self.run("login", f"su - {user} -c {shlex.quote(command)}", check=check)
+
+    def typed(self, command: str, user: str = "alice", **variables: str) -> tuple[int, str, str]:
+        """A command line of a user where both sbatch and ours are installed: exit code, stdout and stderr."""
+        environment = {"HOME": f"/home/{user}", "USER": user, "HPCJOBS_TOKEN": self.token(user), **variables}
+        code, (out, err) = self.container("hpcjobs").exec_run(
+            ["bash", "-c", f"cd /scratch; {command}"], user=user, demux=True, environment=environment
+        )
+        return code, (out or b"").decode(), (err or b"").decode()
 
     def port(self, service: str, inside: int) -> int:
         """Where a port of a container is published on this machine."""
@@ -172,6 +184,21 @@ class Stack:
             time.sleep(0.3)
         pytest.fail(f"the service of {self.cluster} is not ready: {last}")
 
+    @contextmanager
+    def restarted(self, timeout_s: float = 60) -> Iterator[None]:
+        """What is done inside ends the service. After it the service has begun again, and is ready.
+
+        Ready alone does not tell: just after a kill the service may still answer, and only then go.
+        """
+        before = self.container("hpcjobs").attrs["State"]["StartedAt"]
+        yield
+        give_up = time.monotonic() + timeout_s
+        while self.container("hpcjobs").attrs["State"]["StartedAt"] == before:
+            if time.monotonic() > give_up:
+                pytest.fail(f"the service of {self.cluster} did not begin again in {timeout_s} s")
+            time.sleep(0.2)
+        self.wait_ready(timeout_s)
+
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[docker.DockerClient]:
@@ -184,7 +211,8 @@ def used(stack: Stack) -> Iterator[Stack]:
     """A stack that is ready before, and without jobs of ours after."""
     stack.wait_ready()
     yield stack
-    stack.run("slurmctld", "scancel --user=alice,bob,carol,dave; true")
+    if SERVICE == "hpcjobs":  # else others use the cluster too
+        stack.run("slurmctld", "for user in alice bob carol dave; do scancel --user=$user; done")
 
 
 @pytest.fixture(scope="session")

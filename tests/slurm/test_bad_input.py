@@ -104,7 +104,7 @@ def test_all_faults_of_a_request_come_in_one_answer(stack: Stack) -> None:
     request = {
         "script": "echo\r\n",
         "workdir": "relative",
-        "environment": {"1BAD": "x"},
+        "environment": {"BAD=NAME": "x"},
         "resources": {"nodes": 0, "gpus": "8:8"},
     }
     with stack.api() as api:

@@ -224,12 +224,12 @@ def test_an_upload_goes_on_after_the_service_itself_was_killed(
 
     reached: list[int] = []
     thread = threading.Thread(target=killer)
-    thread.start()
-    try:
-        alice.upload(large, path.encode())
-    finally:
-        thread.join(60)
-        stack.wait_ready()
+    with stack.restarted():
+        thread.start()
+        try:
+            alice.upload(large, path.encode())
+        finally:
+            thread.join(60)
     assert LARGE // 10 <= reached[0] < LARGE, "it was killed in the middle"
     assert stack.run("login", f"sha256sum {shlex.quote(path)}").split()[0] == sha(large)
     assert stack.run("login", f"ls -A {folder}").split() == ["large"]

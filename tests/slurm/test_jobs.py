@@ -217,3 +217,16 @@ def test_how_a_job_ended_that_slurm_forgot_comes_from_accounting(old: Stack) -> 
         old.wait_ready(90)
     ended = old.finished(job["id"])
     assert (ended["fate"], ended["exit_code"], ended["slurm_job_id"]) == ("FAILED", 9, job["slurm_job_id"])
+
+
+def test_an_array_whose_tasks_slurm_lists_only_in_part_hides_no_other_job(stack: Stack, name: str) -> None:
+    tasks = ",".join(str(number * number) for number in range(2, 31))  # no steps: longer than Slurm prints
+    array = stack.as_user("alice", f"sbatch --parsable --hold --array={tasks} -J {name} --wrap true").strip()
+    other = stack.submit(SLEEP, hold=True)
+    try:
+        assert until(stack, other, state="HELD")  # by a listing that has the array too
+        with stack.api() as api:
+            (found,) = api.get("/v1/jobs", params={"name": name}).json()["items"]
+        assert (found["slurm_job_id"], found["state"]) == (int(array), "HELD")
+    finally:
+        stack.run("slurmctld", f"scancel {array} {other['slurm_job_id']}")

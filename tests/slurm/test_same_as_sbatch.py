@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -16,7 +17,7 @@ import pytest
 from hpcjobs.admission import admit
 from hpcjobs.errors import HpcjobsError
 from hpcjobs.model.spec import JobSpec
-from hpcjobs.sbatch.when import with_absolute_times
+from hpcjobs.sbatch.effective import with_absolute_times
 from hpcjobs.slurm.base import Launch
 from hpcjobs.slurm.slurmrestd import SlurmrestdBackend
 from hpcjobs.submission import launch_of
@@ -111,6 +112,7 @@ CASES = [
     "--ntasks=5",
     "--ntasks-per-node=4 --nodes=2",
     "--cpus-per-task=6",
+    "--nodes=2 --ntasks-per-node=4 --cpus-per-task=2",
     "--gpus=2",
     "--gpus=12",
     "--gpus-per-node=a100:4 --nodes=2",
@@ -138,16 +140,13 @@ CASES = [
 # What pyslurm 25.11 has no word for: TRES per task other than GPUs, and how it spells those of GPUs (docs/adr/0005).
 PYSLURM_LACKS = {
     "--cpus-per-task=6": {"flags", "tres_per_task"},
+    "--nodes=2 --ntasks-per-node=4 --cpus-per-task=2": {"flags", "tres_per_task"},
     "--gpus-per-task=1 --ntasks=4": {"tres_per_task"},
 }
-# Which of two jobs of one name waits depends on when slurmctld looked; slurmd works out the same number of tasks once
-# the job runs.
-KNOWN_APART = {
-    "--dependency=singleton": {"dependency", "Dependency"},
-    "--ntasks-per-node=4 --nodes=2": {"SLURM_NTASKS", "SLURM_NPROCS"},
-}
+# Which of two jobs of one name waits depends on when slurmctld looked.
+KNOWN_APART = {"--dependency=singleton": {"dependency", "Dependency"}}
 UNTOLD_BY_PYSLURM = {"OOMKillStep"}
-IN_WORDS_ITS_OWN = {"JobId", "SubmitLine", "SLUID", "SubmitTime", "EligibleTime", "AccrueTime", "StartTime", "EndTime",
+IN_WORDS_ITS_OWN = {"JobId", "SLUID", "SubmitTime", "EligibleTime", "AccrueTime", "StartTime", "EndTime",
     "StdErr", "StdOut", "Comment", "Command", "AllocNode:Sid", "LastSchedEval", "Time", "Priority", "BatchScript",
     "ArrayJobId", "HetJobId", "HetJobIdSet", "TresPerTask", "Reason"}  # fmt: skip
 OF_THE_CALLER = ("SLURM_RLIMIT", "SLURM_SUBMIT", "SLURM_CONF", "SLURM_SERIES", "SLURM_UMASK", "SLURM_GET_USER_ENV")
@@ -172,6 +171,7 @@ def seen(stack: Stack, numbers: list[str]) -> dict[str, Seen]:
     for part in stack.run("slurmctld", f"cd /var/lib/slurm/slurmctld\n{look}").split("@@")[1:]:
         number, _, rest = part.partition("\n")
         told, words, variables = rest.split("@-")
+        words = re.sub(r"\n +SubmitLine=.*", "", words)
         records = [without_its_own(job) for job in json.loads(told)["jobs"]]
         pairs = [dict(word.split("=", 1) for word in each.split() if "=" in word) for each in words.split("JobId=")[1:]]
         shown = [{key: value for key, value in each.items() if key not in IN_WORDS_ITS_OWN} for each in pairs]

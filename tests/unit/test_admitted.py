@@ -13,7 +13,7 @@ from hpcjobs.admission.resources import AMOUNTS, JOB_AMOUNTS
 from hpcjobs.admission.texts import FORMS
 from hpcjobs.errors import Refused
 from hpcjobs.model.spec import Component, JobSpec, Resources
-from hpcjobs.sbatch.when import with_absolute_times
+from hpcjobs.sbatch.effective import with_absolute_times
 from hpcjobs.slurm import pyslurm_description, slurm_commands, slurmrestd_body
 from hpcjobs.submission import launch_of
 

@@ -166,7 +166,7 @@ async def test_of_an_agent_that_cannot_be_ended_nobody_says_what_it_has_done(poo
         pass
 
     monkeypatch.setattr(pool._channels[FILES], "_kill", spawner_is_another)
-    monkeypatch.setattr("hpcjobs.agents.pool.KILLED_S", 0.2)
+    monkeypatch.setattr("hpcjobs.agents.channel.KILLED_S", 0.2)
     os.kill(hung, signal.SIGSTOP)
     calls = [asyncio.create_task(read(pool, text, timeout_s=0.3)) for _ in range(3)]
     lost = await asyncio.gather(*calls, return_exceptions=True)

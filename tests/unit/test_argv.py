@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import msgspec
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpcjobs.model.spec import Component, JobSpec, Resources
-from hpcjobs.sbatch.argv import argv_of, beyond_sbatch
+from hpcjobs.sbatch.argv import argv_of
 from hpcjobs.sbatch.fold import read_command, with_carried_over
 
 from .builders import SCRIPT, spec
@@ -25,6 +24,7 @@ FORMS: dict[str, st.SearchStrategy[object]] = {
     "deadline": st.sampled_from(["tomorrow", "2026-12-24T16:00:30"]),
     "delay_boot_s": st.integers(0, 10**6),
     "export": st.sampled_from(["ALL", "NONE", "NIL", "ALL,A=1,B=two words"]),
+    "get_user_env": YES,
     "hold": YES,
     "kill_on_invalid_dep": st.booleans(),
     "mail_type": st.sampled_from(["END", "BEGIN,FAIL", "ALL", "NONE"]),
@@ -49,6 +49,8 @@ RESOURCES: dict[str, st.SearchStrategy[object]] = {
     "distribution": st.sampled_from(["block", "cyclic:block,pack", "plane=4", "arbitrary"]),
     "exclusive": st.sampled_from([True, "user", "mcs", "topo"]),
     "extra_node_info": st.sampled_from(["2", "2:4", "*:4:1"]),
+    "gpu_bind": st.sampled_from(["closest", "verbose,single:2", "map_gpu:0,1"]),
+    "gpu_freq": st.sampled_from(["high", "1200,memory=low,verbose"]),
     "gpus": GPUS,
     "gpus_per_node": GPUS,
     "gpus_per_socket": GPUS,
@@ -100,7 +102,7 @@ COMPONENTS = st.builds(
     ASKED,
     st.fixed_dictionaries({}, optional={"partition": TEXT, "mail_user": TEXT, "mail_type": FORMS["mail_type"]}),
 )
-BESIDE = {"script", "args", "script_name", "resources", "het", "environment"}
+BESIDE = {"script", "args", "script_name", "resources", "het", "environment", "read_directives", "parallel"}
 SPECS = st.builds(
     lambda fields, asked, het: JobSpec(SCRIPT, resources=asked, het=tuple(het), **fields),
     st.fixed_dictionaries({}, optional=of(JobSpec, FORMS, BESIDE)),
@@ -131,25 +133,3 @@ def test_amounts_are_rounded_up_to_what_sbatch_can_say():
 def test_components_stand_between_colons_and_say_only_what_is_theirs():
     asked = spec(name="x", het=(Component(Resources(nodes=2)), Component(Resources(ntasks=3), partition="gpu")))
     assert argv_of(asked) == ["--job-name=x", ":", "--nodes=2", ":", "--ntasks=3", "--partition=gpu"]
-
-
-@pytest.mark.parametrize(
-    ("directive", "asked", "names"),
-    [
-        ("--hold --exclusive", spec(hold=False, resources=Resources(exclusive=False)), ["hold", "resources.exclusive"]),
-        ("--comment=theirs", spec(comment="ours"), []),
-        ("--requeue", spec(requeue=False), []),
-        ("--mem=1G", spec(resources=Resources(mem_per_cpu_bytes=2**30)), ["resources.mem_per_node_bytes"]),
-        ("-N 2-4", spec(resources=Resources(nodes=2)), []),
-        ("--gpus=2", spec(resources=Resources(gpus=2)), []),
-    ],
-)
-def test_what_the_script_says_again_and_no_word_takes_back_is_named(directive, asked, names):
-    script = f"#!/bin/sh\n#SBATCH {directive}\ntrue\n"
-    assert beyond_sbatch(msgspec.structs.replace(asked, script=script)) == names
-
-
-def test_memory_that_sbatch_would_carry_over_to_a_component_is_named():
-    first = Resources(mem_per_node_bytes=2**30)
-    asked = spec(resources=first, het=(Component(Resources(mem_per_cpu_bytes=2**20)),))
-    assert beyond_sbatch(asked) == ["resources.mem_per_node_bytes"]

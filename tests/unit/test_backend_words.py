@@ -6,10 +6,10 @@ import msgspec
 import pytest
 
 from hpcjobs.model.spec import Component, JobSpec, Resources
+from hpcjobs.sbatch.effective import with_absolute_times
 from hpcjobs.sbatch.environment import submission_environment
 from hpcjobs.sbatch.fold import read_command
 from hpcjobs.sbatch.options import OPTIONS, Option
-from hpcjobs.sbatch.when import with_absolute_times
 from hpcjobs.slurm import pyslurm_description, slurmrestd_body
 from hpcjobs.slurm.base import Launch
 from hpcjobs.slurm.pyslurm_description import NO_VAL, Verbatim, description
@@ -19,13 +19,13 @@ from .builders import SCRIPT, spec
 from .test_options import ALONE, ARGUMENTS
 
 NOW = 1_800_000_000
-CHANGES_NOTHING = {("no-kill", "off")}
-"""What sbatch itself says nothing of."""
+CHANGES_NOTHING = {("no-kill", "off"), ("get-user-env", None)}
+"""What sbatch itself says nothing of; and the login environment is there unless the spec forbids it."""
 
 
 def launch(asked: JobSpec) -> Launch:
     resolved = with_absolute_times(asked, NOW)
-    environment = submission_environment(resolved, "/home/alice", "login") | asked.environment
+    environment = submission_environment(resolved, "/home/alice", "login")
     return Launch(msgspec.structs.replace(resolved, environment=environment), "a" * 32)
 
 

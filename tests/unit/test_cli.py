@@ -76,7 +76,7 @@ def test_a_bad_amount_is_told_before_the_service_is_asked(run, script, words, co
         (["submit"], "Missing argument 'SCRIPT'"),
         (["submit", "-n", "many", "-"], "'many' is not a valid integer"),
         (["cancel"], "Missing argument 'JOB_IDS...'"),
-        (["show"], "Missing argument 'JOB_ID'"),
+        (["show"], "Missing argument 'JOB_ID...'"),
         (["jobs", "--limit", "x"], "is not a valid integer"),
         (["nosuch"], "No such command 'nosuch'"),
         (["jobs", "--nosuch"], "No such option"),
@@ -110,7 +110,7 @@ def test_a_broken_configuration_file_is_named(run, tmp_path):
     (tmp_path / "hpcjobs/config.toml").write_text("url = 3\n")
     result = run("jobs")
     assert result.exit_code == 1
-    assert "hpcjobs/config.toml: Expected `str`, got `int`" in result.stderr
+    assert "hpcjobs/config.toml: url must be text" in result.stderr
 
 
 def test_the_configuration_file_is_read_where_the_environment_says_nothing(run, tmp_path, monkeypatch, closed_port):

@@ -7,7 +7,13 @@ import pytest
 from hpcjobs.model.spec import Component, JobSpec, Resources
 from hpcjobs.sbatch.environment import submission_environment
 
-ALWAYS = {"SLURM_SUBMIT_DIR": "/home/alice", "SLURM_SUBMIT_HOST": "login", "SLURM_PRIO_PROCESS": "0"}
+EXTERNAL = "--external-launcher"
+LAUNCHERS = {
+    "OMPI_MCA_plm_slurm_args": EXTERNAL, "PRTE_MCA_plm_slurm_args": EXTERNAL, "HYDRA_BOOTSTRAP": "slurm",
+    "HYDRA_LAUNCHER_EXTRA_ARGS": EXTERNAL, "I_MPI_HYDRA_BOOTSTRAP": "slurm",
+    "I_MPI_HYDRA_BOOTSTRAP_EXEC_EXTRA_ARGS": EXTERNAL,
+}  # fmt: skip
+ALWAYS = {"SLURM_SUBMIT_DIR": "/home/alice", "SLURM_SUBMIT_HOST": "login", "SLURM_PRIO_PROCESS": "0"} | LAUNCHERS
 LOGIN = {"SLURM_GET_USER_ENV": "1"}
 
 
@@ -25,10 +31,7 @@ def said_of(**fields: object) -> dict[str, str]:
         (Resources(nodes=4), {}),
         (Resources(gres="gpu:2", mem_per_node_bytes=2**30, overcommit=True, exclusive=True), {}),
         (Resources(ntasks=3), {"SLURM_NTASKS": "3", "SLURM_NPROCS": "3"}),
-        (
-            Resources(nodes=4, ntasks_per_node=8),
-            {"SLURM_NTASKS": "32", "SLURM_NPROCS": "32", "SLURM_NTASKS_PER_NODE": "8"},
-        ),
+        (Resources(nodes=4, ntasks_per_node=8), {"SLURM_NTASKS_PER_NODE": "8"}),  # slurmd works the rest out
         (Resources(ntasks_per_node=8), {"SLURM_NTASKS_PER_NODE": "8"}),
         (Resources(cpus_per_task=2), {"SLURM_CPUS_PER_TASK": "2", "SLURM_TRES_PER_TASK": "cpu=2"}),
         (
@@ -97,3 +100,13 @@ def test_a_heterogeneous_job_finds_what_each_component_asked_for():
         "SLURM_GPUS_PER_NODE_HET_GROUP_1": "1",
         "SLURM_GPUS_PER_NODE_PACK_GROUP_1": "1",
     }
+
+
+def test_the_callers_words_win_over_where_the_job_comes_from_and_not_over_what_it_asks_for():
+    own = {"SLURM_SUBMIT_DIR": "/here", "HYDRA_BOOTSTRAP": "ssh", "SLURM_NTASKS": "9", "SLURM_CPUS_PER_TASK": "9"}
+    spec = JobSpec("#!/bin/sh\n", resources=Resources(ntasks=2), environment=own, get_user_env=False)
+    said = submission_environment(spec, "/home/alice", "login")
+    assert said["SLURM_SUBMIT_DIR"] == "/here"
+    assert (said["HYDRA_BOOTSTRAP"], "HYDRA_LAUNCHER_EXTRA_ARGS" in said) == ("ssh", False)
+    assert (said["SLURM_NTASKS"], said["SLURM_CPUS_PER_TASK"]) == ("2", "9")
+    assert "SLURM_GET_USER_ENV" not in said

@@ -7,6 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from hpcjobs.cli.entry import OF_SLURM
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -42,3 +46,17 @@ def test_only_the_store_speaks_sql():
         if "sqlalchemy" in path.read_text() or "sqlmodel" in path.read_text()
     }
     assert users <= {"store", "submission.py"}  # submission names the error of a key that another process had first
+
+
+@pytest.mark.parametrize("program", sorted(OF_SLURM.keys() - {"sbatch"}))  # whose options are the spec's fields
+def test_what_a_stand_in_says_of_itself_loads_nothing_that_loads_slowly(program):
+    """Each call of a command is a new process: msgspec, httpx and dataclasses are loaded where they are needed."""
+    code = (
+        f"import sys, {OF_SLURM[program]} as module\n"
+        "code = module.call(['--help'], {'XDG_CONFIG_HOME': '/nowhere'})\n"
+        "slow = ('msgspec', 'httpx', 'dataclasses', 'click', 'rich', 'hpcjobs.slurm')\n"
+        "sys.exit(code or [name for name in sys.modules if name.startswith(slow)] or 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout

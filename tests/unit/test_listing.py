@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import pytest
 import sqlalchemy
 from hypothesis import HealthCheck, given, settings
@@ -9,7 +11,8 @@ from hypothesis import strategies as st
 
 from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.job import Fate, Job, State
-from hpcjobs.model.tasks import among, count_together, tally
+from hpcjobs.model.spans import among, count_together
+from hpcjobs.model.tasks import tally
 from hpcjobs.store import events, intake, listing, repository
 from hpcjobs.store.events import EventFilter
 from hpcjobs.store.repository import JobFilter
@@ -155,6 +158,14 @@ def test_a_heterogeneous_job_is_one_job_with_components(connection):
     assert {(part.task, part.slurm_job_id, part.slurm_name) for part in parts} == {(1, 201, "200+1"), (2, 202, "200+2")}
 
 
+@pytest.mark.parametrize("order", list(itertools.permutations(range(3))))
+def test_components_of_a_job_that_came_another_way_are_of_one_job_in_whatever_order_they_are_seen(connection, order):
+    parts = [record(100 + offset, het_job_id=100, het_offset=offset, attempt="e" * 32) for offset in range(3)]
+    see(connection, *(parts[offset] for offset in order))
+    (job,) = page(connection)
+    assert (job.slurm_job_id, job.parent, len(page(connection, parent=job.id))) == (100, None, 2)
+
+
 def test_the_same_listing_twice_writes_nothing_twice(connection):
     records = [together("4-9%4"), *[task(index, 101 + index) for index in range(4)], record(1)]
     see(connection, *records)
@@ -210,6 +221,20 @@ def test_a_list_of_tasks_that_slurm_cut_short_has_no_number(connection):
     see(connection, together("1,3,5,..."), task(0, 101), task(2, 102))
     (array,) = page(connection)
     assert array.tasks == {"RUNNING": 2, "PENDING": 98}
+
+
+@pytest.mark.parametrize("cut", ["1-2,8,400-402...%3", "1-2,8,4...", "1-2,8,400-...%3", "1-2,8,..."])
+def test_wherever_slurm_cuts_a_list_of_tasks_the_listing_is_read(connection, cut):
+    assert count_together(cut) is None
+    assert [among(task, cut) for task in (1, 8, 777)] == [True, True, True]
+    see(connection, together(cut), record(7))
+    assert {job.slurm_job_id for job in page(connection)} == {100, 7}
+
+
+@given(st.text(alphabet="0123456789-,:.%x[] ", max_size=40))
+def test_no_text_of_a_list_of_tasks_keeps_a_listing_from_being_read(text):
+    assert count_together(text) is None or count_together(text) >= 0
+    assert among(5, text) in (True, False)
 
 
 def test_however_many_tasks_are_new_they_are_looked_for_in_as_many_statements(store):

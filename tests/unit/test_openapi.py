@@ -5,8 +5,8 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from hpcjobs.model.amount import MIB
 from hpcjobs.model.job import Fate, State
-from hpcjobs.slurm.base import MIB
 from hpcjobs.slurm.openapi import JobWords, Reply, decode, record_of
 from hpcjobs.slurm.openapi_accounting import AccountedWords, AccountingReply, accounted_of
 

@@ -6,7 +6,8 @@ import pytest
 
 from hpcjobs.model.spec import Component, JobSpec, Resources
 from hpcjobs.sbatch.fold import read_words
-from hpcjobs.sbatch.options import ALIASES, BY_SHORT, CLIENT_OPTIONS, OPTIONS, Option, find_long
+from hpcjobs.sbatch.getopt import find_long
+from hpcjobs.sbatch.options import ALIASES, BY_SHORT, CLIENT_OPTIONS, COMPONENT_FIELDS, OPTIONS, SBATCH, Option
 
 MIB = 2**20
 GIB = 2**30
@@ -43,6 +44,7 @@ ARGUMENTS: dict[str, tuple[str | None, dict[str, object]]] = {
     "export": ("ALL,A=1", {"export": "ALL,A=1"}),
     "extra": ("cpu>3", {"extra": "cpu>3"}),
     "extra-node-info": ("2:4:1", {R + "extra_node_info": "2:4:1"}),
+    "get-user-env": (None, {"get_user_env": True}),
     "gpu-bind": ("single:2", {R + "gpu_bind": "single:2"}),
     "gpu-freq": ("high,memory=low", {R + "gpu_freq": "high,memory=low"}),
     "gpus": ("a100:4,h100:2", {R + "gpus": "a100:4,h100:2"}),
@@ -127,7 +129,7 @@ def names(text: str) -> set[str]:
 
 RESET_EACH_COMPONENT = names("""
     bb consolidate-segments constraint contiguous core-spec cores-per-socket cpu-freq cpus-per-gpu cpus-per-task
-    distribution exclude exclusive extra-node-info gpu-bind gpu-freq gpus gpus-per-node gpus-per-socket
+    distribution exclusive extra-node-info gpu-bind gpu-freq gpus gpus-per-node gpus-per-socket
     gpus-per-task gres gres-flags hint licenses mail-type mail-user mem-bind mem-per-cpu mem-per-gpu mincpus network
     nodelist nodes ntasks ntasks-per-core ntasks-per-gpu ntasks-per-node ntasks-per-socket overcommit oversubscribe
     partition resv-ports segment sockets-per-node spread-job spread-segments switches thread-spec threads-per-core
@@ -135,12 +137,12 @@ RESET_EACH_COMPONENT = names("""
 """)
 NOT_RESET = names("""
     account acctg-freq array batch begin chdir cluster-constraint comment container container-id container-type
-    context deadline delay-boot dependency error export extra hold input job-name kill-on-invalid-dep mcs-label mem
-    mem-update nice no-kill no-requeue oom-kill-step open-mode output prefer priority profile propagate qos reboot
-    requeue reservation signal stepmgr time time-min wait-all-nodes wckey
+    context deadline delay-boot dependency error exclude export extra get-user-env hold input job-name
+    kill-on-invalid-dep mcs-label mem mem-update nice no-kill no-requeue oom-kill-step open-mode output prefer priority
+    profile propagate qos reboot requeue reservation signal stepmgr time time-min wait-all-nodes wckey
 """)
 FOR_PROGRAMS = names("""
-    autocomplete bbf cluster clusters export-file external get-user-env gid help ignore-pbs nodefile parsable quiet
+    autocomplete bbf cluster clusters export-file external gid help ignore-pbs nodefile parsable quiet
     runtime test-only uid usage verbose version wait wrap
 """)
 
@@ -155,7 +157,7 @@ def test_every_option_of_sbatch_26_05_is_known_and_on_the_right_side():
 
 def test_what_sbatch_forgets_at_each_component_is_the_components():
     ours = {option.long for option in OPTIONS if option.of_component}
-    assert ours == RESET_EACH_COMPONENT | {"mem", "prefer", "time", "time-min"}
+    assert ours == RESET_EACH_COMPONENT | {"exclude", "mem", "prefer", "time", "time-min"}
 
 
 @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: option.long)
@@ -185,9 +187,10 @@ def test_every_field_that_an_option_sets_is_one_of_the_spec_and_every_field_has_
     said = {name for option in OPTIONS for name in option.fields}
     for option in OPTIONS:
         assert set(ARGUMENTS[option.long][1]) == set(option.fields)
-    beside = {"script", "args", "script_name", "resources", "het", "environment"}
+    beside = {"script", "args", "script_name", "resources", "het", "environment", "read_directives", "parallel"}
     assert said == (set(JobSpec.__struct_fields__) - beside) | {R + name for name in Resources.__struct_fields__}
-    assert set(Component.__struct_fields__) - {"resources"} <= said
+    assert set(Component.__struct_fields__) == COMPONENT_FIELDS
+    assert COMPONENT_FIELDS - {"resources"} <= said
 
 
 def test_letters_of_options_are_not_given_twice():
@@ -202,16 +205,16 @@ def test_letters_of_options_are_not_given_twice():
      ("reso", "licenses"), ("wait", "wait"), ("requ", "requeue"), ("cpus-per-t", "cpus-per-task")],
 )  # fmt: skip
 def test_the_beginning_of_an_option_names_it_where_no_other_begins_so(name, long):
-    assert find_long(name) == long
+    assert find_long(name, SBATCH) == long
 
 
 @pytest.mark.parametrize("name", ["n", "mem-", "exc", "container-", "res", "cluster-"[:7]])
 def test_the_beginning_of_several_options_is_refused_with_their_names(name):
     if name == "cluster":
-        assert find_long(name) == "cluster"
+        assert find_long(name, SBATCH) == "cluster"
         return
     with pytest.raises(ValueError, match="could be any of --"):
-        find_long(name)
+        find_long(name, SBATCH)
 
 
 @pytest.mark.parametrize(
@@ -221,7 +224,7 @@ def test_the_beginning_of_several_options_is_refused_with_their_names(name):
         (["-Z"], "is not an option that hpcjobs knows"),
         (["word"], "is not an option that hpcjobs knows"),
         (["-"], "is not an option that hpcjobs knows"),
-        (["--"], "is not an option that hpcjobs knows"),
+        (["--", "-N2"], "'-N2' is not an option that hpcjobs knows"),
         (["--=x"], "is not one that hpcjobs knows"),
         (["--nodes"], "--nodes needs an argument"),
         (["-N"], "--nodes needs an argument"),
@@ -250,7 +253,7 @@ def test_a_bad_option_is_refused_by_name(words, complaint):
 
 
 def test_options_that_change_nothing_here_are_passed_over_with_their_arguments():
-    assert read_words(["-Qv", "--parsable", "--get-user-env=10L", "--ignore-pbs", "-J", "x"]) == {"name": "x"}
+    assert read_words(["-Qv", "--parsable", "--ignore-pbs", "-J", "x", "--"]) == {"name": "x"}
 
 
 def test_flags_can_share_a_dash_and_the_last_may_have_an_argument():

@@ -6,8 +6,9 @@ import sys
 
 import pytest
 
+from hpcjobs.model.amount import MIB
 from hpcjobs.model.spec import Resources
-from hpcjobs.slurm.base import MIB, Launch
+from hpcjobs.slurm.base import Launch
 from hpcjobs.slurm.pyslurm_description import NO_PROFILES, NO_VAL, description
 from hpcjobs.slurm.pyslurm_listing import _dependency
 from hpcjobs.slurm.pyslurm_session import exit_code_and_signal

@@ -49,9 +49,9 @@ def test_no_jobs_are_a_header_alone(capsys):
 def test_nodes_in_a_pipe_are_plain_columns(capsys):
     show.nodes([node(cpus_alloc=4, mem_alloc_bytes=2**30, gpus_alloc={"a100": 3}), node("c1", gpus={}, reason="fan")])
     header, first, second = lines(capsys)
-    assert header == ["NODE", "STATE", "CPUS", "MEM GiB", "GPUS", "PARTITIONS", "REASON"]
-    assert first == ["n1", "IDLE", "4/64", "1/1024", "3/8 a100", "gpu", "-"]
-    assert second == ["c1", "IDLE", "0/64", "0/1024", "0/-", "gpu", "fan"]
+    assert header == ["NODE", "STATE", "CPUS", "MEM GiB", "GPUS", "FEATURES", "PARTITIONS", "REASON"]
+    assert first == ["n1", "IDLE", "4/64", "1/1024", "3/8 a100", "-", "gpu", "-"]
+    assert second == ["c1", "IDLE", "0/64", "0/1024", "0/-", "-", "gpu", "fan"]
 
 
 def test_one_job_is_a_line_a_fact_and_long_facts_are_not_wrapped(capsys):

@@ -3,6 +3,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -10,8 +11,9 @@ from hypothesis import strategies as st
 from hpcjobs.errors import JobUnknown, NotAllowed, OutcomeUnknown, Refused, SlurmUnavailable
 from hpcjobs.model.history import HistoryQuery
 from hpcjobs.model.order import Changes, Estimate, Order, SignalScope, Verb
-from hpcjobs.model.spec import Resources
+from hpcjobs.model.spec import Component, JobSpec, Resources
 from hpcjobs.sbatch.directives import find_directives
+from hpcjobs.slurm import history
 from hpcjobs.slurm import slurm_commands as commands
 from hpcjobs.slurm.base import Launch
 from hpcjobs.slurm.errnos import ANSWER_LOST, BUSY, ENDED, NOT_THEIRS, REFUSALS, STATE, UNKNOWN_JOB, UNSENT
@@ -104,9 +106,22 @@ def test_the_shell_gives_sbatch_the_script_the_arguments_and_exactly_the_jobs_en
     assert {name: value for name, value in there.items() if name != "LC_CTYPE"} == environment  # Python's own
 
 
-def test_variables_that_sbatch_takes_for_itself_are_named():
-    named = commands.reserved_variables({"SBATCH_X": "1", "SLURM_HINT": "x", "SLURM_NTASKS": "2", "A": "1"})
-    assert named == ["SBATCH_X", "SLURM_HINT"]
+def test_a_jobs_own_variable_that_sbatch_would_obey_is_found_unless_the_command_line_says_it_too():
+    variables = {"SBATCH_X": "1", "SBATCH_ACCOUNT": "a", "SLURM_HINT": "x", "SLURM_UMASK": "0022", "SBATCH_WAIT": "1",
+        "SBATCH_REQ_SWITCH": "2", "A": "1"}  # fmt: skip
+    bare = Launch(JobSpec("#!/bin/sh\n", environment=variables), "0" * 32)
+    assert commands.reserved_variables(bare) == ["SBATCH_ACCOUNT", "SLURM_HINT", "SBATCH_WAIT", "SBATCH_REQ_SWITCH"]
+    resources = Resources(hint="nomultithread", switches=1)
+    said = JobSpec("#!/bin/sh\n", environment=variables, account="b", resources=resources)
+    assert commands.reserved_variables(Launch(said, "0" * 32)) == ["SBATCH_WAIT"]
+    het = msgspec.structs.replace(said, het=(Component(),))
+    assert commands.reserved_variables(Launch(het, "0" * 32)) == commands.reserved_variables(bare)
+
+
+def test_the_limits_that_a_job_brings_are_not_replaced_by_those_of_the_login_node():
+    brings = JobSpec("#!/bin/sh\n", environment={"SLURM_RLIMIT_STACK": "U8192"})
+    assert "--propagate=NONE" in commands.sbatch_words(Launch(brings, "0" * 32))
+    assert "--propagate=NONE" not in commands.sbatch_words(Launch(JobSpec("#!/bin/sh\n"), "0" * 32))
 
 
 @pytest.mark.parametrize(
@@ -141,11 +156,11 @@ def test_an_order_is_one_command(order, words):
 
 
 def test_accounting_is_asked_from_the_beginning_where_no_time_is_named():
-    assert commands.history_words(HistoryQuery())[-1] == f"--starttime=uts{commands.DAWN}"
-    assert commands.history_words(HistoryQuery(since=1_700_000_000))[-1] == f"--endtime=uts{commands.DUSK}"
-    assert "--jobs=1,2" in commands.history_words(HistoryQuery(numbers=(1, 2)))
-    assert not [word for word in commands.history_words(HistoryQuery(numbers=(1,))) if "time" in word]
-    assert "--endtime=uts1700000000" in commands.history_words(HistoryQuery(until=1_700_000_000, since=3))
+    assert history.history_words(HistoryQuery())[-1] == f"--starttime=uts{history.DAWN}"
+    assert history.history_words(HistoryQuery(since=1_700_000_000))[-1] == f"--endtime=uts{history.DUSK}"
+    assert "--jobs=1,2" in history.history_words(HistoryQuery(numbers=(1, 2)))
+    assert not [word for word in history.history_words(HistoryQuery(numbers=(1,))) if "time" in word]
+    assert "--endtime=uts1700000000" in history.history_words(HistoryQuery(until=1_700_000_000, since=3))
 
 
 def test_a_mark_is_found_behind_its_own_number_even_where_a_comment_looks_like_a_listing():
@@ -239,3 +254,9 @@ def test_a_text_is_known_with_what_stands_around_it():
     for text, number in NUMBERS.items():
         assert number_of(f" {text}\n") == number
     assert number_of("Something new") == 0
+
+
+def test_an_accounting_that_is_away_is_no_refusal():
+    said = "sacct: error: Sending PersistInit msg: Unspecified error\n"
+    said += "sacct: error: Problem talking to the database: Connection refused\n"
+    assert commands.fault_of(said).transient

@@ -3,10 +3,12 @@ from __future__ import annotations
 import msgspec
 import pytest
 
+from hpcjobs.model.amount import MIB
 from hpcjobs.model.job import Fate, State
 from hpcjobs.model.spec import Resources
-from hpcjobs.slurm.base import MIB, Launch
-from hpcjobs.slurm.openapi import JobWords, NodeWords, Reply, node_of, record_of
+from hpcjobs.slurm.base import Launch
+from hpcjobs.slurm.openapi import JobWords, Reply, record_of
+from hpcjobs.slurm.openapi_cluster import NodeWords, node_of
 from hpcjobs.slurm.slurmrestd_body import job_body
 
 from .builders import SCRIPT, spec

@@ -6,10 +6,11 @@ from hypothesis import strategies as st
 
 from hpcjobs.errors import Conflict, JobUnknown, NotAllowed, Refused
 from hpcjobs.model.order import Order, Verb
+from hpcjobs.model.spans import fold_tasks
 from hpcjobs.slurm import slurmrestd_orders
 from hpcjobs.slurm.base import Op
 from hpcjobs.slurm.outcomes import Part, verdict
-from hpcjobs.slurm.targets import Target, expand_tasks, fold_tasks, parse_target, signal_number, waiting_tasks
+from hpcjobs.slurm.targets import Target, expand_tasks, parse_target, signal_number, waiting_tasks
 
 
 @pytest.mark.parametrize(

@@ -160,13 +160,14 @@ def test_the_smaller_arguments_are_read_or_refused():
     assert values.parse_propagate("stack,RLIMIT_CORE") == ("STACK", "CORE")
     assert values.parse_export("ALL,A=1=2,B") == {"A": "1=2", "B": None}
     assert values.parse_export("nil") == {}
+    assert values.parse_export("") == {}
     assert layout.parse_gres_flags("disable-binding,one-task-per-sharing")[1] == "one-task-per-sharing"
     faulty = [
         (values.parse_switches, ["0", "x", "1@x"]),
         (values.parse_extra_node_info, ["", "0", "1:2:3:4", "2:"]),
         (values.parse_mem_update, ["5", "a@b"]),
         (values.parse_propagate, ["", "FOO"]),
-        (values.parse_export, ["", "1A=2", "ALL,", "A,-"]),
+        (values.parse_export, ["1A=2", "A,-", "A='x"]),
         (values.parse_node_counts, ["", "0", "1,", "1:2", "a"]),
         (layout.parse_gres_flags, ["", "disable-binding,enforce-binding", "allow-task-sharing"]),
         (layout.parse_hint, ["none", ""]),

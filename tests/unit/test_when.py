@@ -7,7 +7,8 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from hpcjobs.sbatch.when import parse_when, unix_seconds, with_absolute_times
+from hpcjobs.sbatch.effective import with_absolute_times
+from hpcjobs.sbatch.when import parse_when, unix_seconds
 
 from .builders import spec
 

@@ -12,7 +12,6 @@ import httpx
 import msgspec
 
 from hpcjobs.client import patience
-from hpcjobs.client.config import load
 from hpcjobs.client.patience import Patience, async_sleep
 from hpcjobs.client.problems import (
     MAYBE_DONE,
@@ -25,6 +24,7 @@ from hpcjobs.client.problems import (
     unreachable,
 )
 from hpcjobs.client.wire import FOREVER, address_of, bearer, with_query
+from hpcjobs.profiles import load
 
 T = TypeVar("T")
 NONE: Final[Mapping[str, object]] = {}

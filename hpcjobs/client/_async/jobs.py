@@ -17,6 +17,7 @@ from hpcjobs.model.detail import JobDetail
 from hpcjobs.model.job import Job, JobPage
 from hpcjobs.model.order import Verdict
 from hpcjobs.model.spec import JobSpec
+from hpcjobs.sbatch.called import Call, Sbatched
 
 PAGE = 1000
 """Jobs of one page at the most."""
@@ -88,6 +89,28 @@ class AsyncJobs(AsyncCaller):
         body = body_of(spec, {**fields, "cluster": cluster})
         headers = {"Idempotency-Key": uuid.uuid4().hex if key is None else key}
         return await self.ask(Job, "POST", "/v1/jobs", body=body, headers=headers)
+
+    async def sbatch(self, call: Call, *, key: str | None = None) -> Sbatched:
+        """Submit a job as sbatch would, exactly once; see submit().
+
+        Args:
+            call: A command line of sbatch, with the script and the variables of whoever calls it.
+            key: Idempotency key; None: a new one for this call.
+
+        Returns:
+            The job, and what sbatch would print. With ``--test-only`` nothing is submitted.
+
+        Raises:
+            Refused: sbatch, the service or Slurm is against it: entries of ``errors`` with the code
+                ``sbatch-misspelt`` are lines that sbatch would say, those with ``sbatch-needed`` name the script
+                (field ``script``) or files (field ``files``) that must come with the call.
+            Conflict: The key was used for another request; nothing was done.
+            NotAllowed: The token, or the user, may not submit; nothing runs.
+            Transient: No answer came in ``retry_for_s``; see submit().
+            ValueError: There is no token.
+        """
+        headers = {"Idempotency-Key": uuid.uuid4().hex if key is None else key}
+        return await self.ask(Sbatched, "POST", "/v1/sbatch", body=msgspec.json.encode(call), headers=headers)
 
     async def validate(
         self,

@@ -10,10 +10,13 @@ import msgspec
 from hpcjobs.client._async.caller import AsyncCaller
 from hpcjobs.client.patience import AsyncStream
 from hpcjobs.client.problems import problem_of, unreachable
-from hpcjobs.client.wire import AuditFilters, segment
+from hpcjobs.client.wire import AccountingFilters, AuditFilters, segment
 from hpcjobs.model.audit import AuditEntry, AuditPage
 from hpcjobs.model.capability import Capability
 from hpcjobs.model.cluster import ClusterSummary, NodeList
+from hpcjobs.model.history import AccountedList
+from hpcjobs.model.partition import PartitionList
+from hpcjobs.model.plugin import ConfigurationFile, Generation, PluginSet
 from hpcjobs.model.who import Me, ProjectList
 
 
@@ -33,9 +36,31 @@ class AsyncService(AsyncCaller):
         """
         return await self.ask(NodeList, "GET", f"/v1/clusters/{segment(cluster)}/nodes", {"max_age_s": max_age_s})
 
+    async def partitions(self, cluster: str, *, max_age_s: float | None = None) -> PartitionList:
+        """The partitions of a cluster, in the order of Slurm's configuration.
+
+        Args:
+            cluster: Its name.
+            max_age_s: How old the listing may be that they are from, in seconds.
+        """
+        path = f"/v1/clusters/{segment(cluster)}/partitions"
+        return await self.ask(PartitionList, "GET", path, {"max_age_s": max_age_s})
+
     async def capabilities(self, cluster: str) -> list[Capability]:
         """What can be asked of a cluster, and why not where it cannot."""
         return await self.ask(list[Capability], "GET", f"/v1/clusters/{segment(cluster)}/capabilities")
+
+    async def accounting(self, cluster: str, **filters: Unpack[AccountingFilters]) -> AccountedList:
+        """What Slurm's accounting knows of jobs that one may see.
+
+        Args:
+            cluster: Its name.
+            filters: Which jobs.
+
+        Raises:
+            Refused: Slurm does not understand the question, or more jobs are so than one answer holds.
+        """
+        return await self.ask(AccountedList, "GET", f"/v1/clusters/{segment(cluster)}/accounting", filters)
 
     async def me(self) -> Me:
         """Whom the service takes one for."""
@@ -63,6 +88,27 @@ class AsyncService(AsyncCaller):
             cursor = page.next_cursor
             if cursor is None:
                 return
+
+    async def plugins(self, generation: int | None = None) -> Generation:
+        """The plugins in use, and what else is installed.
+
+        Args:
+            generation: Those of an earlier generation instead, as an attempt of a job shows it.
+        """
+        return await self.ask(Generation, "GET", "/v1/plugins", {"generation": generation})
+
+    async def change_plugins(self, wanted: PluginSet) -> Generation:
+        """Put other plugins in the place of those in use; for admins.
+
+        Raises:
+            Refused: One of them cannot be used; those in use stay.
+            Conflict: Others have been put in use meanwhile.
+        """
+        return await self.ask(Generation, "PUT", "/v1/plugins", body=msgspec.json.encode(wanted))
+
+    async def configuration(self, cluster: str) -> list[ConfigurationFile]:
+        """What plugins write of a cluster's configuration; for operators."""
+        return await self.ask(list[ConfigurationFile], "GET", f"/v1/clusters/{segment(cluster)}/configuration")
 
     async def health(self) -> dict[str, str]:
         """Whether the service's process is alive, and its version."""

@@ -11,10 +11,13 @@ import msgspec
 from hpcjobs.client._sync.caller import Caller
 from hpcjobs.client.patience import Stream
 from hpcjobs.client.problems import problem_of, unreachable
-from hpcjobs.client.wire import AuditFilters, segment
+from hpcjobs.client.wire import AccountingFilters, AuditFilters, segment
 from hpcjobs.model.audit import AuditEntry, AuditPage
 from hpcjobs.model.capability import Capability
 from hpcjobs.model.cluster import ClusterSummary, NodeList
+from hpcjobs.model.history import AccountedList
+from hpcjobs.model.partition import PartitionList
+from hpcjobs.model.plugin import ConfigurationFile, Generation, PluginSet
 from hpcjobs.model.who import Me, ProjectList
 
 
@@ -34,9 +37,31 @@ class Service(Caller):
         """
         return self.ask(NodeList, "GET", f"/v1/clusters/{segment(cluster)}/nodes", {"max_age_s": max_age_s})
 
+    def partitions(self, cluster: str, *, max_age_s: float | None = None) -> PartitionList:
+        """The partitions of a cluster, in the order of Slurm's configuration.
+
+        Args:
+            cluster: Its name.
+            max_age_s: How old the listing may be that they are from, in seconds.
+        """
+        path = f"/v1/clusters/{segment(cluster)}/partitions"
+        return self.ask(PartitionList, "GET", path, {"max_age_s": max_age_s})
+
     def capabilities(self, cluster: str) -> list[Capability]:
         """What can be asked of a cluster, and why not where it cannot."""
         return self.ask(list[Capability], "GET", f"/v1/clusters/{segment(cluster)}/capabilities")
+
+    def accounting(self, cluster: str, **filters: Unpack[AccountingFilters]) -> AccountedList:
+        """What Slurm's accounting knows of jobs that one may see.
+
+        Args:
+            cluster: Its name.
+            filters: Which jobs.
+
+        Raises:
+            Refused: Slurm does not understand the question, or more jobs are so than one answer holds.
+        """
+        return self.ask(AccountedList, "GET", f"/v1/clusters/{segment(cluster)}/accounting", filters)
 
     def me(self) -> Me:
         """Whom the service takes one for."""
@@ -63,6 +88,27 @@ class Service(Caller):
             cursor = page.next_cursor
             if cursor is None:
                 return
+
+    def plugins(self, generation: int | None = None) -> Generation:
+        """The plugins in use, and what else is installed.
+
+        Args:
+            generation: Those of an earlier generation instead, as an attempt of a job shows it.
+        """
+        return self.ask(Generation, "GET", "/v1/plugins", {"generation": generation})
+
+    def change_plugins(self, wanted: PluginSet) -> Generation:
+        """Put other plugins in the place of those in use; for admins.
+
+        Raises:
+            Refused: One of them cannot be used; those in use stay.
+            Conflict: Others have been put in use meanwhile.
+        """
+        return self.ask(Generation, "PUT", "/v1/plugins", body=msgspec.json.encode(wanted))
+
+    def configuration(self, cluster: str) -> list[ConfigurationFile]:
+        """What plugins write of a cluster's configuration; for operators."""
+        return self.ask(list[ConfigurationFile], "GET", f"/v1/clusters/{segment(cluster)}/configuration")
 
     def health(self) -> dict[str, str]:
         """Whether the service's process is alive, and its version."""

@@ -1,0 +1,85 @@
+"""A job on its way in: the rules of the house, the plugins, the rules once more, and where it should run."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from hpcjobs.admission import AFTER_PLUGINS, admit
+from hpcjobs.errors import HpcjobsError
+from hpcjobs.files import FileSystem
+from hpcjobs.hooks.host import Hooks
+from hpcjobs.model.placement import Placement
+from hpcjobs.model.spec import JobSpec
+from hpcjobs.observe.observer import Observer
+from hpcjobs.placing import keep_host_file, with_placement
+from hpcjobs.sbatch.effective import with_absolute_times
+
+log = logging.getLogger(__name__)
+
+
+class Admitted(msgspec.Struct, frozen=True):
+    """A job that may go to Slurm.
+
+    Attributes:
+        spec: As it goes.
+        generation: Of the plugins that admitted it.
+        placement: What one of them said to where it should run.
+    """
+
+    spec: JobSpec
+    generation: int
+    placement: Placement | None
+
+
+class Admitting:
+    """Admits jobs.
+
+    Args:
+        hooks: The plugins.
+        files: A cluster's files as a user.
+    """
+
+    def __init__(self, hooks: Hooks, files: Callable[[str, str], FileSystem]) -> None:
+        self.hooks = hooks
+        self.files = files
+
+    async def admitted(self, user: str, observer: Observer, asked: JobSpec) -> Admitted:
+        """A job as the rules of the house and the plugins admit it.
+
+        Args:
+            user: Whom it runs as.
+            observer: Of the cluster that it goes to.
+            asked: As asked for.
+
+        Raises:
+            Refused: One of them is against it.
+            PluginFailed: A plugin that must be asked could not answer.
+            ViewStale: It is to be placed, and nobody knows how the cluster looks now.
+        """
+        now = time.time()
+        ruled = admit(asked)
+        spec, generation = await self.hooks.admit(user, observer.cluster, ruled, now)
+        placement = None
+        if spec.parallel:
+            placement = await self.hooks.place(spec, observer.fresh_view(None, now), now)
+            if placement is not None:
+                spec = with_placement(spec, placement, None)
+        if spec != ruled:
+            spec = admit(spec, AFTER_PLUGINS)
+        return Admitted(with_absolute_times(spec, now), generation, placement)
+
+    async def with_host_file(self, user: str, observer: Observer, admitted: Admitted) -> JobSpec:
+        """The job with the order of its ranks in a file of the user's, where files can be reached from here."""
+        spec, placement = admitted.spec, admitted.placement
+        if placement is None or not placement.ranks:
+            return spec
+        try:
+            path = await keep_host_file(self.files(observer.cluster, user), placement)
+        except HpcjobsError as error:
+            log.warning("no file with the ranks of a job of %s: %s", user, error.detail)
+            return spec
+        return with_placement(spec, Placement(ranks=placement.ranks), path)

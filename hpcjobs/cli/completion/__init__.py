@@ -1,0 +1,1 @@
+"""What a shell completes: quick, and silent whatever goes wrong."""

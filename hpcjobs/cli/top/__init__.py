@@ -1,0 +1,1 @@
+"""``hpcjobs top``: a live view of clusters and jobs."""

@@ -1,0 +1,244 @@
+"""What every plugin must keep, as tests that its author imports (docs/PLUGINS.md).
+
+::
+
+    from hpcjobs.conformance import PluginConformance
+
+    class TestNight(PluginConformance):
+        plugin = PLUGIN
+        settings = {"from_hour": 22}
+
+``hpcjobs plugins check NAME`` does the same without pytest.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import entry_points
+from typing import Any, ClassVar, Final
+
+import msgspec
+
+from hpcjobs.errors import Refusal
+from hpcjobs.model.cluster import ClusterView, Node
+from hpcjobs.model.event import Event, EventKind
+from hpcjobs.model.partition import Partition
+from hpcjobs.model.placement import Placement
+from hpcjobs.model.spec import Component, JobSpec, Resources
+from hpcjobs.plugin import ENTRY_POINTS, HOOKS, PLUGIN_API, Context, Hook, Inventory, Plugin
+
+NOW: Final = 1_796_000_000.25
+HELLO: Final = "#!/bin/sh\nsrun hostname\n"
+SPECS: Final = (
+    JobSpec(HELLO),
+    JobSpec(HELLO, name="Zoë's \N{SNOWMAN}", comment="a 'quoted' \"word\"", environment={"EMPTY": "", "A": "b=c"}),
+    JobSpec(HELLO, resources=Resources(nodes=4, gpus_per_node="a100:8", ntasks_per_node=8, wall_s=172_800)),
+    JobSpec(HELLO, resources=Resources(gpus="a100:2,h100:2", gres="shard:3", mem_per_node_bytes=0)),
+    JobSpec(HELLO, partition="gpu,debug", account="vision", qos="normal", array="0-99%4", begin="now+1hour", nice=100),
+    JobSpec(HELLO, hold=True, requeue=True, dependency="afterok:123", deadline="2026-12-24T16:00"),
+    JobSpec(HELLO, resources=Resources(nodes=1), het=(Component(Resources(nodes=2, gpus=2), partition="gpu"),)),
+    JobSpec(HELLO, name="x" * 200, args=("-n", "", "$HOME"), parallel="tp=4,pp=2,dp=2"),
+)
+"""Jobs of every shape: small, large, arrays, heterogeneous, with texts that are not English."""
+
+
+def _node(name: str, *, busy: bool) -> Node:
+    cpus, gpus = (64, 8) if busy else (0, 0)
+    state = "ALLOCATED" if busy else "IDLE"
+    return Node(name, state, True, 64, cpus, 2**38, 0, {"a100": 8}, {"a100": gpus}, ("gpu",), ())
+
+
+_NODES: Final = {f"n{number}": _node(f"n{number}", busy=number % 3 == 0) for number in range(1, 9)}
+VIEW: Final = ClusterView("alpha", NOW, {}, _NODES, {"gpu": Partition(name="gpu")})
+EVENTS: Final = tuple(Event(number, NOW, kind, "alpha", data={"state": "RUNNING"}) for number, kind in
+    enumerate(EventKind, 1))  # fmt: skip
+
+_FORBIDDEN: Final = ("open", "socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.spawn", "sqlite3.",
+    "os.remove", "os.rename", "os.mkdir", "time.sleep")  # fmt: skip
+"""Audit events (docs.python.org, audit_events) of what a hook must not do."""
+
+
+def _see(holds: object, words: str) -> None:
+    """An assertion that also holds where Python is told to leave them out."""
+    if not holds:
+        raise AssertionError(words)
+
+
+_watched: list[list[str]] = []
+
+
+def _watch(event: str, _arguments: object) -> None:
+    if _watched and event.startswith(_FORBIDDEN):
+        _watched[-1].append(event)
+
+
+@contextmanager
+def _without_io(what: str) -> Iterator[None]:
+    """See that nothing is opened, connected or started meanwhile."""
+    if not _HOOKED:
+        sys.addaudithook(_watch)
+        _HOOKED.append(True)
+    _watched.append([])
+    try:
+        yield
+    finally:
+        seen = _watched.pop()
+    _see(not seen, f"{what} does I/O: {', '.join(sorted(set(seen)))}. Only a discovery may.")
+
+
+_HOOKED: Final[list[bool]] = []
+
+
+class PluginConformance:
+    """The tests. Give ``plugin``, and ``settings`` where it has some.
+
+    Attributes:
+        plugin: The plugin.
+        settings: What an admin would give it.
+    """
+
+    plugin: ClassVar[Plugin]
+    settings: ClassVar[Mapping[str, Any]] = {}
+
+    def _hooks(self, settings: Mapping[str, Any] | None = None) -> dict[str, Hook]:
+        plugin = self.plugin
+        if not callable(plugin.hooks):
+            return {hook.kind: hook for hook in plugin.hooks}
+        said = dict(self.settings if settings is None else settings)
+        own = msgspec.convert(said, plugin.settings) if plugin.settings else said
+        return {hook.kind: hook for hook in plugin.hooks(own)}
+
+    def _admitted(self, spec: JobSpec) -> tuple[JobSpec | None, Any]:
+        run: Callable[..., Any] = self._hooks()["admit"].run
+        said = run(spec, Context("alice", "alpha", NOW))
+        return (said if isinstance(said, JobSpec) else None), said
+
+    def test_it_is_a_plugin_of_this_interface(self) -> None:
+        """Name, version of the interface, hooks of known kinds."""
+        _see(isinstance(self.plugin, Plugin), "plugin must be a Plugin")
+        _see(self.plugin.api == PLUGIN_API, f"it is written for interface {self.plugin.api}, this is {PLUGIN_API}")
+        hooks = self._hooks()
+        _see(hooks, "it has no hooks")
+        _see(set(hooks) <= set(HOOKS), "it has hooks of other kinds")
+
+    def test_an_entry_point_of_its_name_leads_to_it(self) -> None:
+        """As the service finds it."""
+        points = entry_points(group=ENTRY_POINTS, name=self.plugin.name)
+        _see(points, f"no entry point {self.plugin.name!r} in the group {ENTRY_POINTS}: is it installed?")
+        _see(all(point.load() is self.plugin for point in points), "the entry point leads to something else")
+
+    def test_settings_that_it_does_not_know_are_refused(self) -> None:
+        """A misspelt setting must not be taken for a default in silence."""
+        if self.plugin.settings is None:
+            return
+        try:
+            self._hooks({**self.settings, "no_such_setting_": 1})
+        except (ValueError, TypeError):
+            return
+        raise AssertionError("an unknown setting is taken in silence: forbid_unknown_fields=True in its struct")
+
+    def test_jobs_of_every_shape_are_judged(self) -> None:
+        """Never an exception, always a job or refusals, which survive being sent."""
+        if "admit" not in self._hooks():
+            return
+        for spec in SPECS:
+            passed, said = self._admitted(spec)
+            if passed is not None:
+                again = msgspec.json.decode(msgspec.json.encode(passed), type=JobSpec)
+                _see(again == passed, "a job does not survive being sent")
+                continue
+            refusals = [said] if isinstance(said, Refusal) else list(said)
+            _see(refusals, "it is against a job without a refusal")
+            for one in refusals:
+                _see(isinstance(one, Refusal), f"admit returned {said!r:.200}")
+                _see(one.detail, "a refusal says nothing")
+
+    def test_an_admitted_job_that_is_judged_again_stays_as_it_is(self) -> None:
+        """Jobs are sent again, and looked at by --test-only first."""
+        if "admit" not in self._hooks():
+            return
+        for spec in SPECS:
+            passed, _ = self._admitted(spec)
+            if passed is not None:
+                _see(self._admitted(passed)[1] == passed, f"judged again it becomes another: {passed}")
+
+    def test_the_same_question_has_the_same_answer(self) -> None:
+        """Hooks look at what they are given, not at clocks or dice."""
+        if "admit" in self._hooks():
+            for spec in SPECS:
+                _see(self._admitted(spec)[1] == self._admitted(spec)[1], "two answers to one question")
+        if "place" in self._hooks():
+            run: Callable[..., Any] = self._hooks()["place"].run
+            for spec in SPECS:
+                _see(run(spec, VIEW) == run(spec, VIEW), "two placements for one question")
+
+    def test_a_placement_names_nodes_that_are_there(self) -> None:
+        """Of the cluster that it was asked about."""
+        if "place" not in self._hooks():
+            return
+        run: Callable[..., Any] = self._hooks()["place"].run
+        for spec in SPECS:
+            said = run(spec, VIEW)
+            _see(said is None or isinstance(said, Placement), f"place returned {said!r:.200}")
+            if said is not None:
+                named = {*(said.nodes or ()), *(said.avoid or ()), *(said.ranks or ())}
+                _see(named <= set(VIEW.nodes), f"it names nodes that are not there: {sorted(named - set(VIEW.nodes))}")
+
+    def test_configuration_is_text_by_file_name(self) -> None:
+        """Plain names, no paths."""
+        if "configure" not in self._hooks():
+            return
+        run: Callable[..., Any] = self._hooks()["configure"].run
+        for name, text in run(Inventory("alpha", VIEW.nodes, VIEW.partitions)).items():
+            _see(isinstance(text, str), f"{name} is no text")
+            _see(name, "a file without a name")
+            _see("/" not in name, f"{name!r} is a path")
+
+    def test_events_of_every_kind_are_taken(self) -> None:
+        """Also of kinds that came after the plugin was written."""
+        if "observe" in self._hooks():
+            run: Callable[..., Any] = self._hooks()["observe"].run
+            for event in EVENTS:
+                run(event)
+
+    def test_hooks_do_no_io(self) -> None:
+        """Everybody's submission waits for them. The first call may load modules, the second is watched."""
+        hooks = self._hooks()
+        asked: dict[str, list[tuple[object, ...]]] = {
+            "admit": [(spec, Context("alice", "alpha", NOW)) for spec in SPECS],
+            "place": [(spec, VIEW) for spec in SPECS],
+            "configure": [(Inventory("alpha", VIEW.nodes, VIEW.partitions),)],
+            "observe": [(event,) for event in EVENTS],
+        }
+        for kind, arguments in asked.items():
+            if kind in hooks:
+                run: Callable[..., Any] = hooks[kind].run
+                for one in arguments:
+                    run(*one)
+                with _without_io(kind):
+                    for one in arguments:
+                        run(*one)
+
+
+def faults_of(plugin: Plugin, settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Do the tests.
+
+    Args:
+        plugin: Of whom.
+        settings: What an admin would give it.
+
+    Yields:
+        Each test in words, and what is wrong, or ``""``.
+    """
+    tests = type("Tests", (PluginConformance,), {"plugin": plugin, "settings": settings})()
+    for name in dir(PluginConformance):
+        if name.startswith("test_"):
+            try:
+                getattr(tests, name)()
+            except Exception as error:  # noqa: BLE001  whatever a plugin does is a fault of it
+                fault = str(error) if isinstance(error, AssertionError) else f"{type(error).__name__}: {error}"
+            else:
+                fault = ""
+            yield name.removeprefix("test_").replace("_", " "), fault

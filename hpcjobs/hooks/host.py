@@ -1,0 +1,317 @@
+"""The plugins of the service: asked in order, exchanged while it runs, switched off where they fail too often."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Final
+
+import msgspec
+
+from hpcjobs.errors import Conflict, HpcjobsError, NotFound, PluginFailed, Refusal, Refused
+from hpcjobs.hooks.frames import Brought, Judged, Placed
+from hpcjobs.hooks.generation import AtWork, Entry
+from hpcjobs.hooks.loading import installed
+from hpcjobs.hooks.process import HookFailed
+from hpcjobs.model.cluster import ClusterView
+from hpcjobs.model.event import Event, EventKind
+from hpcjobs.model.placement import Placement
+from hpcjobs.model.plugin import ConfigurationFile, Generation, PluginSet, PluginState
+from hpcjobs.model.spec import JobSpec
+from hpcjobs.plugin import Configure, Context, Discover, Inventory, Place
+from hpcjobs.settings import PluginSettings
+from hpcjobs.store import events, generations
+from hpcjobs.store.store import Store
+
+log = logging.getLogger(__name__)
+
+RETRY_S: Final = 30
+"""When it is worth while to submit again what a broken plugin keeps from being judged, in seconds."""
+
+
+class Hooks:
+    """The plugins of one service.
+
+    Args:
+        store: Where generations are written down.
+        baseline: The plugins that the settings file names.
+    """
+
+    def __init__(self, store: Store, baseline: Sequence[PluginSettings]) -> None:
+        self.store = store
+        self.baseline = tuple(baseline)
+        self._now = AtWork(())
+        self._changing = asyncio.Lock()
+        self._ends: set[asyncio.Task[None]] = set()
+
+    @property
+    def at_work(self) -> AtWork:
+        """The generation in use."""
+        return self._now
+
+    async def start(self) -> None:
+        """Take up the last generation, or that of the settings file where the file has changed since.
+
+        The service starts whatever its plugins do: what cannot be loaded is broken, and is told of.
+        """
+        kept = await self.store.read(generations.newest)
+        if kept is not None and kept.baseline == self.baseline:
+            self._now = await self._loaded(kept.plugins, kept)
+        elif self.baseline or kept is not None:
+            self._now = await self._loaded(self.baseline)
+            await self._write(self._now, "", time.time())
+        for entry in self._now.entries:
+            if entry.broken:
+                log.error("plugin %s cannot be used: %s", entry.setting.name, entry.broken)
+                await self._tell(entry, self._now, time.time())
+
+    async def stop(self) -> None:
+        """Let go of all."""
+        await asyncio.gather(self._now.end(), *self._ends)
+
+    async def _loaded(self, plugins: Sequence[PluginSettings], kept: generations.Kept | None = None) -> AtWork:
+        made = AtWork(plugins)
+        await made.load()
+        for entry in made.having(Discover.kind):
+            if not entry.broken:
+                await self._reminded(made, entry)
+        if kept is not None:
+            made.number, made.since, made.by = kept.number, kept.since, kept.by
+        return made
+
+    async def _reminded(self, made: AtWork, entry: Entry) -> None:
+        """Give a plugin what its discoveries found in an earlier life."""
+        plugin = entry.setting.name
+        for cluster, (at, state) in (await self.store.read(generations.states, plugin)).items():
+            try:
+                await self.remember(made, plugin, cluster, state)
+            except HookFailed as error:  # as of another version of it: the next discovery makes it anew
+                log.warning("plugin %s does not take what it knew of %s: %s", plugin, cluster, error)
+                entry.failed(f"remember: {error}", at)
+
+    async def _write(self, made: AtWork, by: str, now: float) -> None:
+        code = {entry.setting.name: (entry.brought.version, entry.brought.digest) for entry in made.entries}
+        plugins = tuple(entry.setting for entry in made.entries)
+        kept = await self.store.write(generations.add, now, by, self.baseline, plugins, code)
+        made.number, made.since, made.by = kept.number, kept.since, kept.by
+
+    def shown(self, *, whole: bool) -> Generation:
+        """The plugins in use, and what could be; ``whole``: with their settings."""
+        at_work = self._now
+        plugins = tuple(entry.info(whole=whole) for entry in at_work.entries)
+        return Generation(at_work.number, at_work.since, at_work.by, plugins, tuple(installed()))
+
+    async def earlier(self, number: int, *, whole: bool) -> Generation:
+        """The plugins of an earlier generation; ``whole``: with their settings.
+
+        Raises:
+            NotFound: There has been none of this number.
+            Unavailable: The database does not answer.
+        """
+        kept = await self.store.read(generations.numbered, number)
+        if kept is None:
+            raise NotFound(f"There has been no generation {number} of plugins.")
+        plugins = []
+        for setting in kept.plugins:
+            entry = Entry(setting, Brought(setting.name, *kept.code.get(setting.name, ("", ""))))
+            plugins.append(msgspec.structs.replace(entry.info(whole=whole), state=PluginState.OFF))
+        return Generation(kept.number, kept.since, kept.by, tuple(plugins))
+
+    async def change(self, wanted: PluginSet, by: str, now: float) -> None:
+        """Put a new generation, loaded beside the present one, in its place; with the same plugins, to read new code.
+
+        Args:
+            wanted: The plugins.
+            by: Who asked for it.
+            now: Unix seconds.
+
+        Raises:
+            Refused: A plugin cannot be used. The generation in use stays.
+            Conflict: It was made from another generation than the one in use.
+            Unavailable: The database does not answer. The generation in use stays.
+        """
+        names = [plugin.name for plugin in wanted.plugins]
+        if len(set(names)) != len(names):
+            raise Refused([Refusal("plugins", "Each plugin can be there once.", "plugin-twice")])
+        async with self._changing:
+            kept = f"Generation {self._now.number} stays in use."
+            if wanted.generation is not None and wanted.generation != self._now.number:
+                raise Conflict(f"Generation {self._now.number} is in use, not {wanted.generation}.", kept=kept)
+            made = await self._loaded(wanted.plugins)
+            faults = [
+                Refusal(f"plugins.{index}", entry.broken, "plugin-not-loaded")
+                for index, entry in enumerate(made.entries)
+                if entry.broken
+            ]
+            try:
+                if faults:
+                    raise Refused(faults, kept=kept)
+                await self._write(made, by, now)
+            except HpcjobsError:
+                await made.end()
+                raise
+            before, self._now = self._now, made
+            end = asyncio.create_task(before.end())
+            self._ends.add(end)
+            end.add_done_callback(self._ends.discard)
+        await self._tell_of_change(before, made, now)
+
+    async def admit(self, user: str, cluster: str, spec: JobSpec, now: float) -> tuple[JobSpec, int]:
+        """Have a job judged by every plugin, in order: each gets what the one before it passed on.
+
+        Args:
+            user: Whom it runs as.
+            cluster: Where it goes.
+            spec: As the rules of the house admitted it.
+            now: Unix seconds.
+
+        Returns:
+            The job, and the number of the generation that admitted it.
+
+        Raises:
+            Refused: At least one is against it; every refusal of each is in it.
+            PluginFailed: One that must be asked could not answer.
+        """
+        at_work = self._now
+        refusals: list[Refusal] = []
+        context = msgspec.msgpack.encode(Context(user, cluster, now))
+        for entry in at_work.having("admit"):
+            judged = await self._judged(at_work, entry, spec, context, now)
+            if judged is not None:
+                refusals.extend(judged.refusals)
+                spec = judged.spec or spec
+        if refusals:
+            raise Refused(refusals)
+        return spec, at_work.number
+
+    async def _judged(self, at_work: AtWork, entry: Entry, spec: JobSpec, context: bytes, now: float) -> Judged | None:
+        """What one plugin says; None: it is passed by."""
+        required = entry.setting.required
+        if not entry.broken:
+            try:
+                return await at_work.ask(
+                    entry, "admit", {"spec": msgspec.msgpack.encode(spec), "context": context}, Judged
+                )
+            except HookFailed as error:
+                await self.failed(at_work, entry, f"admit: {error}", now)
+                if required and not entry.broken:
+                    name = entry.setting.name
+                    raise PluginFailed(f"Plugin {name} could not judge the job: {error}.") from error
+        if required:
+            raise PluginFailed(
+                f"Plugin {entry.setting.name} is switched off, and no job goes without its word. {entry.broken}",
+                retry_after_s=RETRY_S,
+            )
+        return None
+
+    async def place(self, spec: JobSpec, view: ClusterView, now: float) -> Placement | None:
+        """Where a job should run, by the first plugin that says so.
+
+        Args:
+            spec: As admitted.
+            view: Of its cluster.
+            now: Unix seconds.
+
+        Returns:
+            What it says; None: none of them has anything to say.
+
+        Raises:
+            Refused: A plugin is against it, or there is none that places jobs.
+            PluginFailed: One that must be asked could not answer.
+        """
+        at_work = self._now
+        placing = at_work.having(Place.kind)
+        if not placing:
+            raise Refused([Refusal("parallel", "No plugin here places jobs: leave parallel out.", "no-placement")])
+        asked = [entry for entry in placing if not entry.broken]
+        if asked:
+            told = msgspec.msgpack.encode(msgspec.structs.replace(view, jobs={}))
+            await at_work.process.know("view", {"cluster": view.cluster, "view": told}, view.cluster)
+        for entry in asked:
+            args = {"spec": msgspec.msgpack.encode(spec), "cluster": view.cluster}
+            try:
+                placed = await at_work.ask(entry, "place", args, Placed)
+            except HookFailed as error:
+                await self.failed(at_work, entry, f"place: {error}", now)
+                if entry.setting.required:
+                    raise PluginFailed(f"Plugin {entry.setting.name} could not place the job: {error}.") from error
+                continue
+            if placed.refusal is not None:
+                raise Refused([placed.refusal])
+            if placed.placement is not None:
+                return placed.placement
+        return None
+
+    async def configure(self, view: ClusterView, now: float) -> list[ConfigurationFile]:
+        """What the plugins write of a cluster's configuration. One that fails is told of in place of its files.
+
+        Args:
+            view: Of the cluster.
+            now: Unix seconds.
+        """
+        at_work = self._now
+        inventory = msgspec.msgpack.encode(Inventory(view.cluster, view.nodes, view.partitions))
+        written: list[ConfigurationFile] = []
+        for entry in at_work.having(Configure.kind):
+            name, why = entry.setting.name, entry.broken
+            if not why:
+                try:
+                    files = await at_work.ask(entry, "configure", {"inventory": inventory}, dict[str, str])
+                except HookFailed as error:
+                    why = str(error)
+                    await self.failed(at_work, entry, f"configure: {error}", now)
+                else:
+                    written += [ConfigurationFile(name, file, text) for file, text in sorted(files.items())]
+            if why:
+                written.append(ConfigurationFile(name, "", "", why))
+        return written
+
+    async def remember(self, at_work: AtWork, plugin: str, cluster: str, state: bytes) -> None:
+        """Give the hooks of a plugin what its discovery found.
+
+        Raises:
+            HookFailed: They do not take it.
+        """
+        args = {"plugin": plugin, "cluster": cluster, "state": state}
+        await at_work.process.know("remember", args, plugin, cluster)
+
+    async def failed(self, at_work: AtWork, entry: Entry, why: str, now: float) -> None:
+        """Note that a hook failed; where that was too often, its plugin is switched off, with an event."""
+        log.warning("plugin %s: %s", entry.setting.name, why)
+        if entry.failed(why, now):
+            log.error("plugin %s is switched off: %s", entry.setting.name, entry.broken)
+            await self._tell(entry, at_work, now)
+
+    async def _tell_of_change(self, before: AtWork, made: AtWork, now: float) -> None:
+        there = {entry.setting.name for entry in made.entries}
+        told = [self._event(entry, made, now) for entry in made.entries]
+        told += [
+            self._event(entry, made, now, state=PluginState.OFF)
+            for entry in before.entries
+            if entry.setting.name not in there
+        ]
+        await self._write_events(told)
+
+    async def _tell(self, entry: Entry, at_work: AtWork, now: float) -> None:
+        await self._write_events([self._event(entry, at_work, now)])
+
+    @staticmethod
+    def _event(entry: Entry, at_work: AtWork, now: float, state: PluginState | None = None) -> Event:
+        data: dict[str, str | int | float | bool | None] = {
+            "plugin": entry.setting.name,
+            "state": state or (PluginState.BROKEN if entry.broken else PluginState.ON),
+            "detail": entry.broken,
+            "generation": at_work.number,
+            "version": entry.brought.version,
+        }
+        return Event(0, now, EventKind.PLUGIN_STATE, "", data=data)
+
+    async def _write_events(self, told: list[Event]) -> None:
+        if not told:
+            return
+        try:
+            await self.store.write(events.write, told)
+        except HpcjobsError as error:
+            log.warning("events of plugins were lost: %s", error.detail)

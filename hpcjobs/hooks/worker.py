@@ -1,0 +1,141 @@
+"""The process that plugins run in: it loads them once, does one call after the other, and ends with its connection."""
+
+from __future__ import annotations
+
+import logging
+import resource
+import socket
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, TypeVar
+
+import msgspec
+
+from hpcjobs.agents.serve import serve
+from hpcjobs.errors import Refusal
+from hpcjobs.hooks.frames import Brought, Judged, Placed, plugins_of
+from hpcjobs.hooks.loading import Loaded, NotLoaded, load
+from hpcjobs.model.cluster import ClusterView
+from hpcjobs.model.event import Event
+from hpcjobs.model.placement import Placement
+from hpcjobs.model.spec import JobSpec
+from hpcjobs.plugin import MAX_STATE_BYTES, Context, Discover, Discovery, Hook, Inventory
+
+log = logging.getLogger("hpcjobs.plugins")
+T = TypeVar("T")
+
+MAX_MEMORY_BYTES: Final = 4 * 1024**3
+"""Of data, for all plugins together: one that leaks is ended before the machine suffers."""
+
+
+def _decoded(body: bytes, kind: type[T]) -> T:
+    return msgspec.msgpack.decode(body, type=kind)
+
+
+class Worker:
+    """The operations of the process."""
+
+    def __init__(self) -> None:
+        self.plugins: dict[str, Loaded] = {}
+        self.views: dict[str, ClusterView] = {}
+
+    def load(self, plugins: bytes) -> list[Brought]:
+        """Load plugins; one that cannot be is told of, and the others are there."""
+        brought = []
+        for setting in plugins_of(plugins):
+            try:
+                loaded = load(setting)
+            except NotLoaded as error:
+                brought.append(Brought(setting.name, fault=str(error)))
+                continue
+            self.plugins[setting.name] = loaded
+            found = loaded.hooks.get(Discover.kind)
+            times = (found.period_s, found.timeout_s) if isinstance(found, Discover) else (0.0, 0.0)
+            brought.append(Brought(setting.name, loaded.version, loaded.digest, tuple(loaded.hooks), *times))
+        return brought
+
+    def _run(self, plugin: str, kind: str, *arguments: object) -> object:
+        run: Callable[..., object] = self.plugins[plugin].hooks[kind].run
+        try:
+            return run(*arguments)
+        except Exception:
+            log.exception("plugin %s: %s failed", plugin, kind)
+            raise
+
+    def admit(self, plugin: str, spec: bytes, context: bytes) -> Judged:
+        """Have a job judged."""
+        asked = _decoded(spec, JobSpec)
+        said = self._run(plugin, "admit", asked, _decoded(context, Context))
+        if isinstance(said, JobSpec):
+            return Judged() if said == asked else Judged(said)
+        if isinstance(said, Refusal):
+            return Judged(refusals=(said,))
+        if isinstance(said, Sequence) and said and all(isinstance(one, Refusal) for one in said):
+            return Judged(refusals=tuple(said))
+        raise TypeError(f"admit must return a JobSpec, a Refusal or several, and returned {said!r:.200}")
+
+    def view(self, cluster: str, view: bytes) -> None:
+        """Know how a cluster looks."""
+        self.views[cluster] = _decoded(view, ClusterView)
+
+    def place(self, plugin: str, spec: bytes, cluster: str) -> Placed:
+        """Have a job placed."""
+        said = self._run(plugin, "place", _decoded(spec, JobSpec), self.views[cluster])
+        if isinstance(said, Refusal):
+            return Placed(refusal=said)
+        if said is None or isinstance(said, Placement):
+            return Placed(said)
+        raise TypeError(f"place must return a Placement, a Refusal or None, and returned {said!r:.200}")
+
+    def configure(self, plugin: str, inventory: bytes) -> dict[str, str]:
+        """Have configuration written."""
+        said = self._run(plugin, "configure", _decoded(inventory, Inventory))
+        if not isinstance(said, Mapping) or not all(isinstance(one, str) for pair in said.items() for one in pair):
+            raise TypeError(f"configure must return texts by file name, and returned {said!r:.200}")
+        return dict(said)
+
+    def observe(self, plugin: str, event: bytes) -> None:
+        """Tell of an event."""
+        self._run(plugin, "observe", _decoded(event, Event))
+
+    def remember(self, plugin: str, cluster: str, state: bytes) -> None:
+        """Give the hooks of a plugin what its discovery found."""
+        hook = self._discovery(plugin)
+        try:
+            hook.remember(cluster, state)
+        except Exception:
+            log.exception("plugin %s: remember failed", plugin)
+            raise
+
+    def discover(self, plugin: str, cluster: str, state: bytes | None, now: float) -> Discovery | None:
+        """Have a plugin look at the world."""
+        said = self._run(plugin, "discover", cluster, state, now)
+        if said is not None and not isinstance(said, Discovery):
+            raise TypeError(f"discover must return a Discovery or None, and returned {said!r:.200}")
+        if said is not None and len(said.state) > MAX_STATE_BYTES:
+            raise ValueError(f"the state has {len(said.state)} bytes; the limit is {MAX_STATE_BYTES}")
+        return said
+
+    def _discovery(self, plugin: str) -> Discover:
+        hook: Hook = self.plugins[plugin].hooks[Discover.kind]
+        if not isinstance(hook, Discover):
+            raise TypeError(f"{plugin} has no discovery")
+        return hook
+
+
+OPERATIONS: Final = ("load", "admit", "view", "place", "configure", "observe", "remember", "discover")
+
+
+def main() -> None:
+    """Serve the connection whose number stands on the command line."""
+    logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO)
+    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    most = MAX_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MAX_MEMORY_BYTES, hard)
+    resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
+    worker = Worker()
+    with socket.socket(fileno=int(sys.argv[1])) as connection:
+        serve(connection, {name: getattr(worker, name) for name in OPERATIONS})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,268 @@
+"""A second slurmctld for a moment: the real one is the judge of what the real one will take.
+
+It has a port, a state folder, a name and a configuration of its own, is asked over loopback, knows every node under an
+address where nobody listens, keeps no accounts and starts no program of the cluster's. What it takes from the cluster's
+slurm.conf is a short list (``TAKEN``), not everything but a few: a key that a later Slurm brings cannot make it act.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import secrets
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Final
+
+import msgspec
+
+from hpcjobs.errors import Unavailable
+from hpcjobs_plugins.topology.controller import Place
+from hpcjobs_plugins.topology.engines.model import DEFAULT, Plan, differences
+from hpcjobs_plugins.topology.engines.show import read_shown
+from hpcjobs_plugins.topology.engines.slurm_conf import SlurmConf
+from hpcjobs_plugins.topology.fabric import FabricError
+from hpcjobs_plugins.topology.runner import Runner
+
+TAKEN: Final = (
+    "slurmuser", "authtype", "authinfo", "credtype", "cryptotype", "hashplugin", "tlstype", "tlsparameters",
+    "plugindir", "selecttype", "selecttypeparameters", "maxnodecount", "messagetimeout", "tcptimeout",
+    "topologyplugin", "topologyparam", "treewidth",
+)  # fmt: skip
+"""Keys of the cluster's slurm.conf that a trial needs to be like it."""
+
+PORTS: Final = range(20_000, 32_000)
+"""Where a trial may listen, below the ports that Linux gives to connections."""
+
+LOAD_S: Final = 60.0
+"""How long slurmctld may take to load; it grows with the cube of the number of switches."""
+
+MOST_LOG: Final = 400_000
+"""Bytes of the log that are looked at."""
+
+_COMPLAINT = re.compile(r"(?:\[[^\]]*\] )?(?:slurmctld: )?((?:fatal|error|warning): .*)")
+_SCRATCH = re.compile(r"\S*/hpcjobs-trial\.[A-Za-z0-9]+/conf/")
+_LOAD = re.compile(r"very large processing time from topology_g_build_config: usec=([0-9]+)")
+_NOISE = re.compile(
+    r"Could not open .*state|No memory enforcing|No .*state (?:file|information)|NOTE: Trying backup"
+    r"|Can't open clustername|default partition not set|[Uu]nable to (?:ping|resolve)|Nodes? .* not responding"
+    r"|Note very large processing|[Cc]group|auth/jwt|MUNGE|High latency"
+)
+
+
+class Tried(msgspec.Struct, frozen=True):
+    """What a trial came to.
+
+    Attributes:
+        up: Whether slurmctld loaded it all and answered.
+        complaints: Its words for what it did not like, the deadly last.
+        shown: What ``scontrol show topology`` printed, by topology.
+        seconds: From its start to its first answer.
+        load_s: What of that it says it took to build the topologies; 0.0: less than it finds worth saying.
+    """
+
+    up: bool
+    complaints: tuple[str, ...]
+    shown: Mapping[str, str]
+    seconds: float
+    load_s: float = 0.0
+
+    def against(self, plan: Plan) -> list[str]:
+        """What it has otherwise than the plan, a sentence each; empty: the same."""
+        if not self.up:
+            return [self.complaints[-1] if self.complaints else "slurmctld did not come up, and did not say why"]
+        return [word for one in plan.topologies for word in differences(one, read_shown(self.shown.get(one.name, "")))]
+
+
+def trial_conf(conf: SlurmConf, said: Mapping[str, str]) -> str:
+    """A slurm.conf for a trial; ``@words@`` in it are put in where it runs.
+
+    Args:
+        conf: The cluster's.
+        said: Settings that shall be in place of its own.
+    """
+    settings = {key: value for key, value in conf.settings.items() if key in TAKEN}
+    settings.update({key.lower(): value for key, value in said.items()})
+    six = "disableipv4" in conf.settings.get("communicationparameters", "").lower()
+    if six:
+        settings["communicationparameters"] = "EnableIPv6,DisableIPv4"
+    if "slurmuser" not in settings:
+        settings["slurmuser"] = "root"
+    address = "::1" if six else "127.0.0.1"
+    lines = [
+        f'{key}="{value}"' if re.search(r"\s", value) else f"{key}={value}"
+        for key, value in settings.items()
+        if key != "slurmuser"
+    ]
+    lines += [
+        "SlurmUser=@user@",
+        "ClusterName=hpcjobs-trial",
+        f"SlurmctldHost=@host@({address})",
+        "SlurmctldPort=@port@",
+        "SlurmdPort=1",
+        "SlurmdTimeout=0",
+        "StateSaveLocation=@dir@/run",
+        "SlurmctldPidFile=@dir@/run/pid",
+        "SlurmctldDebug=verbose",
+        "AccountingStorageType=accounting_storage/none",
+        "JobAcctGatherType=jobacct_gather/none",
+        "PriorityType=priority/basic",
+        "ProctrackType=proctrack/linuxproc",
+        "TaskPlugin=task/none",
+        "MpiDefault=none",
+        "MailProg=/bin/true",
+        *_node_lines(conf, address),
+        *_partition_lines(conf),
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _node_lines(conf: SlurmConf, address: str) -> Iterator[str]:
+    for keys in conf.node_lines:
+        default = keys["nodename"].upper() == "DEFAULT"
+        state = " State=FUTURE" if keys.get("state", "").upper() == "FUTURE" else ""
+        place = f" Topology={keys['topology']}" if "topology" in keys else ""
+        where = "" if default else f" NodeAddr={address}"
+        if not default or state:
+            yield f"NodeName={keys['nodename']}{where}{state}{place}"
+
+
+def _partition_lines(conf: SlurmConf) -> Iterator[str]:
+    for name, keys in conf.partitions.items() or {"trial": {}}.items():
+        place = f" Topology={keys['topology']}" if "topology" in keys else ""
+        yield f"PartitionName={name} Nodes=ALL{place}"
+
+
+_SCRIPT: Final = r"""set -u
+scratch=$1 conf=$2 slurmctld=$3 scontrol=$4 user=$5 port=$6 limit=$7 mark=$8
+shift 8
+dir=$(mktemp -d "$scratch/hpcjobs-trial.XXXXXXXX") || exit 70
+pid=
+finish() {
+  trap '' HUP INT TERM
+  if [ -n "$pid" ]; then
+    kill -TERM "$pid" 2>/dev/null
+    tries=0
+    while kill -0 "$pid" 2>/dev/null && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
+    kill -s KILL -- "-$pid" 2>/dev/null
+    wait "$pid" 2>/dev/null
+  fi
+  rm -rf -- "$dir"
+}
+trap finish EXIT
+trap 'exit 71' HUP INT TERM
+mkdir "$dir/conf" "$dir/run" || exit 70
+tar -xf - -C "$dir/conf" || exit 70
+for file in "$conf"/*; do
+  name=${file##*/}
+  case $name in
+  slurm.conf | topology.* | plugstack.conf | slurmdbd.conf | gres.conf | job_submit.lua | *.hpcjobs-*) ;;
+  *) [ -f "$file" ] && [ ! -e "$dir/conf/$name" ] && ln -s "$file" "$dir/conf/$name" ;;
+  esac
+done
+[ "$(id -u)" = 0 ] || user=$(id -un)
+host=$(uname -n)
+sed -i "s|@dir@|$dir|; s|@port@|$port|; s|@host@|${host%%.*}|; s|@user@|$user|" "$dir/conf/slurm.conf" || exit 70
+chown -R "$user" "$dir" && chmod 700 "$dir" "$dir/run" || exit 70
+export SLURM_CONF="$dir/conf/slurm.conf"
+unset SLURMCTLD_RECONF SLURM_CLUSTERS SLURM_CLUSTER_NAME SLURM_DEBUG_FLAGS
+cd "$dir/run" || exit 70
+begun=$(date +%s%N)
+timeout -k 5 "$((limit + 30))" "$slurmctld" -D -c -f "$SLURM_CONF" >log 2>&1 </dev/null &
+pid=$!
+up=no
+while kill -0 "$pid" 2>/dev/null && [ $(($(date +%s%N) - begun)) -lt "${limit}000000000" ]; do
+  if timeout 5 "$scontrol" ping 2>/dev/null | grep -q 'is UP'; then up=yes; break; fi
+  sleep 0.05
+done
+printf '%s up %s %s\n' "$mark" "$up" "$(($(date +%s%N) - begun))"
+if [ $up = yes ]; then
+  for name do
+    printf '%s shown %s\n' "$mark" "$name"
+    if [ "$name" = . ]; then
+      timeout 30 "$scontrol" show topology 2>>asked || cat asked
+    else
+      timeout 30 "$scontrol" show topology "$name" 2>>asked || cat asked
+    fi
+  done
+fi
+printf '%s log\n' "$mark"
+tail -c @most@ log
+"""
+
+
+def trial(
+    runner: Runner,
+    place: Place,
+    conf: SlurmConf,
+    files: Mapping[str, str],
+    names: Sequence[str] = (DEFAULT,),
+    *,
+    load_s: float = LOAD_S,
+) -> Tried:
+    """Let a slurmctld load a topology, and ask it what it has.
+
+    Args:
+        runner: The controller's machine; root or SlurmUser there.
+        place: Where its files and programs are.
+        conf: The slurm.conf that would be, with everything that it includes.
+        files: Texts of topology.conf or topology.yaml, by name.
+        names: Topologies to ask for; ``default`` is the only one of topology.conf.
+        load_s: How long it may take.
+
+    Raises:
+        Unavailable: The machine cannot be reached, or has no folder or port for a trial.
+    """
+    texts = {"slurm.conf": trial_conf(conf, {}), **files}
+    asked = ["." if name == DEFAULT else name for name in names]
+    script = _SCRIPT.replace("@most@", str(MOST_LOG))
+    for _ in range(3):
+        mark = f"@{secrets.token_hex(8)}"
+        port = str(PORTS[secrets.randbelow(len(PORTS))])
+        user = conf.settings.get("slurmuser", "root")
+        words = [place.scratch_dir, place.conf_dir, place.slurmctld, place.scontrol, user, port, f"{load_s:.0f}", mark]
+        ran = runner.run(["sh", "-c", script, "sh", *words, *asked], _archive(texts), load_s + 60)
+        tried = _tried(ran.text, mark, names)
+        if tried is None:
+            raise Unavailable(f"a trial of slurmctld could not be made: {ran.complaint or f'exit {ran.code}'}")
+        if not any("ddress already in use" in complaint for complaint in tried.complaints):
+            return tried
+    raise Unavailable("a trial of slurmctld found no free port, three times")
+
+
+def _archive(texts: Mapping[str, str]) -> bytes:
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, text in texts.items():
+            member = tarfile.TarInfo(name)
+            member.mode = 0o600
+            member.size = len(data := text.encode())
+            tar.addfile(member, io.BytesIO(data))
+    return packed.getvalue()
+
+
+def _tried(printed: str, mark: str, names: Sequence[str]) -> Tried | None:
+    """What a script printed; None: it did not come so far."""
+    parts = [part.partition("\n") for part in printed.split(f"{mark} ")[1:]]
+    if not parts or not parts[-1][0].startswith("log"):
+        return None
+    _, up, nanoseconds = parts[0][0].split()
+    log = parts[-1][2]
+    log = _SCRATCH.sub("", log)
+    complaints = [match[1] for line in log.splitlines() if (match := _COMPLAINT.match(line))]
+    loads = [int(usec) / 1e6 for usec in _LOAD.findall(log)]
+    return Tried(
+        up=up == "yes",
+        complaints=tuple(one for one in complaints if up != "yes" or not _NOISE.search(one)),
+        shown={name: text for name, (_, _, text) in zip(names, parts[1:-1], strict=False)},
+        seconds=int(nanoseconds) / 1e9,
+        load_s=max(loads, default=0.0),
+    )
+
+
+def tried_against(tried: Tried, plan: Plan) -> list[str]:
+    """What a trial has against a plan; as ``Tried.against``, with what cannot be read as one more fault."""
+    try:
+        return tried.against(plan)
+    except FabricError as error:
+        return [str(error)]

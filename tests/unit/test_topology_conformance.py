@@ -1,0 +1,41 @@
+"""The topology plugin passes what every plugin must pass."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import msgspec
+
+from hpcjobs.conformance import NOW, SPECS, VIEW, PluginConformance
+from hpcjobs.model.placement import Placement
+from hpcjobs_plugins.topology.hooks import Topology
+from hpcjobs_plugins.topology.plugin import PLUGIN
+from hpcjobs_plugins.topology.settings import OfCluster, Settings
+from hpcjobs_plugins.topology.twin import Shape, dump_of, fat_tree
+from hpcjobs_plugins.topology.twin_texts import as_ibnetdiscover
+
+SOURCE = {"reader": "ibnetdiscover", "source": {"path": "/no/such/file"}}
+
+
+class TestTopology(PluginConformance):
+    plugin = PLUGIN
+    settings: ClassVar[dict[str, Any]] = {"clusters": {"alpha": {"sources": [SOURCE]}}}
+
+
+def test_it_places_the_jobs_of_the_conformance_tests_once_it_knows_a_fabric(tmp_path):
+    file = tmp_path / "fabric"
+    names = {f"n{number:04}": f"n{number}" for number in range(1, 9)}
+    text = as_ibnetdiscover(dump_of(fat_tree(Shape(hosts=8, hosts_per_leaf=4, spines=2))))
+    for long, short in names.items():
+        text = text.replace(long, short)
+    file.write_text(text)
+    of = msgspec.convert({"sources": [{"reader": "ibnetdiscover", "source": {"path": str(file)}}]}, OfCluster)
+    topology = Topology(Settings({"alpha": of}))
+    found = topology.discover("alpha", None, NOW)
+    assert found is not None
+    topology.remember("alpha", found.state)
+    placed = [topology.place(spec, VIEW) for spec in SPECS]
+    assert [isinstance(one, Placement) for one in placed] == [spec.parallel is not None for spec in SPECS]
+    idle = {name for name, node in VIEW.nodes.items() if not node.cpus_alloc}
+    assert all(set(one.nodes or ()) <= idle for one in placed if isinstance(one, Placement))
+    assert topology.discover("beta", None, NOW) is None
