@@ -194,6 +194,22 @@ class Fleet:
         """
         return self._room(job, Need.of(job)).number
 
+    def able(self, job: SimJob) -> Mask:
+        """Which nodes would have room for one of the job's if they were up and empty; shape (nodes,). Not to be written.
+
+        Raises:
+            Refused: The job asks for what cannot be.
+        """
+        return self._able_of(job, Need.of(job)).mask
+
+    def having_room(self, job: SimJob) -> Mask:
+        """Which nodes have now room for one of the job's; shape (nodes,). Not to be written.
+
+        Raises:
+            Refused: The job asks for what cannot be.
+        """
+        return self._room(job, Need.of(job)).mask
+
     def find(
         self,
         job: SimJob,
