@@ -195,7 +195,7 @@ class Fleet:
         return self._room(job, Need.of(job)).number
 
     def able(self, job: SimJob) -> Mask:
-        """Which nodes would have room for one of the job's if they were up and empty; shape (nodes,). Not to be written.
+        """Which nodes would have room for one of the job's if they were up and empty; shape (nodes,). To be read only.
 
         Raises:
             Refused: The job asks for what cannot be.
@@ -203,7 +203,7 @@ class Fleet:
         return self._able_of(job, Need.of(job)).mask
 
     def having_room(self, job: SimJob) -> Mask:
-        """Which nodes have now room for one of the job's; shape (nodes,). Not to be written.
+        """Which nodes have now room for one of the job's; shape (nodes,). To be read only.
 
         Raises:
             Refused: The job asks for what cannot be.

@@ -1,0 +1,425 @@
+"""The simulation: from event to event, a scheduler's pass after each moment at which something happened.
+
+A pass takes no time, and so does a policy's tick. Events of one moment happen before the pass: ends, repairs,
+failures, arrivals, then ticks. Equal inputs give equal results.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final
+
+from hpcjobs.errors import NotSupported, Refusal, Refused
+from hpcjobs.sim.counts import NAMELESS, Counts
+from hpcjobs.sim.events import Agenda, Happening, Kind
+from hpcjobs.sim.failures import Failures
+from hpcjobs.sim.gangs import Gangs
+from hpcjobs.sim.lives import Life
+from hpcjobs.sim.nodes import Nodes
+from hpcjobs.sim.placed import Need
+from hpcjobs.sim.result import Acted, End, Result, Run, Sample
+from hpcjobs.sim.schedulers.site import Scheduler
+from hpcjobs.sim.space import UNBOUND, Bounds, Plan, Space
+from hpcjobs.sim.steered import Policy, Steered
+from hpcjobs.sim.waiting import Queue
+from hpcjobs.sim.workload import SimJob, Workload
+
+MOST_FRUITLESS: Final = 1000
+"""So many ticks of policies pass while nothing runs and nothing comes, before the simulation stops."""
+PROGRESS_EVERY: Final = 256
+"""After so many moments the progress is told."""
+
+
+def simulate(
+    workload: Workload,
+    scheduler: Scheduler,
+    *,
+    space: Space | None = None,
+    policies: Sequence[Policy] = (),
+    failures: Failures | None = None,
+    sample_s: float | None = None,
+    until_s: float | None = None,
+    requeue_s: float = 0.0,
+    progress: Callable[[float, int], None] | None = None,
+) -> Result:
+    """Simulate until no job runs or can start any more.
+
+    Args:
+        workload: The fleet and the jobs.
+        scheduler: A scheduler that has not been used before.
+        space: The fleet's nodes, not used before; None: node by node, taken in Slurm's order.
+        policies: They are asked in this order, each from its first period on.
+        failures: How nodes fail; None: they do not.
+        sample_s: Seconds between two samples; None: none are taken.
+        until_s: When it stops at the latest; None: it goes on to the end.
+        requeue_s: So long a job waits at least that was requeued because of a node; Slurm: about 121 s by default.
+        progress: Is told the simulated time and how many jobs have ended.
+
+    Raises:
+        Refused: Jobs that cannot be, or are not in the order of their submission.
+        NotSupported: Failures where only the number of nodes is simulated.
+    """
+    _check(workload)
+    if failures is not None:
+        failures.check()
+        if isinstance(space, Counts):
+            raise NotSupported(f"nodes cannot fail: {NAMELESS}")
+    simulation = Simulation(workload, scheduler, space or Nodes(workload.nodes), policies, failures, requeue_s)
+    return simulation.run(sample_s, float("inf") if until_s is None else until_s, progress)
+
+
+def _check(workload: Workload) -> None:
+    faults: list[Refusal] = []
+    last: tuple[float, int] = (float("-inf"), -1)
+    for place, job in enumerate(workload.jobs):
+        if (job.submit_s, job.number) <= last or job.number <= last[1] or not job.submit_s < float("inf"):
+            faults.append(Refusal(f"jobs[{place}]", f"job {job.number} is not in the order of submission and number"))
+        if not 0 <= job.run_s < float("inf") or not 0 < job.wall_s < float("inf") or job.nodes < 1:
+            faults.append(
+                Refusal(f"jobs[{place}]", f"job {job.number} needs run_s of 0 or more, wall_s above 0, 1 or more nodes")
+            )
+        if job.checkpoint_s is not None and not job.checkpoint_s > 0:
+            faults.append(
+                Refusal(f"jobs[{place}]", f"job {job.number} has checkpoint_s {job.checkpoint_s}, not above 0")
+            )
+        last = (job.submit_s, job.number)
+    if faults:
+        raise Refused(faults)
+
+
+class Simulation:
+    """One simulation. It is the Site that schedulers see, and what policies act upon.
+
+    Attributes:
+        lives: Every job that has been submitted and has not ended, by number.
+        running: Those of them that run.
+        waiting: Those of them that wait, also those that may not start.
+        ended: Why each job that has ended for good did so.
+        queue: Those that wait and may start; so on, see Site.
+    """
+
+    def __init__(
+        self,
+        workload: Workload,
+        scheduler: Scheduler,
+        space: Space,
+        policies: Sequence[Policy] = (),
+        failures: Failures | None = None,
+        requeue_s: float = 0.0,
+    ) -> None:
+        self.queue = Queue()
+        self.space = space
+        self.freed = False
+        self.arrived: list[Life] = []
+        self.running: dict[int, Life] = {}
+        self.waiting: dict[int, Life] = {}
+        self.ended: dict[int, End] = {}
+        self.agenda = Agenda()
+        self.acted: list[Acted] = []
+        self.away: Counter[int] = Counter()
+        self._steered = Steered(self, workload, policies) if policies else None
+        self._workload = workload
+        self._jobs = iter(workload.jobs)
+        self._scheduler = scheduler
+        self._failures = failures
+        self._strikes = failures.strikes(space.nodes) if failures else iter(())
+        self._failed: set[int] = set()
+        self._struck: list[tuple[float, int]] = []
+        self._requeue_s = requeue_s
+        self._gangs = Gangs()
+        self._runs: list[Run] = []
+        self._refused: list[int] = []
+        self._samples: list[Sample] = []
+        self._needs: dict[Need, tuple[int, SimJob]] = {}
+        self._to_come = 0
+        self._wakes_at: set[float] = set()
+        self._fruitless = 0
+        self._passes = 0
+        self._asked_again_s: float | None = None
+
+    def run(self, sample_s: float | None, until_s: float, progress: Callable[[float, int], None] | None) -> Result:
+        """Go from event to event."""
+        first = self._workload.jobs[0].submit_s if self._workload.jobs else 0.0
+        self._next_job()
+        if sample_s is not None:
+            self.agenda.add(first, Kind.SAMPLED)
+        if self._steered:
+            for place, policy in enumerate(self._steered.policies):
+                self.agenda.add(first + policy.period_s, Kind.TICKS, place)
+        self._next_strike(0.0)
+        now, moments = min(first, until_s), 0
+        while self._goes_on and self.agenda.next_s <= until_s:
+            now = self.agenda.next_s
+            sampled = False
+            while (thing := self.agenda.due(now)) is not None:
+                sampled = self._happens(thing, now) or sampled
+            if self.freed or self.arrived or self._asked_again_s == now:
+                self._pass(now)
+            if sampled and sample_s:
+                self._sample(now)
+                self.agenda.add(now + sample_s, Kind.SAMPLED)
+            moments += 1
+            if progress and not moments % PROGRESS_EVERY:
+                progress(now, len(self.ended))
+        if self._goes_on:
+            now = until_s
+        return self._result(now)
+
+    @property
+    def _goes_on(self) -> bool:
+        """Whether anything can still come of it."""
+        if self.running or self._to_come:
+            return True
+        return bool(self.waiting and self._steered and self._fruitless < MOST_FRUITLESS)
+
+    # What happens.
+
+    def _happens(self, thing: Happening, now: float) -> bool:
+        """Let one thing happen; whether a sample is wanted."""
+        match thing.kind:
+            case Kind.ENDS:
+                life = self.running.get(thing.subject)
+                if life is not None and life.generation == thing.generation:
+                    self.stop(life, now, End.COMPLETED if life.completes else End.TIMEOUT)
+            case Kind.ARRIVES:
+                self._arrives(now)
+            case Kind.FAILS:
+                self._fails(thing.subject, now)
+            case Kind.REPAIRED:
+                self._to_come -= 1
+                if thing.generation:
+                    self._failed.discard(thing.subject)
+                self.back(thing.subject)
+            case Kind.WAKES:
+                self._to_come -= 1
+                self._wakes_at.discard(now)
+                self._wakes(now)
+            case Kind.TICKS if self._steered:
+                policy = self._steered.policies[thing.subject]
+                self._fruitless = 0 if self.running or self._to_come else self._fruitless + 1
+                self._steered.tick(policy, now)
+                self.agenda.add(now + policy.period_s, Kind.TICKS, thing.subject)
+        return thing.kind is Kind.SAMPLED
+
+    def _next_job(self) -> None:
+        self._coming = next(self._jobs, None)
+        if self._coming is not None:
+            self._to_come += 1
+            self.agenda.add(self._coming.submit_s, Kind.ARRIVES)
+
+    def _arrives(self, now: float) -> None:
+        job = self._coming
+        self._to_come -= 1
+        self._next_job()
+        if job is None:
+            return
+        if self.space.fits(job):
+            self.wait(Life.of(job), now)
+        else:
+            self._refused.append(job.number)
+
+    def _fails(self, node: int, now: float) -> None:
+        self._next_strike(now)
+        if node in self._failed or self._failures is None:
+            return
+        self._failed.add(node)
+        self._struck.append((now, node))
+        self.leave(node, now, failed=True)
+        for number in self.space.on(node):
+            life = self.running[number]
+            self.stop(life, now, End.NODE_FAIL, again=self._failures.requeue, after_s=self._requeue_s)
+
+    def _next_strike(self, now: float) -> None:
+        strike = next(self._strikes, None)
+        if strike is not None:
+            self.agenda.add(max(now, strike[0]), Kind.FAILS, strike[1])
+
+    def _wakes(self, now: float) -> None:
+        if self._steered:
+            self._steered.renew(now)
+        for life in [life for life in self.waiting.values() if life not in self.queue]:
+            self.admit(life, now)
+
+    # What policies and the above do.
+
+    def wait(self, life: Life, now: float) -> None:
+        """A job waits from now on."""
+        self.waiting[life.number] = life
+        count, job = self._needs.get(life.need, (0, life.asked))
+        self._needs[life.need] = count + 1, job
+        self.admit(life, now)
+        self.touch(life)
+
+    def admit(self, life: Life, now: float) -> None:
+        """Put a job that waits into the queue, or take it out, as it may start or not."""
+        after_s, points = life.held_s, 0
+        if self._steered:
+            after_s, points = max(after_s, self._steered.after_s(life.number)), self._steered.points(life.number)
+        if life in self.queue:
+            if after_s > now:
+                self.queue.remove(life)
+                self.freed = True
+                self.touch(life)
+            elif points != life.points:
+                self.queue.reorder([(life, points)])
+                self.freed = True
+                self.touch(life)
+        elif after_s <= now:
+            life.points = points
+            self.queue.add(life)
+            self.arrived.append(life)
+            self.touch(life)
+        if now < after_s < float("inf"):
+            self.wake(after_s)
+
+    def wake(self, at_s: float) -> None:
+        """Something that was put off is due then."""
+        if at_s not in self._wakes_at:
+            self._wakes_at.add(at_s)
+            self._to_come += 1
+            self.agenda.add(at_s, Kind.WAKES)
+
+    def touch(self, life: Life) -> None:
+        """What policies see of a job is not so any more."""
+        if self._steered:
+            self._steered.view.touch(life.number)
+
+    def stop(self, life: Life, now: float, end: End, *, again: bool = False, after_s: float = 0.0) -> None:
+        """A running job ends; again: it waits anew, from then on."""
+        if end in (End.COMPLETED, End.TIMEOUT):
+            life.read(now)
+        else:
+            life.lose(now)
+        self.space.end(life.number)
+        del self.running[life.number]
+        self._runs.append(run := life.finish(now, end))
+        self.freed = True
+        for member in self._gangs.leave(life, ended=not again):
+            member.lose(now)
+            self._foresee(member)
+        if again:
+            life.restarts += 1
+            life.held_s = now + after_s
+            self.wait(life, now)
+            return
+        self.ended[life.number] = end
+        if self._steered:
+            self._steered.view.finish(life, run)
+
+    def shrink(self, life: Life, nodes: int, now: float) -> None:
+        """A running job gives nodes back and goes on with the others; nothing is lost."""
+        life.read(now)
+        since_s, until_s = life.since_s, life.until_s
+        self._runs.append(life.finish(now, End.SHRUNK))
+        indices = self.space.shrink(life.number, nodes)
+        life.resize(nodes)
+        life.begin(now, until_s, indices, self.space.gpus_of(life.number))
+        if since_s is not None:
+            life.work(now)
+        self._foresee(life)
+        self.freed = True
+        self.touch(life)
+
+    def resize(self, life: Life, nodes: int) -> None:
+        """A waiting job asks for another number of nodes."""
+        life.resize(nodes)
+        self.freed = True
+        self.touch(life)
+
+    def failed(self, node: int) -> bool:
+        """Whether a node is down."""
+        return node in self._failed
+
+    def absent(self, node: int) -> bool:
+        """Whether a node takes no jobs."""
+        return node in self.away
+
+    def leave(self, node: int, now: float, *, failed: bool) -> None:
+        """A node takes no jobs until it is repaired, or, when drained, until somebody has seen to it."""
+        self.away[node] += 1
+        self.space.down(node)
+        if self._failures is not None:
+            self._to_come += 1
+            self.agenda.add(now + self._failures.repair_s, Kind.REPAIRED, node, int(failed))
+
+    def back(self, node: int) -> None:
+        """One reason less for which a node takes no jobs."""
+        self.away[node] -= 1
+        if not self.away[node]:
+            del self.away[node]
+            self.space.up(node)
+            self.freed = True
+
+    def _foresee(self, life: Life) -> None:
+        self.agenda.add(life.foresee(), Kind.ENDS, life.number, life.generation)
+
+    # What the scheduler asks.
+
+    @property
+    def tuned(self) -> Mapping[str, str]:
+        """As said by Site."""
+        return self._steered.tuned if self._steered else {}
+
+    def plan(self, now: float) -> Plan:
+        """As said by Site."""
+        return self.space.plan(now, self._steered.kept if self._steered else ())
+
+    def bounds(self, life: Life) -> Bounds:
+        """As said by Site."""
+        return self._steered.bounds(life.number) if self._steered else UNBOUND
+
+    def started(self, life: Life, indices: tuple[int, ...], now: float, until_s: float) -> None:
+        """As said by Site."""
+        self.queue.remove(life)
+        del self.waiting[life.number]
+        count, job = self._needs.pop(life.need)
+        if count > 1:
+            self._needs[life.need] = count - 1, job
+        self.running[life.number] = life
+        self._fruitless = 0
+        life.begin(now, until_s, indices, self.space.gpus_of(life.number))
+        at_work = self._gangs.join(life)
+        for member in at_work:
+            member.work(now)
+            self._foresee(member)
+        if life not in at_work:
+            self._foresee(life)
+        self.touch(life)
+
+    def _pass(self, now: float) -> None:
+        self._passes += 1
+        again_s = self._scheduler.run(self, now)
+        self.freed = False
+        self.arrived.clear()
+        if again_s is not None and again_s != self._asked_again_s:
+            self._asked_again_s = again_s
+            self.wake(again_s)
+
+    def _sample(self, now: float) -> None:
+        used, up, gpus_used, gpus_free = self.space.counted()
+        needs = [(need, job) for need, (_, job) in self._needs.items()]
+        stuck = self.space.stuck_gpus(needs) if needs else 0.0
+        self._samples.append(Sample(now, len(self.waiting), len(self.running), used, up, gpus_used, gpus_free, stuck))
+
+    def _result(self, now: float) -> Result:
+        for life in self.running.values():
+            life.pause(now)
+            self._runs.append(life.run(None))
+        held = [number for number, life in sorted(self.waiting.items()) if life not in self.queue]
+        return Result(
+            scheduler=self._scheduler.name,
+            nodes=self.space.nodes,
+            gpus=self.space.gpus,
+            jobs={job.number: job for job in self._workload.jobs},
+            runs=tuple(self._runs),
+            ended=self.ended,
+            waiting=(*(life.number for life in self.queue), *held),
+            refused=tuple(self._refused),
+            stopped_s=now,
+            samples=tuple(self._samples),
+            acted=tuple(self.acted),
+            failures=tuple(self._struck),
+            policy_errors=dict(self._steered.errors) if self._steered else {},
+            passes=self._passes,
+        )
