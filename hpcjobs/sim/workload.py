@@ -91,12 +91,15 @@ class Workload(msgspec.Struct, frozen=True):
         jobs: In the order of their submission, numbered upwards.
         origin: Where it is from, a sentence for the report.
         dropped: What of the source was left out and why: count by reason.
+        remarks: What was taken otherwise than it stands in the source, or was put in where it says nothing: count by
+            remark.
     """
 
     nodes: tuple[SimNode, ...]
     jobs: tuple[SimJob, ...]
     origin: str
     dropped: dict[str, int] = {}
+    remarks: dict[str, int] = {}
 
     @property
     def gpus(self) -> int:
