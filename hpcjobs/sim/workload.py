@@ -93,6 +93,7 @@ class Workload(msgspec.Struct, frozen=True):
         dropped: What of the source was left out and why: count by reason.
         remarks: What was taken otherwise than it stands in the source, or was put in where it says nothing: count by
             remark.
+        started_at: Unix seconds at which ``submit_s`` is 0; None: nobody knows.
     """
 
     nodes: tuple[SimNode, ...]
@@ -100,6 +101,7 @@ class Workload(msgspec.Struct, frozen=True):
     origin: str
     dropped: dict[str, int] = {}
     remarks: dict[str, int] = {}
+    started_at: float | None = None
 
     @property
     def gpus(self) -> int:

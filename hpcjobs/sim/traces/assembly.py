@@ -1,0 +1,59 @@
+"""Jobs as readers find them, made into those of a workload: in order, numbered, with a limit. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import msgspec
+
+from hpcjobs.sim.traces.lines import Tally, refused
+from hpcjobs.sim.workload import SimJob
+
+LEAST_WALL_S: Final = 60.0
+"""Slurm counts limits in minutes."""
+
+
+def limit_of(run_s: float) -> float:
+    """The limit of a job whose user's is not known: its run time, rounded up to Slurm's unit.
+
+    That is a perfect estimate; sim/generate.py has ``overestimated``, which makes limits as users give them.
+    """
+    return max(LEAST_WALL_S, 60.0 * math.ceil(run_s / 60.0))
+
+
+def in_order(jobs: Sequence[SimJob]) -> tuple[SimJob, ...]:
+    """Jobs by submission, numbered upwards from 1, with times that count from the first submission.
+
+    Args:
+        jobs: In the order of the source, which stays among those submitted at once.
+    """
+    ordered = sorted(jobs, key=lambda job: job.submit_s)
+    start_s = ordered[0].submit_s if ordered else 0.0
+    return tuple(
+        msgspec.structs.replace(job, number=number, submit_s=job.submit_s - start_s)
+        for number, job in enumerate(ordered, start=1)
+    )
+
+
+def fitting(jobs: Sequence[SimJob], fits: Callable[[SimJob], bool], reason: str, dropped: Tally) -> list[SimJob]:
+    """The jobs that fit; the others are counted."""
+    kept: list[SimJob] = []
+    for job in jobs:
+        if fits(job):
+            kept.append(job)
+        else:
+            dropped.add(reason)
+    return kept
+
+
+def some(found: Sequence[object], what: str, origin: str, dropped: Tally) -> None:
+    """Let a reader go on that found something.
+
+    Raises:
+        Refused: It found nothing; what it left out is told.
+    """
+    if not found:
+        told = "; ".join(f"{reason}: {count}" for reason, count in list(dropped.told().items())[:5])
+        raise refused(origin, 0, f"it has no {what}" + (f" that can be used ({told})" if told else ""))
