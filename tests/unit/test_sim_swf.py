@@ -94,6 +94,11 @@ def test_what_is_left_out_is_counted_by_reason_with_its_line(bad, reason):
     assert told.removesuffix(" (first in line 7)") == reason
 
 
+def test_how_a_job_ended_is_kept():
+    workload = read(line(status=0), line(status=1), line(status=5, asked=9), line(status=-1))
+    assert [job.fate for job in workload.jobs] == ["FAILED", "COMPLETED", "CANCELLED", "COMPLETED"]
+
+
 def test_columns_after_the_last_are_not_read_and_that_is_said():
     assert read(line() + " 0.975").remarks == {"columns after the 18th were not read (first in line 5)": 1}
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
+from hpcjobs.model.job import Fate
 from hpcjobs.sim.traces.assembly import fitting, in_order, limit_of, some
 from hpcjobs.sim.traces.lines import Tally, amount, count, refused
 from hpcjobs.sim.workload import SimJob, SimNode, Workload
@@ -23,6 +24,7 @@ MOST_NODES: Final = 1_000_000
 Unit = Literal["nodes", "processors"]
 _HEADER: Final = re.compile(r";\s*(MaxNodes|MaxProcs|UnixStartTime):\s*(\d{1,15})")
 _PARTIAL: Final = frozenset({"2", "3", "4"})
+_FATES: Final = {"0": Fate.FAILED, "5": Fate.CANCELLED}
 _UNKNOWN: Final = "-1"
 
 
@@ -121,7 +123,7 @@ def _on_nodes(job: SimJob, processors: int) -> SimJob:
     return SimJob(
         number=job.number, submit_s=job.submit_s, run_s=job.run_s, wall_s=job.wall_s, exclusive=True,
         nodes=-(-job.nodes // processors), cpus_per_node=min(job.nodes, processors),
-        user=job.user, account=job.account, name=job.name,
+        user=job.user, account=job.account, name=job.name, fate=job.fate,
     )  # fmt: skip
 
 
@@ -162,4 +164,5 @@ def _job(cells: list[str], stretch_limits: bool, line: int, dropped: Tally, rema
     return SimJob(
         number=0, submit_s=submit_s, run_s=run_s, wall_s=wall_s, nodes=nodes, exclusive=True,
         user=_named("u", row["user"]), account=_named("g", row["group"]), name=_named("app", row["application"]),
+        fate=_FATES.get(row["status"], Fate.COMPLETED),
     )  # fmt: skip
