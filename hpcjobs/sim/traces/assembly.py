@@ -37,10 +37,7 @@ def limit_of(run_s: float) -> float:
 
     That is a perfect estimate; sim/generate.py has ``overestimated``, which makes limits as users give them.
     """
-    return max(Item = TypeVar("Item")
-Part = TypeVar("Part")
-
-LEAST_WALL_S, 60.0 * math.ceil(run_s / 60.0))
+    return max(LEAST_WALL_S, 60.0 * math.ceil(run_s / 60.0))
 
 
 def in_order(jobs: Sequence[SimJob]) -> tuple[SimJob, ...]:

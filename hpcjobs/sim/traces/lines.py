@@ -64,7 +64,7 @@ def lines_of(path: Path, most_bytes: int = MOST_BYTES) -> Iterator[str]:
         raise refused(str(path), number, f"after this line it is cut short or broken: {error}") from error
 
 
-class LeftOut(Exception):  # noqa: N818
+class LeftOut(Exception):
     """A line that is whole and yet gives nothing that could be simulated; its text is the reason."""
 
 

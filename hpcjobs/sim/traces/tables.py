@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from hpcjobs.sim.traces.lines import Tally, refused
 
-
 Row = Mapping[str, str]
 """Cells of a line by the names of their columns, in lower case."""
 
@@ -20,7 +19,9 @@ def first(row: Row, *columns: str) -> str:
 def rows(
     lines: Iterable[str], origin: str, needed: Sequence[tuple[str, ...]], dropped: Tally, separator: str = ","
 ) -> Iterator[tuple[int, Row]]:
-    """The lines below the header, with their numbers. Empty lines and a header that comes again, as in joined files, are passed over.
+    """The lines below the header, with their numbers.
+
+    Empty lines are passed over, and so is a header that comes again, as in joined files.
 
     Args:
         lines: Of the file; each is a row of its own.
