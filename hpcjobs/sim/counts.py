@@ -158,11 +158,15 @@ class CountPlan:
     def start(self, life: Life, bounds: Bounds, now: float, until_s: float) -> tuple[int, ...] | None:
         """As said by Plan."""
         nodes = life.asked.nodes
-        if nodes > self._space.free or nodes > self._least(until_s):
+        if nodes > self._least(until_s):
             return None
         self._space.take(life.number, nodes, until_s)
         self._add(self._times[0], until_s, -nodes)
         return ()
+
+    def may(self, life: Life) -> bool:
+        """As said by Plan."""
+        return life.asked.nodes <= self._space.free
 
     def edges(self, now: float, until_s: float) -> list[float]:
         """As said by Plan."""

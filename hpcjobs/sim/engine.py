@@ -131,6 +131,7 @@ class Simulation:
         self._runs: list[Run] = []
         self._refused: list[int] = []
         self._samples: list[Sample] = []
+        self._kinds: dict[Need, int] = {}
         self._needs: dict[Need, tuple[int, SimJob]] = {}
         self._to_come = 0
         self._wakes_at: set[float] = set()
@@ -215,7 +216,7 @@ class Simulation:
         if job is None:
             return
         if self.space.fits(job):
-            self.wait(Life.of(job), now)
+            self.wait(Life.of(job, self._kinds), now)
         else:
             self._refused.append(job.number)
 

@@ -30,6 +30,7 @@ class Life:
         born: The job as submitted.
         asked: The job as it asks now: policies may have changed its number of nodes.
         need: What it asks of each node.
+        kind: A number that all jobs of the same need share, and no others.
         points: Points of priority that policies give it.
         saved: Part of its work that is safe, 0 to 1.
         fresh: Part that is done since, and lost when it is stopped.
@@ -52,6 +53,7 @@ class Life:
     born: SimJob
     asked: SimJob
     need: Need
+    kind: int
     points: int = 0
     saved: float = 0.0
     fresh: float = 0.0
@@ -71,9 +73,10 @@ class Life:
     shunned: frozenset[int] = field(default_factory=frozenset)
 
     @classmethod
-    def of(cls, job: SimJob) -> Life:
-        """That of a job which was just submitted."""
-        return cls(born=job, asked=job, need=Need.of(job))
+    def of(cls, job: SimJob, kinds: dict[Need, int]) -> Life:
+        """That of a job which was just submitted; ``kinds`` are numbers by need, a new need is added."""
+        need = Need.of(job)
+        return cls(born=job, asked=job, need=need, kind=kinds.setdefault(need, len(kinds)))
 
     @property
     def number(self) -> int:

@@ -199,10 +199,12 @@ class NodePlan:
         self._space = space
         self._now = now
         self._kept: list[Kept] = []
+        self._first_s = NEVER
         self._masks = np.zeros((4, space.nodes), dtype=np.bool_)
         self._starts = np.full(4, NEVER)
         self._ends = np.full(4, NOW)
-        self._gone: dict[tuple[frozenset[int], Need], tuple[int, int]] = {}
+        self._lefts: dict[tuple[int, frozenset[int]], tuple[int, int]] = {}
+        self._rooms: dict[int, tuple[int, int]] = {}
 
     def book(self, kept: Kept) -> None:
         """As said by Plan."""
@@ -212,6 +214,7 @@ class NodePlan:
             self._starts = np.concatenate((self._starts, np.full(row, NEVER)))
             self._ends = np.concatenate((self._ends, np.full(row, NOW)))
         self._kept.append(kept)
+        self._first_s = min(self._first_s, kept.start_s)
         self._starts[row], self._ends[row] = kept.start_s, kept.end_s
         self._masks[row, np.fromiter(kept.indices, dtype=np.int64, count=len(kept.indices))] = True
 
@@ -243,20 +246,31 @@ class NodePlan:
 
     def start(self, life: Life, bounds: Bounds, now: float, until_s: float) -> tuple[int, ...] | None:
         """As said by Plan."""
-        fleet, job = self._space.fleet, life.asked
-        if fleet.room(job) < job.nodes:
+        if not self.may(life):
             return None
         avoid = self._avoid(life, bounds, now, until_s)
-        if avoid:
-            left = self._gone.get((avoid, life.need))
-            if left and left[0] == fleet.version and left[1] < job.nodes:
-                return None
-        placed = fleet.find(job, self._space.chooser, avoid=avoid, only=bounds.only)
-        if placed is None:
-            if bounds.only is None:
-                self._gone[avoid, life.need] = fleet.version, job.nodes - 1
+        if avoid and self._left(life, avoid) < life.asked.nodes:
             return None
-        return self._space.take(placed, until_s)
+        placed = self._space.fleet.find(life.asked, self._space.chooser, avoid=avoid, only=bounds.only)
+        return None if placed is None else self._space.take(placed, until_s)
+
+    def may(self, life: Life) -> bool:
+        """As said by Plan."""
+        fleet = self._space.fleet
+        known = self._rooms.get(life.kind)
+        if known is None or known[0] != fleet.version:
+            known = self._rooms[life.kind] = fleet.version, fleet.room(life.asked)
+        return known[1] >= life.asked.nodes
+
+    def _left(self, life: Life, avoid: frozenset[int]) -> int:
+        """How many nodes have room for a job, without some."""
+        fleet = self._space.fleet
+        known = self._lefts.get((life.kind, avoid))
+        if known is None or known[0] != fleet.version:
+            having = fleet.having_room(life.asked)
+            gone = int(np.count_nonzero(having[np.fromiter(avoid, dtype=np.int64, count=len(avoid))]))
+            known = self._lefts[life.kind, avoid] = fleet.version, fleet.room(life.asked) - gone
+        return known[1]
 
     def edges(self, now: float, until_s: float) -> list[float]:
         """As said by Plan."""
@@ -287,6 +301,8 @@ class NodePlan:
     def _avoid(self, life: Life, bounds: Bounds, now: float, until_s: float) -> frozenset[int]:
         """The nodes that a job must leave alone if it starts now."""
         shut = NO_NODES
+        if until_s <= self._first_s and not bounds.avoid and not life.shunned:
+            return shut
         overlapping = [
             kept for kept in self._kept if kept.start_s < until_s and kept.end_s > now and life.number not in kept.jobs
         ]

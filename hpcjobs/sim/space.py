@@ -70,6 +70,9 @@ class Plan(Protocol):
             Indices of its nodes, empty where only their number is simulated; None: it cannot start now.
         """
 
+    def may(self, life: Life) -> bool:
+        """Whether there is now room for a job, whatever is booked: a quick question that most have to answer no."""
+
     def edges(self, now: float, until_s: float) -> list[float]:
         """When what is booked begins between two times, latest first: a job that ends there is in nobody's way."""
 

@@ -67,4 +67,5 @@ class Easy:
         for life in lives:
             if site.space.full:
                 return
-            squeeze(site, plan, life, now)
+            if plan.may(life):
+                squeeze(site, plan, life, now)
