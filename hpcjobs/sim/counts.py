@@ -164,9 +164,10 @@ class CountPlan:
         self._add(self._times[0], until_s, -nodes)
         return ()
 
-    def may(self, life: Life) -> bool:
+    def may(self, life: Life, until_s: float) -> bool:
         """As said by Plan."""
-        return life.asked.nodes <= self._space.free
+        nodes = life.asked.nodes
+        return nodes <= self._space.free and nodes <= self._least(until_s)
 
     def edges(self, now: float, until_s: float) -> list[float]:
         """As said by Plan."""

@@ -362,6 +362,11 @@ class Simulation:
         """As said by Site."""
         return self._steered.tuned if self._steered else {}
 
+    @property
+    def shortens(self) -> bool:
+        """As said by Site."""
+        return self._steered is not None and self._steered.shortens
+
     def plan(self, now: float) -> Plan:
         """As said by Site."""
         return self.space.plan(now, self._steered.kept if self._steered else ())

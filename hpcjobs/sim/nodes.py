@@ -204,6 +204,7 @@ class NodePlan:
         self._starts = np.full(4, NEVER)
         self._ends = np.full(4, NOW)
         self._lefts: dict[tuple[int, frozenset[int]], tuple[int, int]] = {}
+        self._beside: dict[int, tuple[int, int]] = {}
         self._rooms: dict[int, tuple[int, int]] = {}
 
     def book(self, kept: Kept) -> None:
@@ -214,17 +215,20 @@ class NodePlan:
             self._starts = np.concatenate((self._starts, np.full(row, NEVER)))
             self._ends = np.concatenate((self._ends, np.full(row, NOW)))
         self._kept.append(kept)
+        self._beside.clear()
         self._first_s = min(self._first_s, kept.start_s)
         self._starts[row], self._ends[row] = kept.start_s, kept.end_s
         self._masks[row, np.fromiter(kept.indices, dtype=np.int64, count=len(kept.indices))] = True
 
     def cancel(self, kept: Kept) -> None:
         """As said by Plan."""
+        self._beside.clear()
         row, last = self._kept.index(kept), len(self._kept) - 1
         self._kept[row] = self._kept[last]
         self._masks[row], self._starts[row], self._ends[row] = self._masks[last], self._starts[last], self._ends[last]
         self._kept.pop()
         self._masks[last], self._starts[last], self._ends[last] = False, NEVER, NOW
+        self._first_s = float(self._starts.min())
 
     def earliest(self, life: Life, bounds: Bounds, after_s: float) -> Kept | None:
         """As said by Plan."""
@@ -246,7 +250,7 @@ class NodePlan:
 
     def start(self, life: Life, bounds: Bounds, now: float, until_s: float) -> tuple[int, ...] | None:
         """As said by Plan."""
-        if not self.may(life):
+        if not self.may(life, until_s):
             return None
         avoid = self._avoid(life, bounds, now, until_s)
         if avoid and self._left(life, avoid) < life.asked.nodes:
@@ -254,13 +258,18 @@ class NodePlan:
         placed = self._space.fleet.find(life.asked, self._space.chooser, avoid=avoid, only=bounds.only)
         return None if placed is None else self._space.take(placed, until_s)
 
-    def may(self, life: Life) -> bool:
+    def may(self, life: Life, until_s: float) -> bool:
         """As said by Plan."""
-        fleet = self._space.fleet
-        known = self._rooms.get(life.kind)
-        if known is None or known[0] != fleet.version:
-            known = self._rooms[life.kind] = fleet.version, fleet.room(life.asked)
-        return known[1] >= life.asked.nodes
+        fleet, version = self._space.fleet, self._space.fleet.version
+        if until_s > self._first_s and len(self._kept) == 1 and life.number not in self._kept[0].jobs:
+            left = self._beside.get(life.kind)
+            if left is None or left[0] != version:
+                left = self._beside[life.kind] = version, self._left(life, self._kept[0].indices)
+            return left[1] >= life.asked.nodes
+        room = self._rooms.get(life.kind)
+        if room is None or room[0] != version:
+            room = self._rooms[life.kind] = version, fleet.room(life.asked)
+        return room[1] >= life.asked.nodes
 
     def _left(self, life: Life, avoid: frozenset[int]) -> int:
         """How many nodes have room for a job, without some."""

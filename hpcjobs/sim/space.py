@@ -70,8 +70,11 @@ class Plan(Protocol):
             Indices of its nodes, empty where only their number is simulated; None: it cannot start now.
         """
 
-    def may(self, life: Life) -> bool:
-        """Whether there is now room for a job, whatever is booked: a quick question that most have to answer no."""
+    def may(self, life: Life, until_s: float) -> bool:
+        """Whether a job may be able to start now and run until then: a quick question, to which no is certain.
+
+        Bounds are not heeded, so that a yes has to be tried.
+        """
 
     def edges(self, now: float, until_s: float) -> list[float]:
         """When what is booked begins between two times, latest first: a job that ends there is in nobody's way."""

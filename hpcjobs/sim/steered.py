@@ -71,6 +71,7 @@ class Steered:
         errors: How often each has raised, or answered with what is no action.
         kept: Nodes that are reserved.
         tuned: Parameters of Slurm's scheduler.
+        shortens: Whether some job's limit may be shortened.
     """
 
     def __init__(self, desk: Desk, workload: Workload, policies: Sequence[Policy]) -> None:
@@ -81,6 +82,7 @@ class Steered:
         self.tuned: Mapping[str, str] = {}
         self._desk = desk
         self._wishes: dict[str, dict[_Key, Wish]] = {policy.name: {} for policy in policies}
+        self.shortens = False
         self._points: dict[int, int] = {}
         self._after_s: dict[int, float] = {}
         self._bounds: dict[int, Bounds] = {}
@@ -189,7 +191,7 @@ class Steered:
             for at_s in (start_s, end_s):
                 if now < at_s < NEVER_S:
                     self._desk.wake(at_s)
-        self.kept = tuple(kept)
+        self.kept, self.shortens = tuple(kept), bool(least_s)
         self._bounds = {
             number: Bounds(
                 avoid=avoid.get(number, NO_NODES),

@@ -30,6 +30,10 @@ class Site(Protocol):
     def tuned(self) -> Mapping[str, str]:
         """Parameters of Slurm's scheduler that policies wish, by name."""
 
+    @property
+    def shortens(self) -> bool:
+        """Whether some job's limit may be shortened."""
+
     def plan(self, now: float) -> Plan:
         """A plan in which is kept what policies want kept."""
 
