@@ -261,7 +261,7 @@ class NodePlan:
     def may(self, life: Life, until_s: float) -> bool:
         """As said by Plan."""
         fleet, version = self._space.fleet, self._space.fleet.version
-        if until_s > self._first_s and len(self._kept) == 1 and life.number not in self._kept[0].jobs:
+        if until_s > self._first_s and self._alone(life.number):
             left = self._beside.get(life.kind)
             if left is None or left[0] != version:
                 left = self._beside[life.kind] = version, self._left(life, self._kept[0].indices)
@@ -270,6 +270,10 @@ class NodePlan:
         if room is None or room[0] != version:
             room = self._rooms[life.kind] = version, fleet.room(life.asked)
         return room[1] >= life.asked.nodes
+
+    def _alone(self, number: int) -> bool:
+        """Whether just one thing is kept, from this job too, and is not over."""
+        return len(self._kept) == 1 and number not in self._kept[0].jobs and self._kept[0].end_s > self._now
 
     def _left(self, life: Life, avoid: frozenset[int]) -> int:
         """How many nodes have room for a job, without some."""

@@ -21,21 +21,21 @@ def simulated(jobs, scheduler, space=None):
 
 @pytest.mark.parametrize("way", ["fcfs", "easy", "conservative"])
 @given(jobs=whole_jobs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_jobs_start_when_a_simulator_that_goes_by_seconds_starts_them(way, jobs):
     assert starts(simulated(jobs, SCHEDULERS[way]())) == by_seconds(jobs, NODES, way)
 
 
 @pytest.mark.parametrize("way", ["fcfs", "easy"])  # where jobs are planned on certain nodes, more than numbers counts
 @given(jobs=whole_jobs(most=25))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_whole_nodes_by_name_are_handed_out_when_counted_ones_are(way, jobs):
     by_name = simulated(jobs, SCHEDULERS[way](), Nodes(fleet(NODES)))
     assert starts(by_name) == starts(simulated(jobs, SCHEDULERS[way]()))
 
 
 @given(jobs=shared_jobs())
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_fcfs_never_starts_out_of_order(jobs):
     begun = starts(simulate(workload(*jobs, nodes=fleet(3)), Fcfs()))
     in_order = [begun[job.number] for job in jobs if job.number in begun]
@@ -43,7 +43,7 @@ def test_fcfs_never_starts_out_of_order(jobs):
 
 
 @given(jobs=whole_jobs(most=30), exact=st.booleans())
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=60, deadline=None)
 def test_easy_starts_the_first_that_waits_no_later_than_those_before_it_leave_room(jobs, exact):
     begun = starts(simulated(jobs, Easy()))
     for place, head in enumerate(jobs):
@@ -62,7 +62,7 @@ def test_easy_starts_the_first_that_waits_no_later_than_those_before_it_leave_ro
 
 @pytest.mark.parametrize("by_name", [False, True])
 @given(jobs=whole_jobs(most=30))
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_conservative_never_moves_a_reservation_to_a_later_time(by_name, jobs):
     seen: dict[int, float] = {}
 
@@ -81,7 +81,7 @@ def test_conservative_never_moves_a_reservation_to_a_later_time(by_name, jobs):
 
 @pytest.mark.parametrize("way", SCHEDULERS)
 @given(jobs=shared_jobs())
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 def test_each_job_ends_once_or_is_told_to_wait_or_never_to_fit(way, jobs):
     result = simulate(workload(*jobs, nodes=fleet(3)), SCHEDULERS[way]())
     final = [run.job for run in result.runs if run.end in (End.COMPLETED, End.TIMEOUT)]
