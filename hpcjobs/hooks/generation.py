@@ -10,6 +10,7 @@ from hpcjobs.hooks.budget import Budget
 from hpcjobs.hooks.frames import Brought
 from hpcjobs.hooks.process import HookFailed, PluginProcess
 from hpcjobs.model.plugin import PluginInfo, PluginState
+from hpcjobs.plugin import Tick
 from hpcjobs.settings import PluginSettings
 
 T = TypeVar("T")
@@ -50,6 +51,7 @@ class Entry:
             hooks=self.brought.hooks,
             required=self.setting.required,
             timeout_s=self.setting.timeout_s,
+            dry_run=self.setting.dry_run,
             state=PluginState.BROKEN if self.broken else PluginState.ON,
             failures=self.budget.failures,
             last_failure=self.last_failure,
@@ -66,6 +68,8 @@ class AtWork:
 
     def __init__(self, plugins: Sequence[PluginSettings]) -> None:
         self.process = PluginProcess(plugins)
+        self.policies = PluginProcess(())
+        """Where policies tick: nothing else waits for them. Started by the first tick."""
         self.entries: list[Entry] = [Entry(setting, Brought(setting.name)) for setting in plugins]
         self.number = 0
         self.since = 0.0
@@ -89,6 +93,7 @@ class AtWork:
             Entry(entry.setting, brought.get(entry.setting.name, Brought(entry.setting.name, fault=fault)))
             for entry in self.entries
         ]
+        self.policies = PluginProcess([entry.setting for entry in self.having(Tick.kind) if not entry.broken])
 
     def having(self, kind: str) -> list[Entry]:
         """The plugins with a hook of a kind, and those of which nobody knows, because they could not be loaded."""
@@ -96,10 +101,11 @@ class AtWork:
 
     async def ask(self, entry: Entry, op: str, args: dict[str, Any], kind: type[T]) -> T:
         """Have a hook called; see PluginProcess.ask."""
+        process = self.policies if op == Tick.kind else self.process
         self._under_way += 1
         self._idle.clear()
         try:
-            return await self.process.ask(op, {"plugin": entry.setting.name, **args}, kind, entry.setting.timeout_s)
+            return await process.ask(op, {"plugin": entry.setting.name, **args}, kind, entry.setting.timeout_s)
         finally:
             self._under_way -= 1
             if not self._under_way:
@@ -113,3 +119,4 @@ class AtWork:
         except TimeoutError:
             pass
         await self.process.close()
+        await self.policies.close()

@@ -20,7 +20,8 @@ from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.placement import Placement
 from hpcjobs.model.plugin import ConfigurationFile, Generation, PluginSet, PluginState
 from hpcjobs.model.spec import JobSpec
-from hpcjobs.plugin import Configure, Context, Discover, Inventory, Place
+from hpcjobs.model.steering import Action
+from hpcjobs.plugin import Configure, Context, Discover, Inventory, Place, Tick
 from hpcjobs.settings import PluginSettings
 from hpcjobs.store import events, generations
 from hpcjobs.store.store import Store
@@ -244,6 +245,25 @@ class Hooks:
                 return placed.placement
         return None
 
+    async def tick(self, at_work: AtWork, entry: Entry, cluster: str, now: float) -> tuple[Action, ...] | None:
+        """What a policy wants, of the view that its process knows (``at_work.policies``).
+
+        Args:
+            at_work: The generation that it is of.
+            entry: The policy.
+            cluster: Of which cluster.
+            now: Unix seconds.
+
+        Returns:
+            Everything; None: it failed, which is noted.
+        """
+        try:
+            said = await at_work.ask(entry, Tick.kind, {"cluster": cluster, "now": now}, list[Action])
+        except HookFailed as error:
+            await self.failed(at_work, entry, f"tick: {error}", now)
+            return None
+        return tuple(said)
+
     async def configure(self, view: ClusterView, now: float) -> list[ConfigurationFile]:
         """What the plugins write of a cluster's configuration. One that fails is told of in place of its files.
 
@@ -276,6 +296,8 @@ class Hooks:
         """
         args = {"plugin": plugin, "cluster": cluster, "state": state}
         await at_work.process.know("remember", args, plugin, cluster)
+        if any(entry.setting.name == plugin for entry in at_work.having(Tick.kind)):
+            await at_work.policies.know("remember", args, plugin, cluster)
 
     async def failed(self, at_work: AtWork, entry: Entry, why: str, now: float) -> None:
         """Note that a hook failed; where that was too often, its plugin is switched off, with an event."""

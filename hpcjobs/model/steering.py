@@ -205,3 +205,17 @@ Act = Requeue | Shrink | Resize | Drain
 """What is done once."""
 Action = Wish | Act
 """What a policy answers with."""
+
+
+def jobs_of(action: Action) -> frozenset[int]:
+    """Slurm's numbers of the jobs that an action is about."""
+    if isinstance(action, Reserve):
+        return frozenset(action.jobs)
+    return frozenset() if isinstance(action, Weigh | Label | Tune | Drain) else frozenset({action.job})
+
+
+def nodes_of(action: Action) -> frozenset[str]:
+    """Names of the nodes that an action names."""
+    if isinstance(action, Weigh | Label | Reserve | Drain):
+        return frozenset(action.nodes)
+    return frozenset(action.avoid if isinstance(action, Requeue) else action.nodes if isinstance(action, Avoid) else ())
