@@ -19,7 +19,7 @@ from hpcjobs.service import Service
     responses=problems(),
     summary="Policies",
     description="What each policy wants of this cluster now, with its reasons, how it fares, and what could not be "
-    "done. For operators: it names everybody's jobs. What is done with one's own jobs is in their events (`policy.action`).",
+    "done. For operators: it names everybody's jobs. What concerns one's own is in their events (`policy.action`).",
     tags=["plugins"],
 )
 async def policies(request: Asked, service: NamedDependency[Service], cluster: ClusterName) -> PolicyReport:
