@@ -53,7 +53,8 @@ def _show(found: PolicyReport, names: set[str], most: int | None) -> None:
         click.echo(f"and {len(lines) - most} more; --all shows them", err=True)
     for trouble in found.troubles:
         click.echo(f"hpcjobs: job {trouble.job} is not as wished: {trouble.detail}", err=True)
-    click.echo(f"{found.steered_jobs} jobs of {found.cluster} stand otherwise than they were asked for", err=True)
+    stand = "stands" if found.steered_jobs == 1 else "stand"
+    click.echo(f"Of the jobs of {found.cluster}, {found.steered_jobs} {stand} otherwise than asked for.", err=True)
 
 
 def _line(action: Action) -> tuple[str, str, str, str]:
