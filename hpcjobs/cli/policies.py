@@ -24,9 +24,9 @@ def policies(names: tuple[str, ...], cluster: str | None, whole: bool, as_json: 
     """Show what the policies, or those named, want of a cluster now, and why. For operators."""
     with service() as client:
         found = client.policies(cluster or client.clusters()[0].name)
-    if missing := set(names) - {one.name for one in found.policies}:
-        raise ValueError(f"{', '.join(sorted(missing))}: no such policy is in use")
-    print_json(found) if as_json else _show(found, set(names), None if whole else MOST_LINES)
+        if missing := set(names) - {one.name for one in found.policies}:
+            raise ValueError(f"{', '.join(sorted(missing))}: no such policy is in use")
+        print_json(found) if as_json else _show(found, set(names), None if whole else MOST_LINES)
 
 
 def _show(found: PolicyReport, names: set[str], most: int | None) -> None:
