@@ -112,11 +112,12 @@ def retold(user: str, order: NodeOrder | ReservationOrder) -> Iterator[None]:
     try:
         yield
     except NotAllowed as error:
-        level = "Administrator" if isinstance(order, NodeOrder) else "Operator"
-        what = "nodes" if isinstance(order, NodeOrder) else "reservations"
-        raise NotAllowed(
-            f"{error.detail} Slurm lets {user!r} change {what} with AdminLevel={level} in its accounting."
-        ) from error
+        needed = (
+            f"Slurm lets administrators only change nodes: {user!r} needs AdminLevel=Administrator in its accounting."
+            if isinstance(order, NodeOrder)
+            else f"{user!r} needs AdminLevel=Operator in Slurm's accounting, or Slurm does not know a user named here."
+        )
+        raise NotAllowed(f"{error.detail}. {needed}") from error
     except Refused as error:
         fields = type(order).__struct_fields__
         raise Refused(

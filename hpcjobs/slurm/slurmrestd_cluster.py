@@ -17,7 +17,7 @@ def lacks_reserve(version: str) -> str:
         version: Of slurmrestd's API, as ``v0.0.45``; ``""``: not known yet.
     """
     if version and int(version.rpartition(".")[2]) < RESERVES_SINCE:
-        return f"slurmrestd {version} makes and changes no reservations; v0.0.{RESERVES_SINCE} is the first that does"
+        return f"slurmrestd {version} only lists reservations; v0.0.{RESERVES_SINCE} is the first that makes them"
     return ""
 
 
