@@ -52,9 +52,12 @@ def _show(found: PolicyReport, names: set[str], most: int | None) -> None:
     if most is not None and len(lines) > most:
         click.echo(f"and {len(lines) - most} more; --all shows them", err=True)
     for trouble in found.troubles:
-        click.echo(f"hpcjobs: job {trouble.job} is not as wished: {trouble.detail}", err=True)
+        click.echo(f"hpcjobs: {trouble.of}: not as wished: {trouble.detail}", err=True)
     stand = "stands" if found.steered_jobs == 1 else "stand"
     click.echo(f"Of the jobs of {found.cluster}, {found.steered_jobs} {stand} otherwise than asked for.", err=True)
+    if found.steered_nodes or found.reservations:
+        made = ", ".join(found.reservations) or "no reservation"
+        click.echo(f"Nodes that stand otherwise than configured: {found.steered_nodes}; made: {made}.", err=True)
 
 
 def _line(action: Action) -> tuple[str, str, str, str]:

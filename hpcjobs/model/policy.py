@@ -28,15 +28,15 @@ class PolicyInfo(msgspec.Struct, frozen=True):
 
 
 class Trouble(msgspec.Struct, frozen=True):
-    """A job that cannot be made to stand as policies want it.
+    """What cannot be made to stand as policies want it.
 
     Attributes:
-        job: Slurm's number.
+        of: As ``job 123`` or ``weight of nodes``.
         detail: Why, in Slurm's words or ours.
         retry_at: Unix seconds when it is tried again.
     """
 
-    job: int
+    of: str
     detail: str
     retry_at: float
 
@@ -49,6 +49,8 @@ class PolicyReport(msgspec.Struct, frozen=True):
         generation: The generation of plugins that they are of.
         policies: In the order in which they are asked.
         steered_jobs: How many jobs stand otherwise than they were asked for.
+        steered_nodes: How many nodes stand otherwise than they are configured.
+        reservations: Those that policies have made.
         troubles: What could not be done.
     """
 
@@ -56,4 +58,6 @@ class PolicyReport(msgspec.Struct, frozen=True):
     generation: int
     policies: tuple[PolicyInfo, ...]
     steered_jobs: int
+    steered_nodes: int = 0
+    reservations: tuple[str, ...] = ()
     troubles: tuple[Trouble, ...] = ()

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 from hpcjobs.errors import Conflict, HpcjobsError
 from hpcjobs.model.event import Event
-from hpcjobs.model.job import JobRecord
+from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Changes, Order, Verb
 from hpcjobs.model.steering import Act, Drain, Requeue
 from hpcjobs.observe.observer import Observer
@@ -23,21 +23,24 @@ AGAIN_S: Final = 60.0
 """How long what Slurm refused is left alone, in seconds."""
 
 
-def orders_of(act: Act, jobs: Mapping[int, JobRecord]) -> tuple[Order, ...]:
-    """The orders of an act, in order; none where it is about a job that is not there.
+def orders_of(act: Act, told: Told) -> tuple[Order | NodeOrder, ...]:
+    """The orders of an act, in order; none where it is about what is not there, or has been done.
 
     Args:
         act: What.
-        jobs: As Slurm lists them, by number.
+        told: The cluster as it was listed.
     """
-    if isinstance(act, Drain) or act.job not in jobs:
+    if isinstance(act, Drain):
+        names = tuple(name for name in act.nodes if name in told.nodes and told.nodes[name].usable)
+        return (NodeOrder(names, drain=act.why),) if names else ()
+    if act.job not in told.jobs:
         return ()
     target = str(act.job)
     if not isinstance(act, Requeue):
         return (Order(Verb.UPDATE, target, changes=Changes(nodes=act.nodes)),)
     exclude = None
     if act.avoid:
-        already = jobs[act.job].particulars.excluded_nodes
+        already = told.jobs[act.job].particulars.excluded_nodes
         exclude = fold_hostlist({*(expand_hostlist(already) if already else ()), *act.avoid})
     # Slurm lets a requeued job wait for two minutes; its begin ends that.
     changes = Changes(begin=0, exclude=exclude, nodes=act.nodes)
@@ -55,8 +58,8 @@ class Doer:
     def __init__(self, observer: Observer, service_user: str) -> None:
         self.observer = observer
         self.service_user = service_user
-        self._not_before: dict[int, float] = {}
-        """By Slurm's number: of listings that are older than this no act follows."""
+        self._not_before: dict[int | str, float] = {}
+        """By Slurm's number or name of node: of listings that are older than this no act follows."""
 
     async def do(self, acts: Sequence[tuple[str, Act]], told: Told, asked_at: float, now: float) -> list[Event]:
         """Do what is not done yet.
@@ -72,22 +75,28 @@ class Doer:
         """
         happened: list[Event] = []
         for policy, act in acts:
-            orders = orders_of(act, told.jobs)
-            if not orders or isinstance(act, Drain) or asked_at <= self._not_before.get(act.job, 0.0):
+            orders = orders_of(act, told)
+            subjects: Sequence[int | str] = act.nodes if isinstance(act, Drain) else (act.job,)
+            if not orders or any(asked_at <= self._not_before.get(subject, 0.0) for subject in subjects):
                 continue
             refused = await self._give(orders)
-            self._not_before[act.job] = now + AGAIN_S if refused else time.time()
+            self._not_before |= dict.fromkeys(subjects, now + AGAIN_S if refused else time.time())
             happened += told.of_action(policy, act, REFUSED if refused else DONE, now, refused)
-        self._not_before = {number: at for number, at in self._not_before.items() if number in told.jobs}
+        self._not_before = {
+            subject: at for subject, at in self._not_before.items() if subject in told.jobs or subject in told.nodes
+        }
         return happened
 
-    async def _give(self, orders: Sequence[Order]) -> str:
+    async def _give(self, orders: Sequence[Order | NodeOrder]) -> str:
         """Give orders, the first at once, the others as soon as it has come through; returns why not, or ``""``."""
         end = time.monotonic() + PATIENCE_S
         for at, order in enumerate(orders):
             while True:
                 try:
-                    await self.observer.backend.act(self.service_user, order)
+                    if isinstance(order, NodeOrder):
+                        await self.observer.backend.act_nodes(order)
+                    else:
+                        await self.observer.backend.act(self.service_user, order)
                     break
                 except Conflict as error:
                     if not at or time.monotonic() > end:

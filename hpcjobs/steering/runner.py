@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Sequence, Set
 from typing import Final
 
@@ -17,6 +18,7 @@ from hpcjobs.hooks.process import HookFailed
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.event import Event
 from hpcjobs.model.hints import NO_HINTS, Hints
+from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.policy import PolicyInfo, PolicyReport, Trouble
 from hpcjobs.model.steered import Key, Steered
 from hpcjobs.model.steering import Action
@@ -25,6 +27,7 @@ from hpcjobs.plugin import Tick
 from hpcjobs.steering.acts import Doer
 from hpcjobs.steering.fold import Said, fold
 from hpcjobs.steering.plan import Step, plan_jobs
+from hpcjobs.steering.plan_cluster import ClusterStep, plan_nodes, plan_reservations
 from hpcjobs.steering.telling import DRY_RUN, WISHED, Told, acts_of, changes
 from hpcjobs.store import events, repository, steered
 from hpcjobs.store.store import Store
@@ -74,7 +77,8 @@ class PolicyRunner:
         self._hints: dict[str, Hints] = {}
         self._told: tuple[AtWork, float] | None = None
         """The generation whose process knows a view, and when that was asked for."""
-        self._troubles: dict[int, Trouble] = {}
+        self._troubles: dict[str, Trouble] = {}
+        """By what they are of."""
 
     async def tick(self, now: float) -> None:
         """Ask those policies that are due, and carry out what all want.
@@ -103,7 +107,7 @@ class PolicyRunner:
         except ViewStale:
             return  # what is wished holds, and nothing new is decided on an old picture
         ids = {known.record.slurm_job_id: known.id for known in self.observer.listed()}
-        told = Told(self.observer.cluster, view.jobs, ids)
+        told = Told(self.observer.cluster, view.jobs, ids, view.nodes)
         happened = self._let_go(entries, told, now)
         due = [entry for entry in entries if self._policy(entry).due <= now]
         if due:
@@ -176,27 +180,34 @@ class PolicyRunner:
         if None in policies.values() or self.observer.known_down():
             return  # after a start, what a policy wished before holds until it has spoken
         aims = fold(Said(name, said or ()) for name, said in policies.items())
+        for job in aims.jobs.values():
+            if job.reservation not in view.reservations:
+                job.reservation = ""  # it is made first
         rows = self._rows or {}
+        self._troubles = {of: trouble for of, trouble in self._troubles.items() if trouble.retry_at > now}
         plan = plan_jobs(aims.jobs, view.jobs, told.ids, rows, view.asked_at, now)
-        if plan.forgotten:
-            await self._keep((), plan.forgotten, ())
-        self._troubles = {
-            number: trouble
-            for number, trouble in self._troubles.items()
-            if number in view.jobs and trouble.retry_at > now
-        }
-        steps = [step for step in plan.steps if step.number not in self._troubles][:MOST_STEPS]
-        if steps:
-            turn = asyncio.Semaphore(AT_ONCE)
-            await self._keep([row for step in steps for row in step.rows], (), ())
-            done = await asyncio.gather(*(self._step(step, turn) for step in steps))
-            failed = [(step, error) for step, error in zip(steps, done, strict=True) if error]
-            for step, error in failed:
-                self._troubles[step.number] = Trouble(step.number, error, now + RETRY_S)
-            dropped = [key for step, error in zip(steps, done, strict=True) if not error for key in step.dropped]
-            refused = [told.of_refusal(step.number, step.whys, error, now) for step, error in failed]
-            if dropped or refused:
-                await self._keep((), dropped, refused)
+        steps = [step for step in plan.steps if _name(step) not in self._troubles][:MOST_STEPS]
+        nodes = plan_nodes(aims.nodes, view, rows, now)
+        kept = plan_reservations(aims.reservations, view, rows, now)
+        beside = [step for step in (*nodes, *kept) if step.what not in self._troubles]
+        every: tuple[Step | ClusterStep, ...] = (*steps, *beside)
+        written = [row for each in every for row in each.rows]
+        if written or plan.forgotten:
+            await self._keep(written, plan.forgotten, ())
+        turn = asyncio.Semaphore(AT_ONCE)
+        faults = [*await asyncio.gather(*(self._step(step, turn) for step in steps))]
+        faults += [await self._cluster_step(step) for step in beside]
+        dropped: list[Key] = []
+        refused: list[Event] = []
+        for step, fault in zip(every, faults, strict=True):
+            if not fault:
+                dropped += step.dropped
+                continue
+            of = _name(step)
+            self._troubles[of] = Trouble(of, fault, now + RETRY_S)
+            refused.append(told.of_refusal(step, of, fault, now))
+        if dropped or refused:
+            await self._keep((), dropped, refused)
         acts = [(policy, act) for policy, act in aims.acts if policy in asked]
         if acts and (happened := await self.doer.do(acts, told, view.asked_at, now)):
             await self.store.write(events.write, happened)
@@ -219,6 +230,17 @@ class PolicyRunner:
                 return error.detail
         return ""
 
+    async def _cluster_step(self, step: ClusterStep) -> str:
+        """Do one; returns why it could not be done, or ``""``."""
+        try:
+            if isinstance(step.order, NodeOrder):
+                await self.observer.backend.act_nodes(step.order)
+            elif step.order is not None:
+                await self.observer.backend.reserve(step.order)
+        except HpcjobsError as error:
+            return error.detail
+        return ""
+
     def shown(self) -> PolicyReport:
         """What the policies want, and how they fare."""
         at_work = self.hooks.at_work
@@ -229,6 +251,19 @@ class PolicyRunner:
             policies.append(
                 PolicyInfo(entry.setting.name, entry.setting.dry_run, one.ticked_at, one.took_s, failed, one.said or ())
             )
-        steered_jobs = len({key.subject for key in self._rows or () if key.kind == "job"})
-        troubles = tuple(self._troubles.values())
-        return PolicyReport(self.observer.cluster, at_work.number, tuple(policies), steered_jobs, troubles)
+        subjects = {(key.kind, key.subject) for key in self._rows or ()}
+        of_kind = Counter(kind for kind, _ in subjects)
+        return PolicyReport(
+            self.observer.cluster,
+            at_work.number,
+            tuple(policies),
+            of_kind["job"],
+            of_kind["node"],
+            tuple(sorted(subject for kind, subject in subjects if kind == "reservation")),
+            tuple(self._troubles.values()),
+        )
+
+
+def _name(step: Step | ClusterStep) -> str:
+    """What a step is of, in words."""
+    return step.what if isinstance(step, ClusterStep) else f"job {step.number}"

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import msgspec
 
+from hpcjobs.model.cluster import Node
 from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.job import JobRecord
 from hpcjobs.model.steering import Act, Action, Wish, jobs_of, nodes_of
 from hpcjobs.sbatch.hostlists import fold_hostlist
+from hpcjobs.steering.plan import Step
+from hpcjobs.steering.plan_cluster import ClusterStep
 
 WISHED, WITHDRAWN, DONE, REFUSED, DRY_RUN = "wished", "withdrawn", "done", "refused", "dry-run"
 """What an event of a policy says of an action."""
@@ -22,11 +25,13 @@ class Told(msgspec.Struct, frozen=True):
         cluster: Its name.
         jobs: As Slurm lists them, by number.
         ids: Our ids by number.
+        nodes: As Slurm lists them, by name.
     """
 
     cluster: str
     jobs: Mapping[int, JobRecord]
     ids: Mapping[int, str]
+    nodes: Mapping[str, Node] = {}
 
     def of_action(self, policy: str, action: Action, state: str, now: float, detail: str = "") -> list[Event]:
         """What happened to one action, once for each job that it is about.
@@ -47,19 +52,21 @@ class Told(msgspec.Struct, frozen=True):
         numbers = sorted(jobs_of(action))
         return [self._event(data, number, now) for number in numbers] or [self._event(data, None, now)]
 
-    def of_refusal(self, number: int, whys: Iterable[tuple[str, str]], detail: str, now: float) -> Event:
-        """That a job could not be made to stand as policies want it."""
-        whys = list(whys)
-        return self._event(
-            {
-                "policy": ",".join(dict.fromkeys(policy for policy, _ in whys)),
-                "state": REFUSED,
-                "why": " ".join(why for _, why in whys),
-                "detail": detail,
-            },
-            number,
-            now,
-        )
+    def of_refusal(self, step: Step | ClusterStep, of: str, detail: str, now: float) -> Event:
+        """That something could not be made to stand as policies want it.
+
+        Args:
+            step: What was to be done.
+            of: What it is of, in words.
+            detail: Why it could not be done.
+            now: Unix seconds.
+        """
+        data: dict[str, str | int | float | bool | None] = {"state": REFUSED, "of": of, "detail": detail}
+        if isinstance(step, ClusterStep):
+            return self._event(data, None, now)
+        data["policy"] = ",".join(dict.fromkeys(policy for policy, _ in step.whys))
+        data["why"] = " ".join(why for _, why in step.whys)
+        return self._event(data, step.number, now)
 
     def _event(self, data: dict[str, str | int | float | bool | None], number: int | None, now: float) -> Event:
         record = self.jobs.get(number) if number is not None else None

@@ -61,7 +61,7 @@ class Helm:
 
     async def use(self, *names, **more):
         plugins = [
-            {"name": name, "timeout_s": 0.5, "settings": {"file": str(self.site / name), "period_s": 10.0}} | more
+            {"name": name, "timeout_s": 3.0, "settings": {"file": str(self.site / name), "period_s": 10.0}} | more
             for name in names
         ]
         answer = await self.bench.call("PUT", "/v1/plugins", "boss", json={"plugins": plugins})
@@ -143,7 +143,7 @@ async def test_a_policy_that_fails_or_is_late_is_passed_by_and_what_it_wished_ho
     helm.say("first", Prefer(job["slurm_job_id"], 5, "x"))
     helm.say("second", Prefer(job["slurm_job_id"], 2, "y"))
     await helm.later()
-    for fault, words in (("fail", "I do not know"), ("hang", "0.5 s"), ("nonsense", "must return actions")):
+    for fault, words in (("fail", "I do not know"), ("hang", "3 s"), ("nonsense", "must return actions")):
         (helm.site / "first").write_text(fault)
         helm.say("second", Prefer(job["slurm_job_id"], len(fault), "y"))
         await helm.later(100)
@@ -231,7 +231,7 @@ async def test_a_job_that_slurm_will_not_change_is_told_of_and_left_alone_for_a_
     await helm.later()
     await helm.later(2)
     (trouble,) = (await helm.report())["troubles"]
-    assert (trouble["job"], len(asked)) == (job["slurm_job_id"], 1)
+    assert (trouble["of"], len(asked)) == (f"job {job['slurm_job_id']}", 1)
     assert (await helm.told())[-1] == ("first", None, "refused")
     helm.bench.slurm.operators = frozenset({"hpcjobs"})
     await helm.later(61)
@@ -304,7 +304,7 @@ async def test_a_person_has_the_last_word_on_what_a_job_is_without_policies(helm
 
 async def test_submissions_do_not_wait_for_a_policy(helm):
     (helm.site / "first").write_text("hang")
-    await helm.use("first", timeout_s=5.0)
+    await helm.use("first", timeout_s=6.0)
     ticking = asyncio.create_task(helm.later())
     await asyncio.sleep(0.5)
     assert (await helm.bench.post()).status_code == 201
