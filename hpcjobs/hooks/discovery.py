@@ -86,7 +86,7 @@ class Discoveries:
             if found is not None:
                 await self._keep(at_work, place, found, now)
         except HookFailed as error:
-            await self._failed(at_work, entry, place, f"discover: {error}", now)
+            await self._failed(at_work, entry, place, error, now)
         except HpcjobsError as error:
             log.warning("plugin %s: what it found of %s is not kept: %s", place.plugin, place.cluster, error.detail)
         else:
@@ -113,11 +113,11 @@ class Discoveries:
         if at_work is self.hooks.at_work:
             await self.hooks.remember(at_work, place.plugin, place.cluster, found.state)
 
-    async def _failed(self, at_work: AtWork, entry: Entry, place: Place, why: str, now: float) -> None:
-        await self.hooks.failed(at_work, entry, why, now)
+    async def _failed(self, at_work: AtWork, entry: Entry, place: Place, error: HookFailed, now: float) -> None:
+        await self.hooks.failed(at_work, entry, "discover", error, now)
         if place not in self._trouble:
             self._trouble.add(place)
-            await self._tell(place, [Finding("discovery-failed", why)], now)
+            await self._tell(place, [Finding("discovery-failed", f"discover: {error}")], now)
 
     async def _tell(self, place: Place, findings: Sequence[Finding], now: float) -> None:
         told = [

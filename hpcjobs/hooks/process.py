@@ -84,7 +84,7 @@ class PluginProcess:
 
     async def _load(self) -> list[Brought]:
         self._channel = channel = await self._new()
-        request = Request("load", {"plugins": msgspec.msgpack.encode(self.plugins)})
+        request = Request("load", {"plugins": msgspec.json.encode(self.plugins)})
         try:
             return self._read(await channel.ask(request, LOAD_S), list[Brought])
         except Lost as error:

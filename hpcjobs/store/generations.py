@@ -17,7 +17,7 @@ class GenerationRow(SQLModel, table=True):
     Attributes:
         number: Grows by one with each.
         since: Unix seconds.
-        by: Who changed it; ``""``: the settings file.
+        by: Who changed it; ``""``: the settings file, or new code that was there when the service started.
         baseline: What the settings file said at the time: a change of it counts again.
         plugins: PluginSettings as JSON, in order.
         code: Version and digest by name, as JSON.
@@ -91,7 +91,7 @@ def add(
     Args:
         connection: The database.
         now: Unix seconds.
-        by: Who changed it; ``""``: the settings file.
+        by: Who changed it; ``""``: the settings file, or new code that was there when the service started.
         baseline: What the settings file says.
         plugins: What is in use from now on.
         code: Version and digest by name.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 import time
 from pathlib import Path
@@ -92,9 +91,10 @@ def gone(pid):
 
 async def soon(condition, timeout_s=5.0):
     give_up = time.monotonic() + timeout_s
-    while not condition() and time.monotonic() < give_up:
+    while True:
+        if condition() or time.monotonic() > give_up:
+            return condition()
         await asyncio.sleep(0.02)
-    return condition()
 
 
 async def test_what_it_shall_know_is_told_again_where_another_call_took_the_process_with_it(process):
@@ -181,15 +181,16 @@ asyncio.run(main())
 async def test_a_hook_that_hangs_does_not_outlive_a_killed_service(site, file):
     root = Path(__file__).parents[2]
     variables = {**os.environ, "PYTHONPATH": f"{root}:{os.environ['PYTHONPATH']}"}
-    service = subprocess.Popen([sys.executable, "-c", HANGING], stdout=subprocess.PIPE, env=variables)
+    service = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", HANGING, stdout=asyncio.subprocess.PIPE, env=variables
+    )
     assert service.stdout is not None
-    worker = int(service.stdout.readline())
+    worker = int(await service.stdout.readline())
     try:
         assert await soon(lambda: file.read_text() == "asked\n")
-        os.kill(service.pid, signal.SIGKILL)
-        service.wait()
+        service.kill()
+        await service.wait()
         assert await soon(lambda: gone(worker))
     finally:
-        service.stdout.close()
         if not gone(worker):
             os.kill(worker, signal.SIGKILL)
