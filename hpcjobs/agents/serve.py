@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -71,10 +72,15 @@ def serve(connection: socket.socket, operations: Mapping[str, Operation], most_b
         operations: Functions by name.
         most_bytes: Of one answer.
     """
+    process = os.getpid()
     while True:
         try:
             body = read_frame(connection)
         except EOFError:
             return
         reply = answer(msgspec.msgpack.decode(body, type=Request), operations)
+        if (
+            os.getpid() != process
+        ):  # a fork that an operation left running: two would answer, and each to the other's calls
+            os._exit(1)
         connection.sendall(frame_of(reply, most_bytes))

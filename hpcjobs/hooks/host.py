@@ -15,11 +15,10 @@ from hpcjobs.errors import Conflict, HpcjobsError, NotFound, PluginFailed, Refus
 from hpcjobs.hooks.frames import Brought, Judged, Placed
 from hpcjobs.hooks.generation import AtWork, Entry
 from hpcjobs.hooks.loading import installed
-from hpcjobs.hooks.placed import meant
 from hpcjobs.hooks.process import HookFailed
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.event import Event, EventKind
-from hpcjobs.model.placement import Placement
+from hpcjobs.model.placement import Placement, fault_of
 from hpcjobs.model.plugin import ConfigurationFile, Generation, PluginSet, PluginState
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.plugin import Configure, Context, Discover, Inventory, Place
@@ -268,7 +267,7 @@ class Hooks:
                 continue
             try:
                 await at_work.process.know("view", {"cluster": view.cluster, "view": told}, view.cluster)
-                placed = meant(await at_work.ask(entry, "place", args, Placed), view)
+                placed = _meant(await at_work.ask(entry, "place", args, Placed), view)
             except HookFailed as error:
                 await self.failed(at_work, entry, "place", error, now)
                 if entry.setting.required:
@@ -360,6 +359,17 @@ class Hooks:
 def _code(made: AtWork) -> dict[str, tuple[str, str]]:
     """Version and digest of each plugin."""
     return {entry.setting.name: (entry.brought.version, entry.brought.digest) for entry in made.entries}
+
+
+def _meant(placed: Placed, view: ClusterView) -> Placed:
+    """What a plugin says to where a job should run, where it can have meant that.
+
+    Raises:
+        HookFailed: It cannot.
+    """
+    if placed.placement is not None and (fault := fault_of(placed.placement, view.nodes.keys())):
+        raise HookFailed(f"its placement {fault}")
+    return placed
 
 
 def _switched_off(entry: Entry) -> PluginFailed:

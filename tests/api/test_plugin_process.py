@@ -27,12 +27,16 @@ TOUCHY = """
     def admit(spec, context):
         with open("FILE", "a") as file:
             file.write("asked\\n")
-        {"hang": lambda: time.sleep(60), "die": lambda: os._exit(3), "fork": fork}.get(spec.name, lambda: None)()
+        does = {"hang": lambda: time.sleep(60), "die": lambda: os._exit(3), "fork": fork, "twin": twin}
+        does.get(spec.name, lambda: None)()
         return spec
     def fork():
         if os.fork() == 0:
             time.sleep(60)
         os._exit(3)
+    def twin():
+        if os.fork() == 0:
+            raise ValueError("I am the child")
     def remember(cluster, state):
         with open("FILE") as file:
             if file.read() == "bad":
@@ -154,6 +158,12 @@ async def test_what_a_hook_has_started_ends_with_its_process(process, file):
 async def test_a_process_that_left_a_child_behind_is_known_to_be_dead_and_the_child_ends_with_it(process):
     with pytest.raises(HookFailed, match="it "):
         await admit(process, "touchy", "fork", 0.5)
+    assert await named(process)
+
+
+async def test_a_child_that_a_hook_has_left_running_answers_nobody(process):
+    said = [await admit(process, "touchy", "twin") for _ in range(3)]
+    assert said == [Judged()] * 3
     assert await named(process)
 
 
