@@ -11,19 +11,19 @@ from typing import Final
 
 import msgspec
 
-from hpcjobs.errors import Conflict, HpcjobsError, NotFound, PluginFailed, Refusal, Refused
+from hpcjobs.errors import Conflict, NotFound, PluginFailed, Refusal, Refused
 from hpcjobs.hooks.frames import Brought, Judged, Placed
 from hpcjobs.hooks.generation import AtWork, Entry
 from hpcjobs.hooks.loading import installed
 from hpcjobs.hooks.process import HookFailed
+from hpcjobs.hooks.told import tell_of, tell_of_change
 from hpcjobs.model.cluster import ClusterView
-from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.placement import Placement, fault_of
 from hpcjobs.model.plugin import ConfigurationFile, Generation, PluginSet, PluginState
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.plugin import Configure, Context, Discover, Inventory, Place
 from hpcjobs.settings import PluginSettings
-from hpcjobs.store import events, generations
+from hpcjobs.store import generations
 from hpcjobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -81,7 +81,7 @@ class Hooks:
         for entry in self._now.entries:
             if entry.broken:
                 log.error("plugin %s cannot be used: %s", entry.setting.name, entry.broken)
-                await self._tell(entry, self._now, time.time())
+                await tell_of(self.store, entry, self._now, time.time())
 
     async def stop(self) -> None:
         """Let go of all."""
@@ -192,7 +192,7 @@ class Hooks:
         end = asyncio.create_task(before.end())
         self._ends.add(end)
         end.add_done_callback(self._ends.discard)
-        await self._tell_of_change(before, made, now)
+        await tell_of_change(self.store, before, made, now)
 
     async def admit(self, at_work: AtWork, user: str, cluster: str, spec: JobSpec, now: float) -> JobSpec:
         """Have a job judged by every plugin, in order: each gets what the one before it passed on.
@@ -321,39 +321,7 @@ class Hooks:
         log.warning("plugin %s: %s: %s", entry.setting.name, kind, error)
         if not error.blameless and entry.failed(f"{kind}: {error}", now):
             log.error("plugin %s is switched off: %s", entry.setting.name, entry.broken)
-            await self._tell(entry, at_work, now)
-
-    async def _tell_of_change(self, before: AtWork, made: AtWork, now: float) -> None:
-        there = {entry.setting.name for entry in made.entries}
-        told = [self._event(entry, made, now) for entry in made.entries]
-        told += [
-            self._event(entry, made, now, state=PluginState.OFF)
-            for entry in before.entries
-            if entry.setting.name not in there
-        ]
-        await self._write_events(told)
-
-    async def _tell(self, entry: Entry, at_work: AtWork, now: float) -> None:
-        await self._write_events([self._event(entry, at_work, now)])
-
-    @staticmethod
-    def _event(entry: Entry, at_work: AtWork, now: float, state: PluginState | None = None) -> Event:
-        data: dict[str, str | int | float | bool | None] = {
-            "plugin": entry.setting.name,
-            "state": state or (PluginState.BROKEN if entry.broken else PluginState.ON),
-            "detail": entry.broken,
-            "generation": at_work.number,
-            "version": entry.brought.version,
-        }
-        return Event(0, now, EventKind.PLUGIN_STATE, "", data=data)
-
-    async def _write_events(self, told: list[Event]) -> None:
-        if not told:
-            return
-        try:
-            await self.store.write(events.write, told)
-        except HpcjobsError as error:
-            log.warning("events of plugins were lost: %s", error.detail)
+            await tell_of(self.store, entry, at_work, now)
 
 
 def _code(made: AtWork) -> dict[str, tuple[str, str]]:

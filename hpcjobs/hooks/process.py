@@ -162,7 +162,7 @@ class PluginProcess:
         first = self._first.get(now.name)
         if first is None or first.fault or (now.version, now.digest, now.fault) == (first.version, first.digest, ""):
             return ""
-        return "its code has changed on disk: reload the plugins"
+        return "its code has changed on disk: reload the plugins" + (f". {now.fault}" if now.fault else "")
 
     async def know(self, op: str, args: dict[str, Any], *what: str) -> None:
         """Tell the process something that it and each that follows it must know.
@@ -199,7 +199,7 @@ class PluginProcess:
         for _ in range(TRIES):
             channel = await self._alive()
             if fault := self._faults.get(request.args.get("plugin", "")):
-                raise HookFailed(fault)
+                raise HookFailed(fault, shown="its code has changed on disk")
             try:
                 return await channel.ask(request, timeout_s)
             except Lost as error:

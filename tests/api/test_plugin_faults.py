@@ -260,3 +260,57 @@ async def test_what_an_exception_says_is_for_operators_only(bench, site):
     assert "s3cret" not in (await bench.get("/v1/plugins", "alice")).text
     for who in ("ops", "boss"):
         assert "s3cret" in (await bench.get("/v1/plugins", who)).json()["plugins"][0]["last_failure"]
+
+
+async def test_a_change_that_cannot_be_written_down_does_not_come_into_use(bench, monkeypatch):
+    await use(bench, "namer")
+    write = bench.service.store.write
+
+    async def away(what, *args):
+        if what is generations.add:
+            raise Unavailable("The database is away.")
+        return await write(what, *args)
+
+    monkeypatch.setattr(bench.service.store, "write", away)
+    assert (await use(bench, "small")).status_code == 503
+    assert await states(bench) == {"namer": "ON"}
+    assert await soon_one_worker() == 1
+    assert (await bench.submitted(name="a"))["name"] == "a-named"
+
+
+async def test_plugins_that_only_get_on_alone_are_refused_together(bench, site):
+    for name, other in [("cat", "dog"), ("dog", "cat")]:
+        install(site, name, f"if 'plug_{other}' in sys.modules:\n    os._exit(3)\n"
+            f"PLUGIN = Plugin('{name}', 1, [Admit(lambda spec, context: spec)])")  # fmt: skip
+    assert (await use(bench, "cat")).status_code == 200
+    refused = await use(bench, "cat", "dog")
+    assert refused.status_code == 422
+    assert ["could not be loaded together" in fault["detail"] for fault in refused.json()["errors"]] == [True, True]
+    assert await states(bench) == {"cat": "ON"}
+    assert await soon_one_worker() == 1
+
+
+async def test_a_plugin_that_does_not_take_what_it_knew_is_there_without(bench, site):
+    install(site, "seer", "def forget(cluster, state):\n    raise ValueError('old')\n"
+        "see = Discover(lambda cluster, state, now: None, 60.0, forget)\n"
+        "PLUGIN = Plugin('seer', 1, [Admit(lambda spec, context: spec), see])")  # fmt: skip
+    await bench.service.store.write(generations.keep_found, "seer", "big", 0.0, b"x", [])
+    await use(bench, "seer")
+    (one,) = (await bench.get("/v1/plugins", "boss")).json()["plugins"]
+    assert (one["state"], one["failures"], one["last_failure"]) == ("ON", 1, "remember: old")
+    assert (await bench.post()).status_code == 201
+
+
+async def test_jobs_that_wait_for_a_plugin_that_is_switched_off_meanwhile_wait_no_longer(bench, site, tmp_path):
+    file = tmp_path / "asked"
+    install(site, "slow", f"def admit(spec, context):\n    open({str(file)!r}, 'a').write('x')\n    time.sleep(60)\n"
+        "PLUGIN = Plugin('slow', 1, [Admit(admit)])")  # fmt: skip
+    await use(bench, {"name": "slow", "timeout_s": 0.1})
+    answers = await asyncio.gather(*(bench.post() for _ in range(40)))
+    assert {(answer.status_code, answer.json()["code"]) for answer in answers} == {(503, "plugin-failed")}
+    assert len(file.read_text()) <= 5 + 8, "no more than were told of at once"
+
+
+async def test_more_plugins_than_anybody_has_are_refused(bench):
+    refused = await use(bench, *(f"p{number}" for number in range(65)))
+    assert (refused.status_code, "64" in refused.text) == (400, True), refused.text

@@ -39,8 +39,11 @@ TOUCHY = """
             raise ValueError("I am the child")
     def remember(cluster, state):
         with open("FILE") as file:
-            if file.read() == "bad":
-                raise ValueError("I do not take it")
+            text = file.read()
+        if text == "bad":
+            raise ValueError("I do not take it")
+        if text == "kill":
+            os._exit(3)
     def discover(cluster, state, now):
         import subprocess
         child = subprocess.Popen(["sleep", "60"])
@@ -110,12 +113,26 @@ async def test_what_it_shall_know_is_told_again_where_another_call_took_the_proc
     assert await named(process)
 
 
-async def test_what_a_plugin_does_not_take_any_more_keeps_nothing_from_the_others(process, file):
+@pytest.mark.parametrize("now", ["bad", "kill"])
+async def test_what_a_plugin_does_not_take_any_more_keeps_nothing_from_the_others(process, file, now):
     await process.know("remember", {"plugin": "touchy", "cluster": "big", "state": b"x"}, "touchy", "big")
-    file.write_text("bad")
-    with pytest.raises(HookFailed, match="died"):
-        await admit(process, "touchy", "die")
-    file.write_text("bad")
+    os.kill(process._process.pid, signal.SIGKILL)
+    file.write_text(now)
+    assert await named(process)
+    assert await named(process)
+    os.kill(process._process.pid, signal.SIGKILL)
+    starts = process.starts
+    assert await named(process)
+    assert process.starts == starts + 1, "it was forgotten"
+
+
+async def test_where_no_process_can_be_started_nobody_is_to_blame(process, monkeypatch):
+    os.kill(process._process.pid, signal.SIGKILL)
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "executable", "/no/such/python")
+        with pytest.raises(HookFailed, match="no process can be started") as failed:
+            await named(process)
+    assert failed.value.blameless
     assert await named(process)
 
 
