@@ -8,11 +8,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 
-from hpcjobs.agents.channel import AHEAD
 from hpcjobs.hooks.budget import Budget
 from hpcjobs.hooks.frames import Brought
 from hpcjobs.hooks.process import HookFailed, PluginProcess
 from hpcjobs.model.plugin import PluginInfo, PluginState
+from hpcjobs.plugin import Tick
 from hpcjobs.settings import PluginSettings
 
 T = TypeVar("T")
@@ -57,6 +57,7 @@ class Entry:
             hooks=self.brought.hooks,
             required=self.setting.required,
             timeout_s=self.setting.timeout_s,
+            dry_run=self.setting.dry_run,
             state=PluginState.BROKEN if self.broken else PluginState.ON,
             failures=self.budget.failures,
             last_failure=self.last_failure if failures else "",
@@ -73,13 +74,14 @@ class AtWork:
 
     def __init__(self, plugins: Sequence[PluginSettings]) -> None:
         self.process = PluginProcess(plugins)
+        self.policies = PluginProcess(())
+        """Where policies tick: nothing else waits for them. Started by the first tick."""
         self.entries: list[Entry] = [Entry(setting, Brought(setting.name)) for setting in plugins]
         self.number = 0
         self.since = 0.0
         self.by = ""
         self._holders = 0
         self._idle = asyncio.Event()
-        self._room = asyncio.Semaphore(AHEAD)
 
     async def load(self) -> None:
         """Load the plugins; those that cannot be are broken from the start."""
@@ -91,6 +93,8 @@ class AtWork:
             log.warning("plugins could not be loaded together, each is loaded by itself: %s", error)
             brought = await self._apart()
         self.entries = [Entry(entry.setting, brought[entry.setting.name]) for entry in self.entries]
+        policies = [entry for entry in self.having(Tick.kind) if not entry.broken]
+        self.policies = PluginProcess([entry.setting for entry in policies], [entry.brought for entry in policies])
 
     async def _apart(self) -> dict[str, Brought]:
         """Find out who took the process with it, and load the others without."""
@@ -140,10 +144,11 @@ class AtWork:
 
     async def ask(self, entry: Entry, op: str, args: dict[str, Any], kind: type[T]) -> T:
         """Have a hook called, when those before are over; see PluginProcess.ask."""
-        async with self._room:
+        process = self.policies if op == Tick.kind else self.process
+        async with process.room:
             if entry.broken:  # meanwhile
                 raise HookFailed(entry.broken, shown="it is switched off", blameless=True)
-            return await self.process.ask(op, {"plugin": entry.setting.name, **args}, kind, entry.setting.timeout_s)
+            return await process.ask(op, {"plugin": entry.setting.name, **args}, kind, entry.setting.timeout_s)
 
     async def end(self) -> None:
         """Let it go, after what is under way."""
@@ -154,4 +159,9 @@ class AtWork:
                         self._idle.clear()
                         await self._idle.wait()
         finally:
-            await self.process.close()
+            await self.close()
+
+    async def close(self) -> None:
+        """Let it go at once."""
+        await self.process.close()
+        await self.policies.close()

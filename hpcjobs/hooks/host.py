@@ -21,7 +21,8 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.placement import Placement, fault_of
 from hpcjobs.model.plugin import ConfigurationFile, Generation, PluginSet, PluginState
 from hpcjobs.model.spec import JobSpec
-from hpcjobs.plugin import Configure, Context, Discover, Inventory, Place
+from hpcjobs.model.steering import Action
+from hpcjobs.plugin import Configure, Context, Discover, Inventory, Place, Tick
 from hpcjobs.settings import PluginSettings
 from hpcjobs.store import generations
 from hpcjobs.store.store import Store
@@ -99,7 +100,7 @@ class Hooks:
                 if not entry.broken:
                     await self._reminded(made, entry)
         except BaseException:
-            await made.process.close()
+            await made.close()
             raise
         return made
 
@@ -186,7 +187,7 @@ class Hooks:
         try:
             await self._write(made, by, now)
         except BaseException:
-            await made.process.close()
+            await made.close()
             raise
         before, self._now = self._now, made
         end = asyncio.create_task(before.end())
@@ -280,6 +281,25 @@ class Hooks:
                 return placed.placement
         return None
 
+    async def tick(self, at_work: AtWork, entry: Entry, cluster: str, now: float) -> tuple[Action, ...] | None:
+        """What a policy wants, of the view that its process knows (``at_work.policies``).
+
+        Args:
+            at_work: The generation that it is of.
+            entry: The policy.
+            cluster: Of which cluster.
+            now: Unix seconds.
+
+        Returns:
+            Everything; None: it failed, which is noted.
+        """
+        try:
+            said = await at_work.ask(entry, Tick.kind, {"cluster": cluster, "now": now}, list[Action])
+        except HookFailed as error:
+            await self.failed(at_work, entry, Tick.kind, error, now)
+            return None
+        return tuple(said)
+
     async def configure(self, view: ClusterView, now: float) -> list[ConfigurationFile]:
         """What the plugins write of a cluster's configuration. One that fails is told of in place of its files.
 
@@ -315,6 +335,8 @@ class Hooks:
         """
         args = {"plugin": plugin, "cluster": cluster, "state": state}
         await at_work.process.know("remember", args, plugin, cluster)
+        if any(entry.setting.name == plugin for entry in at_work.having(Tick.kind)):
+            await at_work.policies.know("remember", args, plugin, cluster)
 
     async def failed(self, at_work: AtWork, entry: Entry, kind: str, error: HookFailed, now: float) -> None:
         """Note that a hook failed; where that was too often, its plugin is switched off, with an event."""

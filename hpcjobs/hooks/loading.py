@@ -17,7 +17,7 @@ from hpcjobs.model.plugin import Installed
 from hpcjobs.plugin import ENTRY_POINTS, HOOKS, PLUGIN_API, Discover, Hook, Plugin
 from hpcjobs.settings import PluginSettings
 
-ARGUMENTS: Final[Mapping[str, int]] = {"admit": 2, "place": 2, "configure": 1, "observe": 1, "discover": 3}
+ARGUMENTS: Final[Mapping[str, int]] = {"admit": 2, "place": 2, "configure": 1, "observe": 1, "discover": 3, "tick": 2}
 """How many arguments each kind of hook is called with."""
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from hpcjobs.agents.channel import Channel, Lost
+from hpcjobs.agents.channel import AHEAD, Channel, Lost
 from hpcjobs.agents.protocol import RawReply, Request
 from hpcjobs.hooks.frames import Brought
 from hpcjobs.settings import PluginSettings
@@ -50,16 +50,19 @@ class PluginProcess:
 
     Args:
         plugins: What it loads.
+        first: What came of loading them in another process of their generation, where there is one.
     """
 
-    def __init__(self, plugins: Sequence[PluginSettings]) -> None:
+    def __init__(self, plugins: Sequence[PluginSettings], first: Sequence[Brought] = ()) -> None:
         self.plugins = tuple(plugins)
         self.starts = 0
+        self.room = asyncio.Semaphore(AHEAD)
+        """For those who ask: with more calls ahead it would be told of what nobody waits for any more."""
         self._known: dict[tuple[str, ...], Request] = {}
         """What every process is told after it has loaded: views, and what discoveries kept."""
         self._suspects: set[tuple[str, ...]] = set()
         """Of that: during what a process was lost."""
-        self._first: dict[str, Brought] = {}
+        self._first = {one.name: one for one in first}
         """What came of loading the plugins at first: the generation is made of that code and no other."""
         self._faults: dict[str, str] = {}
         """What keeps a plugin from being asked in the present process."""

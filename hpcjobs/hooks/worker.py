@@ -21,7 +21,8 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.event import Event
 from hpcjobs.model.placement import Placement
 from hpcjobs.model.spec import JobSpec
-from hpcjobs.plugin import MAX_STATE_BYTES, Context, Discover, Discovery, Hook, Inventory
+from hpcjobs.model.steering import Action
+from hpcjobs.plugin import MAX_STATE_BYTES, Context, Discover, Discovery, Hook, Inventory, Tick
 
 log = logging.getLogger("hpcjobs.plugins")
 T = TypeVar("T")
@@ -58,9 +59,10 @@ class Worker:
                 brought.append(Brought(setting.name, fault=f"It cannot be loaded: {type(error).__name__}: {error}."))
                 continue
             self.plugins[setting.name] = loaded
-            found = loaded.hooks.get(Discover.kind)
+            found, policy = loaded.hooks.get(Discover.kind), loaded.hooks.get(Tick.kind)
             times = (found.period_s, found.timeout_s) if isinstance(found, Discover) else (0.0, 0.0)
-            brought.append(Brought(setting.name, loaded.version, loaded.digest, tuple(loaded.hooks), *times))
+            tick_s = policy.period_s if isinstance(policy, Tick) else 0.0
+            brought.append(Brought(setting.name, loaded.version, loaded.digest, tuple(loaded.hooks), *times, tick_s))
         return brought
 
     def _run(self, plugin: str, kind: str, *arguments: object) -> object:
@@ -95,6 +97,13 @@ class Worker:
         if said is None or isinstance(said, Placement):
             return Placed(said)
         raise TypeError(f"place must return a Placement, a Refusal or None, and returned {said!r:.200}")
+
+    def tick(self, plugin: str, cluster: str, now: float) -> list[Action]:
+        """Have a policy say what it wants."""
+        said = self._run(plugin, "tick", self.views[cluster], now)
+        if not isinstance(said, Sequence) or not all(isinstance(one, Action) for one in said):
+            raise TypeError(f"tick must return actions, and returned {said!r:.200}")
+        return list(said)
 
     def configure(self, plugin: str, inventory: bytes) -> dict[str, str]:
         """Have configuration written."""
@@ -132,7 +141,7 @@ class Worker:
         return hook
 
 
-OPERATIONS: Final = ("load", "admit", "view", "place", "configure", "observe", "remember", "discover")
+OPERATIONS: Final = ("load", "admit", "view", "place", "tick", "configure", "observe", "remember", "discover")
 
 
 def main() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
+from hpcjobs.model.hints import Hints
 from hpcjobs.model.job import JobRecord
 from hpcjobs.model.node_particulars import NodeParticulars
 from hpcjobs.model.partition import Partition
@@ -54,6 +55,7 @@ class ClusterView(msgspec.Struct, frozen=True):
         jobs: Every job that the controller knows, by Slurm's number.
         nodes: Every node, by name.
         partitions: Every partition, by name, in the order of Slurm's configuration.
+        hints: What jobs tell the policies, by Slurm's number; only for those who ask as policies.
     """
 
     cluster: str
@@ -61,6 +63,7 @@ class ClusterView(msgspec.Struct, frozen=True):
     jobs: Mapping[int, JobRecord]
     nodes: Mapping[str, Node]
     partitions: Mapping[str, Partition] = {}
+    hints: Mapping[int, Hints] = {}
 
     def nodes_by_partition(self) -> dict[str, list[Node]]:
         """Nodes by partition."""

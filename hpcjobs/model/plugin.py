@@ -25,10 +25,11 @@ class PluginInfo(msgspec.Struct, frozen=True):
         name: Its name.
         version: Of the distribution that brings it.
         digest: SHA-256 over its source files, 16 hexadecimal digits: tells one state of its code from another.
-        hooks: What it has: ``admit``, ``place``, ``configure``, ``observe``, ``discover``; of an earlier generation
-            not known any more.
+        hooks: What it has: ``admit``, ``place``, ``configure``, ``observe``, ``discover``, ``tick``; of an earlier
+            generation not known any more.
         required: Whether submissions are refused while it cannot judge them.
         timeout_s: How long a hook may take, in seconds.
+        dry_run: Whether what it wants as a policy is only told and not done.
         state: How it fares.
         failures: How often it failed in this generation.
         last_failure: The last of them in words, or ``""``; shown to operators.
@@ -41,6 +42,7 @@ class PluginInfo(msgspec.Struct, frozen=True):
     hooks: tuple[str, ...]
     required: bool
     timeout_s: float
+    dry_run: bool = False
     state: PluginState = PluginState.ON
     failures: int = 0
     last_failure: str = ""

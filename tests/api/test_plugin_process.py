@@ -165,6 +165,21 @@ async def test_new_code_on_disk_is_not_run_before_it_is_reloaded(process, site):
     assert await named(process), "the old code is there again"
 
 
+async def test_a_second_process_of_a_generation_runs_the_code_of_the_first_or_none(process, site):
+    brought = [msgspec.structs.replace(one) for one in process._first.values()]
+    for body, runs in [(NAMER, True), (NAMER.replace('"named"', '"new"'), False)]:
+        install(site, "namer", body)
+        second = PluginProcess([PluginSettings("namer")], brought)
+        try:
+            if runs:
+                assert await named(second)
+            else:
+                with pytest.raises(HookFailed, match="its code has changed on disk"):
+                    await named(second)
+        finally:
+            await second.close()
+
+
 async def test_what_a_hook_has_started_ends_with_its_process(process, file):
     args = {"plugin": "touchy", "cluster": "big", "state": None, "now": 0.0}
     with pytest.raises(HookFailed, match="did not answer discover"):
