@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from hpcjobs.model.plugin import Installed
-from hpcjobs.plugin import ENTRY_POINTS, HOOKS, PLUGIN_API, Discover, Hook, Plugin
+from hpcjobs.plugin import ENTRY_POINTS, HOOKS, PLUGIN_API, Discover, Hook, Plugin, Tick
 from hpcjobs.settings import PluginSettings
 
 ARGUMENTS: Final[Mapping[str, int]] = {"admit": 2, "place": 2, "configure": 1, "observe": 1, "discover": 3, "tick": 2}
@@ -143,11 +143,13 @@ def _fault(hook: Hook) -> str:
     """What is against a hook, or ``""``."""
     if inspect.iscoroutinefunction(hook.run):
         return "is asynchronous; hooks are plain functions"
-    if isinstance(hook, Discover):
-        if not all(isinstance(one, int | float) and 0 < one < math.inf for one in (hook.period_s, hook.timeout_s)):
-            return "has a period or a time limit that is no positive number"
-        if fault := _uncallable(hook.remember, 2):
-            return f"has a remember that {fault}"
+    times = {Discover.kind: ("period_s", "timeout_s"), Tick.kind: ("period_s",)}.get(hook.kind, ())
+    for time in times:
+        value: object = getattr(hook, time)
+        if not isinstance(value, int | float) or not 0 < value < math.inf:
+            return f"has a {time} that is no positive number"
+    if isinstance(hook, Discover) and (fault := _uncallable(hook.remember, 2)):
+        return f"has a remember that {fault}"
     return _uncallable(hook.run, ARGUMENTS[hook.kind])
 
 

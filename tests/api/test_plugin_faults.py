@@ -218,6 +218,7 @@ async def test_a_plugin_that_ends_its_process_at_its_import_takes_no_other_one_w
         "PLUGIN = Plugin('odd', 1, [Discover(lambda c, s, n: None, float('nan'), lambda c, s: None)])",
         "PLUGIN = Plugin('odd', 1, [Discover(lambda c, s, n: None, 60.0, lambda c: None)])",
         "PLUGIN = Plugin('odd', 1, [Discover(lambda c, s, n: None, 60.0, None)])",
+        "PLUGIN = Plugin('odd', 1, [Tick(lambda view, now: (), period_s=float('nan'))])",
         "PLUGIN = Plugin('odd', 1, [Admit(3)])",
         "PLUGIN = Plugin('odd', 1, None)",
         "PLUGIN = Plugin('odd', 1, lambda own: 1 / 0)",
