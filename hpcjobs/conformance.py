@@ -27,7 +27,7 @@ from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.hints import Hints
 from hpcjobs.model.job import JobRecord, State
 from hpcjobs.model.partition import Partition
-from hpcjobs.model.placement import Placement
+from hpcjobs.model.placement import Placement, fault_of
 from hpcjobs.model.spec import Component, JobSpec, Resources
 from hpcjobs.model.steering import Action, jobs_of, nodes_of
 from hpcjobs.plugin import ENTRY_POINTS, HOOKS, PLUGIN_API, Context, Hook, Inventory, Plugin
@@ -214,10 +214,12 @@ class PluginConformance:
         run: Callable[..., Any] = self._hooks()["place"].run
         for spec in SPECS:
             said = run(spec, VIEW)
-            _see(said is None or isinstance(said, Placement), f"place returned {said!r:.200}")
-            if said is not None:
-                named = {*(said.nodes or ()), *(said.avoid or ()), *(said.ranks or ())}
-                _see(named <= set(VIEW.nodes), f"it names nodes that are not there: {sorted(named - set(VIEW.nodes))}")
+            _see(said is None or isinstance(said, Placement | Refusal), f"place returned {said!r:.200}")
+            if isinstance(said, Refusal):
+                _see(said.detail, "a refusal says nothing")
+            elif said is not None:
+                fault = fault_of(said, VIEW.nodes.keys())
+                _see(not fault, f"its placement {fault}")
 
     def test_configuration_is_text_by_file_name(self) -> None:
         """Plain names, no paths."""

@@ -29,7 +29,7 @@ def _shown(found: Generation) -> None:
     from hpcjobs.cli.show import moment, table
 
     if found.number:
-        changed = f"by {found.by}" if found.by else "by the settings file"
+        changed = f"by {found.by}" if found.by else "at a start of the service"
         click.echo(f"Generation {found.number}, since {moment(found.since)}, {changed}", err=True)
     rows = [
         (

@@ -47,8 +47,8 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 def plugins_of(body: bytes) -> tuple[PluginSettings, ...]:
-    """Settings of plugins as they travel."""
-    return msgspec.msgpack.decode(body, type=tuple[PluginSettings, ...])
+    """Settings of plugins as they travel: as JSON, whose numbers have no end."""
+    return msgspec.json.decode(body, type=tuple[PluginSettings, ...])
 
 
 class Placed(msgspec.Struct, frozen=True):

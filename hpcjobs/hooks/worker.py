@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import resource
+import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +29,9 @@ T = TypeVar("T")
 
 MAX_MEMORY_BYTES: Final = 4 * 1024**3
 """Of data, for all plugins together: one that leaks is ended before the machine suffers."""
+MAX_ANSWER_BYTES: Final = MAX_STATE_BYTES + 16 * 1024 * 1024
+"""As long as the answer of a hook may be: what a discovery keeps, and its findings."""
+PR_SET_PDEATHSIG: Final = 1
 
 
 def _decoded(body: bytes, kind: type[T]) -> T:
@@ -48,6 +53,10 @@ class Worker:
                 loaded = load(setting)
             except NotLoaded as error:
                 brought.append(Brought(setting.name, fault=str(error)))
+                continue
+            except (Exception, SystemExit) as error:
+                log.exception("plugin %s cannot be loaded", setting.name)
+                brought.append(Brought(setting.name, fault=f"It cannot be loaded: {type(error).__name__}: {error}."))
                 continue
             self.plugins[setting.name] = loaded
             found, policy = loaded.hooks.get(Discover.kind), loaded.hooks.get(Tick.kind)
@@ -138,12 +147,13 @@ OPERATIONS: Final = ("load", "admit", "view", "place", "tick", "configure", "obs
 def main() -> None:
     """Serve the connection whose number stands on the command line."""
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # a hook that hangs reads no closed connection
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     most = MAX_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MAX_MEMORY_BYTES, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
     worker = Worker()
     with socket.socket(fileno=int(sys.argv[1])) as connection:
-        serve(connection, {name: getattr(worker, name) for name in OPERATIONS})
+        serve(connection, {name: getattr(worker, name) for name in OPERATIONS}, MAX_ANSWER_BYTES)
 
 
 if __name__ == "__main__":

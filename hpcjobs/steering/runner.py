@@ -111,9 +111,10 @@ class PolicyRunner:
         happened = self._let_go(entries, told, now)
         due = [entry for entry in entries if self._policy(entry).due <= now]
         if due:
-            await self._show(at_work, view)
-            for entry in due:
-                happened += await self._ask(at_work, entry, told, now)
+            with at_work.held():
+                await self._show(at_work, view)
+                for entry in due:
+                    happened += await self._ask(at_work, entry, told, now)
         if happened:
             await self.store.write(events.write, happened)
         await self._carry_out(entries, {entry.setting.name for entry in due}, view, told, now)
