@@ -3,7 +3,8 @@
 A policy says at each tick all that it wishes. Whoever carries it out compares that with what is so and changes the
 rest: what is wished no more is taken back, so that nothing is left of a policy that is switched off. Wishes of several
 policies add up: points and weights are summed, nodes to be avoided joined, the latest time and the longest limit
-count, and one hold holds. Where they cannot be joined, the first policy in order has its way.
+count, one hold holds, and who may start now is not delayed. Where they cannot be joined, the first policy in order
+has its way.
 
 Nothing here sets Slurm's Priority, which would freeze it.
 """
@@ -66,6 +67,18 @@ class Delay(msgspec.Struct, frozen=True, tag="delay"):
 
     job: int
     until: float
+    why: str
+
+
+class Start(msgspec.Struct, frozen=True, tag="start"):
+    """A wish: a waiting job may start now, though it was to start later. Carried out by StartTime.
+
+    Attributes:
+        job: Slurm's number.
+        why: The reason, a sentence.
+    """
+
+    job: int
     why: str
 
 
@@ -199,7 +212,7 @@ class Drain(msgspec.Struct, frozen=True, tag="drain"):
     why: str
 
 
-Wish = Prefer | Avoid | Hold | Delay | LimitMin | Weigh | Label | Reserve | Tune
+Wish = Prefer | Avoid | Hold | Delay | Start | LimitMin | Weigh | Label | Reserve | Tune
 """What lasts as long as it is repeated."""
 Act = Requeue | Shrink | Resize | Drain
 """What is done once."""

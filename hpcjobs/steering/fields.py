@@ -21,11 +21,11 @@ class JobField(NamedTuple):
     """One of them.
 
     Attributes:
-        read: Its value in a listing.
+        read: Its value in a listing, at a time in Unix seconds.
         wished: Its value as policies want it, by the value that it has without them; None: none of them wants it.
     """
 
-    read: Callable[[JobRecord], Value]
+    read: Callable[[JobRecord, float], Value]
     wished: Callable[[Value, JobAim], Value | None]
 
 
@@ -33,7 +33,7 @@ def _nice(base: Value, aim: JobAim) -> Value | None:
     return max(-MAX_NICE, min(MAX_NICE, int(base) - aim.points)) if aim.points else None
 
 
-def _read_exclude(record: JobRecord) -> Value:
+def _read_exclude(record: JobRecord, _now: float) -> Value:
     text = record.particulars.excluded_nodes
     return ",".join(sorted(expand_hostlist(text))) if text else ""
 
@@ -42,7 +42,13 @@ def _exclude(base: Value, aim: JobAim) -> Value | None:
     return ",".join(sorted({*filter(None, str(base).split(",")), *aim.avoid})) if aim.avoid else None
 
 
+def _read_begin(record: JobRecord, now: float) -> Value:
+    return record.eligible_time if record.eligible_time > now else 0  # every time that is past is the same
+
+
 def _begin(base: Value, aim: JobAim) -> Value | None:
+    if aim.start:
+        return 0
     return max(int(base), int(-(-aim.until // 1))) if aim.until else None
 
 
@@ -58,12 +64,12 @@ def _reservation(base: Value, aim: JobAim) -> Value | None:
 
 HOLD: Final = "hold"
 JOB_FIELDS: Final[Mapping[str, JobField]] = {
-    "nice": JobField(lambda record: record.particulars.nice, _nice),
+    "nice": JobField(lambda record, _: record.particulars.nice, _nice),
     "exclude": JobField(_read_exclude, _exclude),
-    "begin": JobField(lambda record: record.eligible_time, _begin),
-    "time_min_s": JobField(lambda record: record.particulars.time_min_s, _time_min),
-    "reservation": JobField(lambda record: record.particulars.reservation, _reservation),
-    HOLD: JobField(lambda record: int(record.state is State.HELD), lambda _, aim: 1 if aim.hold else None),
+    "begin": JobField(_read_begin, _begin),
+    "time_min_s": JobField(lambda record, _: record.particulars.time_min_s, _time_min),
+    "reservation": JobField(lambda record, _: record.particulars.reservation, _reservation),
+    HOLD: JobField(lambda record, _: int(record.state is State.HELD), lambda _, aim: 1 if aim.hold else None),
 }
 
 
@@ -79,7 +85,7 @@ def orders_of(target: str, values: Mapping[str, Value], now: float) -> tuple[Ord
     if "exclude" in given:
         given["exclude"] = fold_hostlist(filter(None, str(given["exclude"]).split(",")))
     if int(given.get("begin", now + 1)) <= now:
-        given["begin"] = 0
+        given["begin"] = 0  # now
     orders = [Order(Verb.UPDATE, target, changes=Changes(**given))] if given else []  # type: ignore[arg-type]
     if HOLD in values:
         # Held before it is changed, released after: it must not start in between.

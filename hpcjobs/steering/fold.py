@@ -16,6 +16,7 @@ from hpcjobs.model.steering import (
     LimitMin,
     Prefer,
     Reserve,
+    Start,
     Tune,
     Weigh,
     jobs_of,
@@ -50,6 +51,7 @@ class JobAim:
         avoid: Nodes that it does not start on.
         hold: Whether it is held.
         until: Unix seconds before which it does not start; 0.0: any time.
+        start: Whether it may start now, whatever time was set for it; this wins over ``until``.
         time_min_s: Least time limit in seconds; 0.0: as it was asked for.
         reservation: The reservation that it is put into; ``""``: as it was asked for.
         whys: Who wants it so.
@@ -59,6 +61,7 @@ class JobAim:
     avoid: set[str] = field(default_factory=set)
     hold: bool = False
     until: float = 0.0
+    start: bool = False
     time_min_s: float = 0.0
     reservation: str = ""
     whys: list[Why] = field(default_factory=list)
@@ -114,7 +117,7 @@ def fold(said: Iterable[Said]) -> Aims:
 
 
 def _join(aims: Aims, policy: str, action: Action) -> None:
-    if isinstance(action, Prefer | Avoid | Hold | Delay | LimitMin):
+    if isinstance(action, Prefer | Avoid | Hold | Delay | Start | LimitMin):
         _join_job(aims.jobs.setdefault(action.job, JobAim()), Why(policy, action.why), action)
     elif isinstance(action, Weigh | Label):
         for name in action.nodes:
@@ -136,7 +139,7 @@ def _join(aims: Aims, policy: str, action: Action) -> None:
         aims.acts.append((policy, action))
 
 
-def _join_job(job: JobAim, why: Why, action: Prefer | Avoid | Hold | Delay | LimitMin) -> None:
+def _join_job(job: JobAim, why: Why, action: Prefer | Avoid | Hold | Delay | Start | LimitMin) -> None:
     if isinstance(action, Prefer):
         job.points += action.points
     elif isinstance(action, Avoid):
@@ -145,6 +148,8 @@ def _join_job(job: JobAim, why: Why, action: Prefer | Avoid | Hold | Delay | Lim
         job.hold = True
     elif isinstance(action, Delay):
         job.until = max(job.until, action.until)
+    elif isinstance(action, Start):
+        job.start = True
     else:
         job.time_min_s = max(job.time_min_s, action.time_min_s)
     job.whys.append(why)

@@ -95,7 +95,7 @@ def _step(
         row = rows.get(key)
         if row is not None and asked_at <= row.at:
             continue  # the listing is older than the order
-        is_so = read(record)
+        is_so = read(record, now)
         base = is_so if row is None or is_so not in (row.value, row.base, row.was) else row.base
         wanted = wished(base, aim)
         if wanted is None:
