@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import signal
 import stat
 import time
@@ -15,7 +16,7 @@ from hypothesis import given
 from hpcjobs_plugins.topology.commands.sites import read_guid_map
 from hpcjobs_plugins.topology.fabric import FabricError, Site
 from hpcjobs_plugins.topology.saved import read_site, write_site
-from hpcjobs_plugins.topology.twin import fat_tree
+from hpcjobs_plugins.topology.twin import Shape, fat_tree
 
 from .fabrics import real, shapes
 from .topology_runs import SMALL, fails, ibnetdiscover, process, put, run, saved
@@ -56,6 +57,19 @@ def test_a_source_is_a_word_an_option_stdin_a_command_or_a_pipe(tmp_path, by):
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["fabrics"][0]["hosts"] == {"compute": 16}
     os.close(ours)
+
+
+@pytest.mark.parametrize(("hosts", "more"), [
+    (5, "and 2 more: hpcjobs topology show --json has them all"),
+    (64, "and 61 more: hpcjobs topology show --json has 20 of all"),
+])  # fmt: skip
+def test_what_is_odd_is_counted_in_full_and_promised_as_far_as_it_is_kept(tmp_path, hosts, more):
+    text = re.sub(r"n00.. HCA-1", "MT4123", ibnetdiscover(Shape(hosts=hosts, hosts_per_leaf=hosts)))
+    (tmp_path / "x").write_text(text)
+    done = run("discover", f"ibnetdiscover:{tmp_path / 'x'}", "-o", tmp_path / "site.json")
+    assert done.stdout.splitlines()[-1].split("\t") == ["adapter-without-name", "-", more]
+    kept = read_site((tmp_path / "site.json").read_bytes(), "").notices
+    assert sum(not notice.more for notice in kept) == min(hosts, 20)
 
 
 def test_a_site_that_is_saved_is_the_site_that_was_found(tmp_path):
