@@ -239,6 +239,22 @@ def test_two_switches_of_one_guid_are_an_error_with_the_line_of_the_second(tmp_p
     assert f"{tmp_path / 'x'}:" in done.stderr
 
 
+def test_why_there_is_no_domain_is_said_where_nothing_else_was_found(tmp_path):
+    uuid = "9edf5e4d-1234-4bcd-8a90-0123456789ab"
+    (tmp_path / "x").write_text(f"n1: {uuid}, 3\nn1: {uuid}, 4\n")
+    fails(run("discover", f"nvlink:{tmp_path / 'x'}"), f"the GPUs of n1 are of {uuid}.3 and {uuid}.4")
+    (tmp_path / "x").write_text("n1: N/A, N/A\n")
+    fails(run("discover", f"nvlink:{tmp_path / 'x'}"), "no source has a fabric or an NVLink domain")
+
+
+def test_a_domain_that_two_sources_tell_parts_of_is_one(tmp_path):
+    uuid = "9edf5e4d-1234-4bcd-8a90-0123456789ab"
+    (tmp_path / "x").write_text(f"n1: {uuid}, 3\nn2: {uuid}, 3\n")
+    (tmp_path / "y").write_text(f"n2: {uuid}, 3\nn3: {uuid}, 3\n")
+    done = run("discover", f"nvlink:{tmp_path / 'x'}", f"nvlink:{tmp_path / 'y'}", "-o", "-")
+    assert read_site(done.stdout.encode(), "").domains == {f"{uuid}.3": ("n1", "n2", "n3")}
+
+
 def test_a_cable_that_leads_back_to_its_switch_is_told_and_left_out(tmp_path):
     path = tmp_path / "x"
     path.write_bytes(real("ufm-small_topo.ibnetdiscover"))
