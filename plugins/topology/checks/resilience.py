@@ -160,8 +160,9 @@ def check_parts(survey: Survey) -> Iterator[Finding]:
             text = f"{folded} of {fabric.name} cannot be reached from its other switches"
             evidence: dict[str, Value] = {"switches": folded}
             yield Finding("part-disconnected", Severity.ERROR, folded, text, evidence, fabric.name, tuple(part))
+    larger = [surveyed for surveyed in survey.fabrics if surveyed.layers.top > 1]
     for small in survey.fabrics:
-        for large in survey.fabrics:
+        for large in larger:
             if _cut_off(small, large):
                 yield _apart(small, large)
                 break
