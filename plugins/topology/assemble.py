@@ -91,7 +91,7 @@ def _owners(whole: Whole, namer: Namer, odd: Oddities) -> dict[str, Named]:
     """Whose each adapter is; those without a name are hosts of their own, named by their GUID."""
     found: dict[str, Named] = {}
     cards: dict[str, set[str]] = defaultdict(set)
-    labels: dict[tuple[str, str], dict[str, Adapter]] = defaultdict(dict)
+    labels: dict[Named, list[Adapter]] = defaultdict(list)
     without: list[Adapter] = []
     for guid, adapter in whole.adapters.items():
         named = namer.named(adapter, whole.neighbours.get(guid, ""))
@@ -102,13 +102,8 @@ def _owners(whole: Whole, namer: Namer, odd: Oddities) -> dict[str, Named]:
         if adapter.system_guid:
             cards[adapter.system_guid].add(named.host)
         if named.label and not adapter.router:
-            card = labels[named].setdefault(adapter.system_guid or guid, adapter)
-            labels[named][adapter.system_guid or guid] = min(card, adapter, key=lambda one: one.guid)
-    for (host, label), by_card in labels.items():
-        if len(by_card) > 1:
-            first, *_ = its = sorted(by_card.values(), key=lambda one: one.guid)
-            text = f"{host} {label} is what adapters {_several([one.guid for one in its])} are all called: "
-            odd.add("duplicate-name", f"{text}hosts may have one name; they are taken for one", first.line, host)
+            labels[named].append(adapter)
+    _tell_duplicates(whole, labels, odd)
     for adapter in without:
         siblings = cards.get(adapter.system_guid, set()) if adapter.system_guid else set()
         if len(siblings) == 1:
@@ -124,6 +119,31 @@ def _owners(whole: Whole, namer: Namer, odd: Oddities) -> dict[str, Named]:
         whole.nameless.add(adapter.guid)
     whole.nameless.update(guid for guid, adapter in whole.adapters.items() if adapter.router)
     return found
+
+
+def _tell_duplicates(whole: Whole, labels: Mapping[Named, Sequence[Adapter]], odd: Oddities) -> None:
+    """Adapters of several cards that have one name, once for each name.
+
+    Adapters of one system are a card. Where no system is told, so may adapters be that have no port in common:
+    iblinkinfo tells the ports of a card under a GUID each.
+    """
+    several = {named: sorted(its, key=lambda one: one.guid) for named, its in labels.items() if len(its) > 1}
+    ports: dict[str, set[int]] = defaultdict(set)
+    for cable in whole.cables if several else ():
+        ports[cable.a].add(cable.a_port)
+        ports[cable.b].add(cable.b_port)
+    for (host, label), its in several.items():
+        cards: dict[tuple[str, int], Adapter] = {}
+        used: Counter[int] = Counter()
+        for adapter in its:
+            own = () if adapter.system_guid else ports[adapter.guid]
+            cards.setdefault((adapter.system_guid, max((used[port] for port in own), default=0)), adapter)
+            used.update(own)
+        if len(cards) > 1:
+            guids = [card.guid for card in cards.values()]
+            text = f"{host} {label} is what adapters {_several(guids)} are all called: hosts may have one name"
+            line = whole.adapters[guids[0]].line
+            odd.add("duplicate-name", f"{text}; they are taken for one", line, host)
 
 
 def _several(guids: Sequence[str]) -> str:

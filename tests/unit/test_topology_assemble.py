@@ -14,7 +14,7 @@ from hpcjobs_plugins.topology.fabric import Adapter, Cable, Chip, Dump, FabricEr
 from hpcjobs_plugins.topology.naming import Named, Namer, Naming, switch_name, unique_names
 from hpcjobs_plugins.topology.providers import iblinkinfo, ibnetdiscover, table
 from hpcjobs_plugins.topology.twin import Shape, dump_of, fat_tree
-from hpcjobs_plugins.topology.twin_texts import as_ibnetdiscover
+from hpcjobs_plugins.topology.twin_texts import as_iblinkinfo, as_ibnetdiscover
 
 from .fabrics import real, shapes
 
@@ -211,6 +211,17 @@ def test_adapters_with_one_name_are_told_once_and_in_the_same_words_whatever_the
     assert all(guid in notice.text for guid in dump.adapters)
     turned = msgspec.structs.replace(dump, adapters=dict(reversed(dump.adapters.items())))
     assert site_of(turned).notices == (notice,)
+
+
+@pytest.mark.parametrize("line", [False, True])
+def test_the_ports_of_a_card_that_iblinkinfo_tells_a_guid_each_are_no_duplicates(line):
+    dump = dump_of(fat_tree(Shape(4, 4, adapter_ports=2)))
+    text = as_iblinkinfo(dump, line=line)
+    (fabric,) = (site := site_of(iblinkinfo.read(text.encode(), "x"))).fabrics
+    assert site.notices == ()
+    assert {name: len(host.endpoints) for name, host in fabric.hosts.items()} == {f"n000{i}": 2 for i in range(1, 5)}
+    twice = site_of(iblinkinfo.read(text.replace("n0002", "n0001").encode(), "x"))
+    assert [(notice.code, notice.subject) for notice in twice.notices] == [("duplicate-name", "n0001")]
 
 
 def test_switches_with_one_name_are_told():
