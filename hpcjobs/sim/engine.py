@@ -26,7 +26,7 @@ from hpcjobs.sim.waiting import Queue
 from hpcjobs.sim.workload import SimJob, Workload
 
 MOST_FRUITLESS: Final = 1000
-"""So many ticks of policies pass while nothing runs and nothing comes, before the simulation stops."""
+"""After so many ticks while nothing runs and no job comes, policies are asked no more until a job starts."""
 PROGRESS_EVERY: Final = 256
 """After so many moments the progress is told."""
 
@@ -41,6 +41,7 @@ def simulate(
     sample_s: float | None = None,
     until_s: float | None = None,
     requeue_s: float = 0.0,
+    begin_s: Callable[[SimJob], float] | None = None,
     progress: Callable[[float, int], None] | None = None,
 ) -> Result:
     """Simulate until no job runs or can start any more.
@@ -54,6 +55,8 @@ def simulate(
         sample_s: Seconds between two samples; None: none are taken.
         until_s: When it stops at the latest; None: it goes on to the end.
         requeue_s: So long a job waits at least that was requeued because of a node; Slurm: about 121 s by default.
+        begin_s: How long after its submission a job may start at the earliest, as the admission of a policy's plugin
+            would have it (``--begin``); None: all may at once.
         progress: Is told the simulated time and how many jobs have ended.
 
     Raises:
@@ -65,7 +68,7 @@ def simulate(
         failures.check()
         if isinstance(space, Counts):
             raise NotSupported(f"nodes cannot fail: {NAMELESS}")
-    simulation = Simulation(workload, scheduler, space or Nodes(workload.nodes), policies, failures, requeue_s)
+    simulation = Simulation(workload, scheduler, space or Nodes(workload.nodes), policies, failures, requeue_s, begin_s)
     return simulation.run(sample_s, float("inf") if until_s is None else until_s, progress)
 
 
@@ -107,6 +110,7 @@ class Simulation:
         policies: Sequence[Policy] = (),
         failures: Failures | None = None,
         requeue_s: float = 0.0,
+        begin_s: Callable[[SimJob], float] | None = None,
     ) -> None:
         self.queue = Queue()
         self.space = space
@@ -127,6 +131,7 @@ class Simulation:
         self._failed: set[int] = set()
         self._struck: list[tuple[float, int]] = []
         self._requeue_s = requeue_s
+        self._begin_s = begin_s
         self._gangs = Gangs()
         self._runs: list[Run] = []
         self._refused: list[int] = []
@@ -136,6 +141,7 @@ class Simulation:
         self._to_come = 0
         self._wakes_at: set[float] = set()
         self._fruitless = 0
+        self._dozing: list[int] = []
         self._passes = 0
         self._asked_again_s: float | None = None
 
@@ -172,7 +178,7 @@ class Simulation:
         """Whether anything can still come of it."""
         if self.running or self._to_come:
             return True
-        return bool(self.waiting and self._steered and self._fruitless < MOST_FRUITLESS)
+        return bool(self.waiting and self._steered and len(self._dozing) < len(self._steered.policies))
 
     # What happens.
 
@@ -198,9 +204,12 @@ class Simulation:
                 self._wakes(now)
             case Kind.TICKS if self._steered:
                 policy = self._steered.policies[thing.subject]
-                self._fruitless = 0 if self.running or self._to_come else self._fruitless + 1
+                self._fruitless = 0 if self.running or self._coming else self._fruitless + 1
                 self._steered.tick(policy, now)
-                self.agenda.add(now + policy.period_s, Kind.TICKS, thing.subject)
+                if self._fruitless < MOST_FRUITLESS:
+                    self.agenda.add(now + policy.period_s, Kind.TICKS, thing.subject)
+                else:
+                    self._dozing.append(thing.subject)
         return thing.kind is Kind.SAMPLED
 
     def _next_job(self) -> None:
@@ -216,7 +225,9 @@ class Simulation:
         if job is None:
             return
         if self.space.fits(job):
-            self.wait(Life.of(job, self._kinds), now)
+            life = Life.of(job, self._kinds)
+            life.held_s = now + self._begin_s(job) if self._begin_s else 0.0
+            self.wait(life, now)
         else:
             self._refused.append(job.number)
 
@@ -250,27 +261,24 @@ class Simulation:
         count, job = self._needs.get(life.need, (0, life.asked))
         self._needs[life.need] = count + 1, job
         self.admit(life, now)
-        self.touch(life)
 
     def admit(self, life: Life, now: float) -> None:
         """Put a job that waits into the queue, or take it out, as it may start or not."""
+        self.touch(life)
         after_s, points = life.held_s, 0
         if self._steered:
-            after_s, points = max(after_s, self._steered.after_s(life.number)), self._steered.points(life.number)
+            after_s, points = self._steered.after_s(life.number, after_s), self._steered.points(life.number)
         if life in self.queue:
             if after_s > now:
                 self.queue.remove(life)
                 self.freed = True
-                self.touch(life)
             elif points != life.points:
                 self.queue.reorder([(life, points)])
                 self.freed = True
-                self.touch(life)
         elif after_s <= now:
             life.points = points
             self.queue.add(life)
             self.arrived.append(life)
-            self.touch(life)
         if now < after_s < float("inf"):
             self.wake(after_s)
 
@@ -328,6 +336,10 @@ class Simulation:
         self.freed = True
         self.touch(life)
 
+    def held(self, life: Life) -> bool:
+        """Whether a job is held."""
+        return self._steered is not None and self._steered.after_s(life.number, 0.0) == float("inf")
+
     def failed(self, node: int) -> bool:
         """Whether a node is down."""
         return node in self._failed
@@ -384,6 +396,7 @@ class Simulation:
             self._needs[life.need] = count - 1, job
         self.running[life.number] = life
         self._fruitless = 0
+        self._rouse(now)
         life.begin(now, until_s, indices, self.space.gpus_of(life.number))
         at_work = self._gangs.join(life)
         for member in at_work:
@@ -392,6 +405,13 @@ class Simulation:
         if life not in at_work:
             self._foresee(life)
         self.touch(life)
+
+    def _rouse(self, now: float) -> None:
+        """Policies that were asked no more are asked again."""
+        if self._steered:
+            for place in self._dozing:
+                self.agenda.add(now + self._steered.policies[place].period_s, Kind.TICKS, place)
+            self._dozing.clear()
 
     def _pass(self, now: float) -> None:
         self._passes += 1

@@ -12,12 +12,13 @@ because simulated jobs ask for none; SchedulerParameters (Tune) are heeded by th
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from typing import Final, Protocol, get_args
+from collections.abc import Callable, Mapping, Sequence
+from typing import Final, NamedTuple, Protocol, get_args
 
 import msgspec
 
 from hpcjobs.model.cluster import ClusterView
+from hpcjobs.model.reservation import Reservation
 from hpcjobs.model.steering import (
     Act,
     Action,
@@ -28,6 +29,7 @@ from hpcjobs.model.steering import (
     LimitMin,
     Prefer,
     Reserve,
+    Start,
     Tune,
     Weigh,
     Wish,
@@ -62,6 +64,20 @@ class Policy(Protocol):
         """Say all that is wished, and what is to be done once; ``now`` in Unix seconds."""
 
 
+class Ticking(NamedTuple):
+    """A policy that is a function, as the Tick of a plugin.
+
+    Attributes:
+        name: What it is called.
+        tick: See Policy.
+        period_s: Seconds between two ticks.
+    """
+
+    name: str
+    tick: Callable[[ClusterView, float], Sequence[Action]]
+    period_s: float
+
+
 class Steered:
     """What all policies wish, joined.
 
@@ -85,15 +101,19 @@ class Steered:
         self.shortens = False
         self._points: dict[int, int] = {}
         self._after_s: dict[int, float] = {}
+        self._awake: frozenset[int] = frozenset()
         self._bounds: dict[int, Bounds] = {}
 
     def points(self, number: int) -> int:
         """Points of priority that a job has."""
         return self._points.get(number, 0)
 
-    def after_s(self, number: int) -> float:
-        """When a job may start; infinity: it is held."""
-        return self._after_s.get(number, 0.0)
+    def after_s(self, number: int, own_s: float) -> float:
+        """When a job may start that may by itself from a time on; infinity: it is held."""
+        wished_s = self._after_s.get(number, 0.0)
+        if wished_s == NEVER_S:
+            return wished_s
+        return 0.0 if number in self._awake else max(wished_s, own_s)
 
     def bounds(self, number: int) -> Bounds:
         """Where a job may start, and with what limit."""
@@ -125,6 +145,7 @@ class Steered:
         """Join all wishes as of now, and have the queue follow."""
         points: Counter[int] = Counter()
         after_s: dict[int, float] = {}
+        awake: set[int] = set()
         avoid: dict[int, frozenset[int]] = {}
         least_s: dict[int, float] = {}
         weights: Counter[int] = Counter()
@@ -142,6 +163,8 @@ class Steered:
                         after_s[wish.job] = NEVER_S
                     case Delay():
                         after_s[wish.job] = max(after_s.get(wish.job, 0.0), wish.until - EPOCH_S)
+                    case Start():
+                        awake.add(wish.job)
                     case LimitMin():
                         least_s[wish.job] = max(least_s.get(wish.job, 0.0), wish.time_min_s)
                     case Weigh():
@@ -160,7 +183,8 @@ class Steered:
             for number in after_s.keys() | self._after_s
             if after_s.get(number, 0.0) != self._after_s.get(number, 0.0)
         }
-        self._points, self._after_s, self.tuned = points, after_s, tuned
+        moved |= awake ^ self._awake
+        self._points, self._after_s, self._awake, self.tuned = points, after_s, frozenset(awake), tuned
         self._bind(avoid, least_s, reserved, now)
         self._desk.space.weigh({index: weight for index, weight in weights.items() if weight})
         self.view.label(labels)
@@ -180,6 +204,8 @@ class Steered:
         """Make of wishes where jobs may start, and which nodes are kept."""
         kept: list[Kept] = []
         of: dict[int, Kept] = {}
+        named: dict[int, str] = {}
+        there: dict[str, Reservation] = {}
         for wish in reserved.values():
             indices, start_s, end_s = self._indices(wish.nodes), wish.start - EPOCH_S, wish.end - EPOCH_S
             if end_s <= now or not indices:
@@ -188,9 +214,12 @@ class Steered:
             kept.append(one)
             for number in wish.jobs:
                 of.setdefault(number, one)
+                named.setdefault(number, wish.name)
+            there[wish.name] = Reservation(wish.name, tuple(sorted(wish.nodes)), int(wish.start), int(wish.end))
             for at_s in (start_s, end_s):
                 if now < at_s < NEVER_S:
                     self._desk.wake(at_s)
+        self.view.reserve(there, named)
         self.kept, self.shortens = tuple(kept), bool(least_s)
         self._bounds = {
             number: Bounds(

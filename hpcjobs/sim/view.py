@@ -16,7 +16,9 @@ import numpy as np
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.hints import NO_HINTS, Hints
 from hpcjobs.model.job import Fate, JobRecord, State
+from hpcjobs.model.particulars import UNTOLD, Particulars
 from hpcjobs.model.partition import Partition
+from hpcjobs.model.reservation import Reservation
 from hpcjobs.sbatch.hostlists import fold_hostlist
 from hpcjobs.sim.fleet import Fleet
 from hpcjobs.sim.lives import Life
@@ -42,6 +44,9 @@ class Watched(Protocol):
     running: dict[int, Life]
     waiting: dict[int, Life]
 
+    def held(self, life: Life) -> bool:
+        """Whether a job is held."""
+
     def failed(self, node: int) -> bool:
         """Whether a node is down; else, when it takes no jobs, it is drained."""
 
@@ -57,6 +62,8 @@ class ViewKeeper:
         self._nodes: dict[str, Node] = {}
         self._ended: deque[tuple[float, int]] = deque()
         self._version = -1
+        self._reservations: Mapping[str, Reservation] = {}
+        self._named: Mapping[int, str] = {}
         self._labels: Mapping[int, frozenset[str]] = {}
         self._names = [node.name for node in workload.nodes]
         names = dict.fromkeys(job.partition for job in workload.jobs) or {"main": None}
@@ -78,6 +85,13 @@ class ViewKeeper:
         if run.end_s is not None and run.end is not None:
             self._ended.append((run.end_s, life.number))
             self._jobs[life.number] = self._record(life, State.FINISHED, run)
+
+    def reserve(self, there: Mapping[str, Reservation], named: Mapping[int, str]) -> None:
+        """Which reservations there are, and which jobs are in which."""
+        self._reservations = there
+        changed = named.keys() | self._named.keys()
+        self._touched |= {number for number in changed if named.get(number) != self._named.get(number)}
+        self._named = named
 
     def label(self, labels: Mapping[int, frozenset[str]]) -> None:
         """Features that nodes have beside their own, by index."""
@@ -106,12 +120,13 @@ class ViewKeeper:
             nodes=dict(self._nodes),
             partitions=self._partitions,
             hints=dict(self._hints),
+            reservations=self._reservations,
         )
 
     def _state(self, life: Life) -> State:
         if life.start_s is not None:
             return State.RUNNING
-        return State.PENDING if life in self._watched.queue or life.held_s else State.HELD
+        return State.HELD if self._watched.held(life) else State.PENDING
 
     def _record(self, life: Life, state: State, run: Run | None = None) -> JobRecord:
         job, asked = life.born, life.asked
@@ -120,6 +135,7 @@ class ViewKeeper:
         nodes = [self._names[index] for index in life.indices] if start_s is not None else []
         kind = asked.gpu_types[0] if len(asked.gpu_types) == 1 else ""
         gpus = asked.nodes * (asked.gpus_per_node + (asked.gpu_milli > 0))
+        inside = self._named.get(job.number)
         raw = run.end.value if run and run.end else "RUNNING" if start_s is not None else "PENDING"
         return JobRecord(
             slurm_job_id=job.number,
@@ -130,7 +146,7 @@ class ViewKeeper:
             name=job.name,
             account=job.account,
             partition=job.partition,
-            reason={State.PENDING: "Priority", State.HELD: "JobHeldAdmin"}.get(state, ""),
+            reason=self._reason(life, state),
             nodes=asked.nodes,
             node_list=fold_hostlist(nodes) if nodes else "",
             ntasks=asked.nodes,
@@ -143,8 +159,16 @@ class ViewKeeper:
             start_time=_unix(start_s),
             end_time=_unix(end_s),
             restarts=life.restarts,
+            particulars=Particulars(reservation=inside) if inside else UNTOLD,
             priority=0 if state is State.HELD else max(1, EPOCH_S + life.points),
         )
+
+    def _reason(self, life: Life, state: State) -> str:
+        if state is State.HELD:
+            return "JobHeldAdmin"
+        if state is not State.PENDING:
+            return ""
+        return "Priority" if life in self._watched.queue else "BeginTime"
 
     def _renew(self, fleet: Fleet) -> None:
         """Make those nodes anew that were changed since the last view."""

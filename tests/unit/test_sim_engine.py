@@ -22,6 +22,7 @@ from hpcjobs.model.steering import (
     Reserve,
     Resize,
     Shrink,
+    Start,
     Tune,
     Weigh,
 )
@@ -64,6 +65,7 @@ class Whims:
             lambda: Avoid(one(), nodes, "why"),
             lambda: Hold(one(), "why"),
             lambda: Delay(one(), now + chance.randint(-10, 30), "why"),
+            lambda: Start(one(), "why"),
             lambda: LimitMin(one(), chance.randint(1, 30), "why"),
             lambda: Weigh(nodes, chance.randint(-3, 3), "why"),
             lambda: Label(nodes, "odd", "why"),

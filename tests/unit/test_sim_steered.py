@@ -16,16 +16,20 @@ from hpcjobs.model.steering import (
     Reserve,
     Resize,
     Shrink,
+    Start,
     Tune,
     Weigh,
 )
+from hpcjobs.plugin import Tick
 from hpcjobs.sim.counts import Counts
 from hpcjobs.sim.engine import simulate
 from hpcjobs.sim.failures import Failures
 from hpcjobs.sim.result import End
 from hpcjobs.sim.schedulers import Easy, Fcfs, Slurm
 from hpcjobs.sim.schedulers.slurm import Parameters
+from hpcjobs.sim.steered import Ticking
 from hpcjobs.sim.view import ENDED_S, EPOCH_S
+from hpcjobs_plugins.policies import gang as gang_policy
 from tests.unit.simulated import fleet, job, runs_of, starts, workload
 
 ELASTIC = Hints(nodes_min=1, nodes_max=4)
@@ -268,3 +272,48 @@ def test_policies_see_the_same_whichever_scheduler_runs():
     script = Script(lambda at_s: [])
     steered(blocked(), script, scheduler=Fcfs(), nodes=fleet(4))
     assert script.seen[10].jobs[1].state is State.RUNNING
+
+
+def test_a_job_that_was_to_begin_later_may_start_at_once():
+    jobs = (job(1, 0, 10), job(2, 5, 10))
+    script = Script(lambda at_s: [Start(2, "")] if at_s >= 50 else [])
+    result = steered(jobs, script, begin_s=lambda job: 1000.0 if job.number == 2 else 0.0)
+    assert starts(result) == {1: 0, 2: 50}
+    assert script.seen[10].jobs[2].reason == "BeginTime"
+    assert starts(steered(jobs, begin_s=lambda job: 1000.0))[2] == 1005
+
+
+def test_a_hold_is_stronger_than_a_start():
+    hold = Script(lambda at_s: [Hold(1, "")] if at_s < 200 else [], "hold")
+    script = Script(lambda at_s: [Start(1, ""), Delay(1, EPOCH_S + 9000, "")])
+    result = steered((job(1, 0, 10), job(2, 0, 1)), hold, script, begin_s=lambda job: 15.0 * (job.number == 1))
+    assert starts(result)[1] == 200
+    assert hold.seen[20].jobs[1].state is State.HELD
+
+
+def test_a_view_tells_reservations_and_who_is_in_them():
+    keep = Reserve("r", ("n1", "n0"), EPOCH_S + 50.5, EPOCH_S + 90, (2,), "")
+    script = Script(lambda at_s: [keep] if at_s < 40 else [])
+    steered(blocked(job(2, 1, 10)), script)
+    seen = script.seen[20]
+    there = seen.reservations["r"]
+    assert (there.nodes, there.start, there.end) == (("n0", "n1"), EPOCH_S + 50, EPOCH_S + 90)
+    assert seen.jobs[2].particulars.reservation == "r"
+    assert script.seen[50].reservations == {}
+    assert script.seen[50].jobs[2].particulars.reservation == ""
+
+
+def test_the_gang_policy_starts_its_members_together():
+    gang = Hints(gang="g", gang_size=2)
+    jobs = (job(1, 0, 100, nodes=3), job(2, 5, 50, wall_s=90, nodes=2, hints=gang), job(3, 6, 300, nodes=1),
+            job(4, 9, 50, wall_s=90, nodes=2, hints=gang))  # fmt: skip
+    (tick,) = [hook for hook in gang_policy.PLUGIN.hooks(gang_policy.Settings()) if isinstance(hook, Tick)]
+    result = steered(
+        jobs, Ticking("gang", tick.run, tick.period_s), begin_s=lambda job: 3.15e7 if job.hints.gang else 0.0
+    )
+    begun = starts(result)
+    assert begun[3] == 6
+    assert begun[2] == begun[4] == pytest.approx(306, abs=4)  # a tick or two after the last node is free
+    assert result.policy_errors == {}
+    assert all(run.idle_s == 0 for run in result.runs)
+    assert set(result.ended.values()) == {End.COMPLETED}
