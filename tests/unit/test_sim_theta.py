@@ -1,6 +1,6 @@
 """Figures of the Theta trace, 2023-02-01 (UTC) on, counted nodes. Limits that jobs outran are raised to the run time.
 
-The figures to be met are those of issue 6. That file says nothing of limits; with limits as they stand EASY waits
+The figures to be met are those of issue 6, which says nothing of limits: with limits as they stand EASY waits
 21,574 s on average, with runs cut at them 22,830 s, and only with raised ones is it within 1 %.
 """
 
