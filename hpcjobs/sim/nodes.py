@@ -11,7 +11,7 @@ from hpcjobs.sim.choosers import InOrder
 from hpcjobs.sim.fleet import Chooser, Fleet
 from hpcjobs.sim.lives import Life
 from hpcjobs.sim.placed import Floats, Mask, Need, Placed
-from hpcjobs.sim.space import NO_NODES, Bounds, Kept
+from hpcjobs.sim.space import NO_NODES, UNBOUND, Bounds, Kept
 from hpcjobs.sim.workload import WHOLE_GPU, SimJob, SimNode
 
 NOW: Final = -np.inf
@@ -205,6 +205,7 @@ class NodePlan:
         self._ends = np.full(4, NOW)
         self._lefts: dict[tuple[int, frozenset[int]], tuple[int, int]] = {}
         self._beside: dict[int, tuple[int, int]] = {}
+        self._floors: dict[int, list[tuple[int, float, float]]] = {}
         self._rooms: dict[int, tuple[int, int]] = {}
 
     def book(self, kept: Kept) -> None:
@@ -223,6 +224,7 @@ class NodePlan:
     def cancel(self, kept: Kept) -> None:
         """As said by Plan."""
         self._beside.clear()
+        self._floors.clear()
         row, last = self._kept.index(kept), len(self._kept) - 1
         self._kept[row] = self._kept[last]
         self._masks[row], self._starts[row], self._ends[row] = self._masks[last], self._starts[last], self._ends[last]
@@ -234,12 +236,15 @@ class NodePlan:
         """As said by Plan."""
         count, wall_s = life.nodes, life.wall_s
         clock = self._bounded(life, bounds)
-        at_s = max(after_s, self._now)
+        free_to_go = bounds == UNBOUND and not life.shunned
+        at_s = max(after_s, self._now, self._floor(life) if free_to_go else NOW)
         for _ in range(2 * len(self._kept) + self._space.nodes + 2):
             shut = self._shut(life.number, at_s, at_s + wall_s)
             free = clock if shut is None else np.where(shut, NEVER, clock)
             enough_s = float(np.partition(free, count - 1)[count - 1])
             if enough_s <= at_s:
+                if free_to_go:
+                    self._floors.setdefault(life.kind, []).append((count, wall_s, at_s))
                 return Kept(at_s, at_s + wall_s, count, self._chosen(free, at_s, count), (life.number,))
             ends = self._ends[: len(self._kept)]
             later = ends[ends > at_s]
@@ -247,6 +252,13 @@ class NodePlan:
             if at_s == NEVER:
                 return None
         return None
+
+    def _floor(self, life: Life) -> float:
+        """A time before which a job cannot start, because one that asks for no more could not."""
+        found = self._floors.get(life.kind, ())
+        return max(
+            (at_s for count, wall_s, at_s in found if count <= life.nodes and wall_s <= life.wall_s), default=NOW
+        )
 
     def start(self, life: Life, bounds: Bounds, now: float, until_s: float) -> tuple[int, ...] | None:
         """As said by Plan."""
