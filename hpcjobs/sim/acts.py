@@ -7,6 +7,7 @@ from typing import Final, Protocol
 import msgspec
 
 from hpcjobs.model.steering import Act, Drain, Requeue, Resize, Shrink
+from hpcjobs.sim.events import Agenda
 from hpcjobs.sim.lives import Life
 from hpcjobs.sim.result import Acted, End
 from hpcjobs.sim.view import Watched
@@ -20,16 +21,15 @@ class Desk(Watched, Protocol):
     Attributes:
         freed: See Site.
         acted: What was done.
+        agenda: What will happen.
     """
 
     freed: bool
     acted: list[Acted]
+    agenda: Agenda
 
     def admit(self, life: Life, now: float) -> None:
         """Put a job that waits into the queue, or take it out, as it may start or not."""
-
-    def wake(self, at_s: float) -> None:
-        """Something that was put off is due then."""
 
     def stop(self, life: Life, now: float, end: End, *, again: bool = False, after_s: float = 0.0) -> None:
         """A running job ends; again: it waits anew."""
@@ -39,12 +39,6 @@ class Desk(Watched, Protocol):
 
     def resize(self, life: Life, nodes: int) -> None:
         """A waiting job asks for another number of nodes."""
-
-    def leave(self, node: int, now: float, *, failed: bool) -> None:
-        """A node takes no jobs for a while."""
-
-    def absent(self, node: int) -> bool:
-        """Whether a node takes no jobs."""
 
 
 def act(desk: Desk, what: Act, now: float) -> str:
@@ -102,9 +96,9 @@ def _resize(desk: Desk, what: Resize, now: float) -> str:
 
 def _drain(desk: Desk, what: Drain, now: float) -> str:
     found = [index for name in what.nodes if (index := desk.space.index_of(name)) is not None]
-    fresh = [index for index in found if not desk.absent(index)]
+    fresh = [index for index in found if not desk.outages.absent(index)]
     for index in fresh:
-        desk.leave(index, now, failed=False)
+        desk.outages.leave(index, now)
     return DONE if fresh else "not done: there are no such nodes that take jobs"
 
 

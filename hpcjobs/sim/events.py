@@ -37,17 +37,33 @@ class Happening(NamedTuple):
     generation: int
 
 
+_AWAITED = frozenset({Kind.REPAIRED, Kind.ARRIVES, Kind.WAKES})
+
+
 class Agenda:
-    """What will happen."""
+    """What will happen.
+
+    Attributes:
+        awaited: How much of it can bring jobs to run; ticks, samples and failures cannot, and go on for ever.
+    """
 
     def __init__(self) -> None:
+        self.awaited = 0
         self._heap: list[Happening] = []
         self._turn = 0
+        self._wakes: set[float] = set()
 
     def add(self, at_s: float, kind: Kind, subject: int = 0, generation: int = 0) -> None:
         """Something will happen."""
         self._turn += 1
+        self.awaited += kind in _AWAITED
         heapq.heappush(self._heap, Happening(at_s, kind, self._turn, subject, generation))
+
+    def wake(self, at_s: float) -> None:
+        """Something that was put off will be due."""
+        if at_s not in self._wakes:
+            self._wakes.add(at_s)
+            self.add(at_s, Kind.WAKES)
 
     @property
     def next_s(self) -> float:
@@ -56,4 +72,10 @@ class Agenda:
 
     def due(self, now: float) -> Happening | None:
         """The next thing that happens at a moment, taken from the agenda; None: nothing more does."""
-        return heapq.heappop(self._heap) if self._heap and self._heap[0].at_s <= now else None
+        if not self._heap or self._heap[0].at_s > now:
+            return None
+        thing = heapq.heappop(self._heap)
+        self.awaited -= thing.kind in _AWAITED
+        if thing.kind is Kind.WAKES:
+            self._wakes.discard(thing.at_s)
+        return thing

@@ -218,7 +218,7 @@ class Steered:
             there[wish.name] = Reservation(wish.name, tuple(sorted(wish.nodes)), int(wish.start), int(wish.end))
             for at_s in (start_s, end_s):
                 if now < at_s < NEVER_S:
-                    self._desk.wake(at_s)
+                    self._desk.agenda.wake(at_s)
         self.view.reserve(there, named)
         self.kept, self.shortens = tuple(kept), bool(least_s)
         self._bounds = {

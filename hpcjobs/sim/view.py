@@ -23,6 +23,7 @@ from hpcjobs.sbatch.hostlists import fold_hostlist
 from hpcjobs.sim.fleet import Fleet
 from hpcjobs.sim.lives import Life
 from hpcjobs.sim.nodes import Nodes
+from hpcjobs.sim.outages import Outages
 from hpcjobs.sim.result import End, Run
 from hpcjobs.sim.space import Space
 from hpcjobs.sim.waiting import Queue
@@ -41,14 +42,12 @@ class Watched(Protocol):
 
     queue: Queue
     space: Space
+    outages: Outages
     running: dict[int, Life]
     waiting: dict[int, Life]
 
     def held(self, life: Life) -> bool:
         """Whether a job is held."""
-
-    def failed(self, node: int) -> bool:
-        """Whether a node is down; else, when it takes no jobs, it is drained."""
 
 
 class ViewKeeper:
@@ -182,7 +181,7 @@ class ViewKeeper:
         gpus = node.gpus - int(fleet.free_gpus[index])
         jobs, usable = int(fleet.jobs[index]), bool(fleet.usable[index])
         used = "IDLE" if not jobs else "ALLOCATED" if cpus >= node.cpus or fleet.closed[index] else "MIXED"
-        down = not usable and self._watched.failed(index)
+        down = not usable and self._watched.outages.failed(index)
         return Node(
             name=node.name,
             raw_state="DOWN" if down else used if usable else f"{used}+DRAIN",
