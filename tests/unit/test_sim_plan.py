@@ -7,7 +7,7 @@ from hpcjobs.sim.choosers import BestFit
 from hpcjobs.sim.lives import Life
 from hpcjobs.sim.nodes import NEVER, NOW, Nodes
 from hpcjobs.sim.space import UNBOUND
-from tests.unit.simulated import fleet, shared_jobs
+from tests.unit.simulated import fleet, shared_jobs, whole_jobs
 
 NODES = 5
 
@@ -60,7 +60,7 @@ def test_it_is_known_anew_after_each_change(running, untils, asking):
             assert space.clock(life.asked, life.need).tolist() == fresh.clock(life.asked, life.need).tolist()
 
 
-@given(running=shared_jobs(most=12, nodes=NODES), untils=untils, asking=shared_jobs(most=10, nodes=NODES))
+@given(running=shared_jobs(most=12, nodes=NODES), untils=untils, asking=whole_jobs(most=12, nodes=NODES))
 @settings(max_examples=80, deadline=None)
 def test_what_was_found_for_other_jobs_shortens_the_search_and_changes_nothing(running, untils, asking):
     space, _ = filled(running, untils)
