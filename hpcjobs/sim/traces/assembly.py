@@ -3,16 +3,33 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar
 
 import msgspec
 
-from hpcjobs.sim.traces.lines import Tally, refused
-from hpcjobs.sim.workload import SimJob
+from hpcjobs.sim.traces.lines import LeftOut, Tally, refused
+from hpcjobs.sim.workload import SimJob, SimNode
+
+Item = TypeVar("Item")
+Part = TypeVar("Part")
 
 LEAST_WALL_S: Final = 60.0
 """Slurm counts limits in minutes."""
+
+
+def each_once(read: Callable[[int, Item], SimNode]) -> Callable[[int, Item], SimNode]:
+    """A reader of nodes that leaves out those whose name it has read before."""
+    names: set[str] = set()
+
+    def once(line: int, item: Item) -> SimNode:
+        node = read(line, item)
+        if node.name in names:
+            raise LeftOut("a node of that name stands above")
+        names.add(node.name)
+        return node
+
+    return once
 
 
 def limit_of(run_s: float) -> float:
@@ -46,6 +63,33 @@ def fitting(jobs: Sequence[SimJob], fits: Callable[[SimJob], bool], reason: str,
         else:
             dropped.add(reason)
     return kept
+
+
+def gathered(
+    items: Iterable[tuple[int, Item]], read: Callable[[int, Item], Part], dropped: Tally, what: str, origin: str
+) -> list[Part]:
+    """What is read of numbered lines; those that give nothing are counted.
+
+    Args:
+        items: Numbers of lines, and what stands there.
+        read: Makes a part of the workload of a line; LeftOut and ValueError say why there is none.
+        dropped: Where they are counted.
+        what: What the parts are, for the error.
+        origin: What the file is called.
+
+    Raises:
+        Refused: There is none.
+    """
+    found: list[Part] = []
+    for line, item in items:
+        try:
+            found.append(read(line, item))
+        except LeftOut as reason:
+            dropped.add(str(reason), line)
+        except ValueError as error:
+            dropped.add(f"broken line: {error}", line)
+    some(found, what, origin, dropped)
+    return found
 
 
 def some(found: Sequence[object], what: str, origin: str, dropped: Tally) -> None:

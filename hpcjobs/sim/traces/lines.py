@@ -6,6 +6,7 @@ import gzip
 import math
 import zlib
 from collections.abc import Iterator
+from datetime import datetime, tzinfo
 from pathlib import Path
 from typing import IO, Final, cast
 
@@ -63,6 +64,10 @@ def lines_of(path: Path, most_bytes: int = MOST_BYTES) -> Iterator[str]:
         raise refused(str(path), number, f"after this line it is cut short or broken: {error}") from error
 
 
+class LeftOut(Exception):
+    """A line that is whole and yet gives nothing that could be simulated; its text is the reason."""
+
+
 class Tally:
     """What is left out or odd, counted by reason; the first line of each is named."""
 
@@ -79,11 +84,6 @@ class Tally:
         """
         self._count[reason] = self._count.get(reason, 0) + 1
         self._first.setdefault(reason, line)
-
-    @property
-    def total(self) -> int:
-        """Of all reasons."""
-        return sum(self._count.values())
 
     def told(self) -> dict[str, int]:
         """Count by reason, in the order in which they were met, each with its first line."""
@@ -118,3 +118,26 @@ def count(text: str, what: str) -> int:
     if number != int(number):
         raise ValueError(f"{what} is no whole number")
     return int(number)
+
+
+def moment(text: str, what: str, zone: tzinfo) -> float:
+    """Unix seconds of a time in the form of ISO 8601, or of Unix seconds themselves.
+
+    Args:
+        text: Such as ``2017-10-09T07:01:55`` or ``2017-10-09 07:01:55``.
+        what: What it is, for the error.
+        zone: Of a time that does not say its own.
+
+    Raises:
+        ValueError: It is none, or before 1970.
+    """
+    if text.isdecimal():
+        return amount(text, what)
+    try:
+        time = datetime.fromisoformat(text)
+        unix_s = (time if time.tzinfo else time.replace(tzinfo=zone)).timestamp()
+    except (ValueError, OverflowError):
+        unix_s = -1.0
+    if unix_s < 0:
+        raise ValueError(f"{what} is no time since 1970 of the form 2017-10-09T07:01:55")
+    return unix_s

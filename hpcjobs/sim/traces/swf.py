@@ -8,12 +8,12 @@ Evaluation of Parallel Job Schedulers", JSSPP 1999).
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, Literal, NamedTuple
 
 from hpcjobs.model.job import Fate
-from hpcjobs.sim.traces.assembly import fitting, in_order, limit_of, some
-from hpcjobs.sim.traces.lines import Tally, amount, count, refused
+from hpcjobs.sim.traces.assembly import fitting, gathered, in_order, limit_of, some
+from hpcjobs.sim.traces.lines import LeftOut, Tally, amount, count, refused
 from hpcjobs.sim.workload import SimJob, SimNode, Workload
 
 COLUMNS: Final = ("job", "submit", "wait", "run", "allocated", "cpu", "memory", "processors", "limit", "asked memory",
@@ -70,21 +70,12 @@ def read_swf(
     """
     dropped, remarks = Tally(), Tally()
     said: dict[str, int] = {}
-    found: list[SimJob] = []
-    for number, line in enumerate(lines, start=1):
-        text = line.strip()
-        if text.startswith(";"):
-            if match := _HEADER.match(text):
-                said.setdefault(match[1], int(match[2]))
-        elif text:
-            try:
-                job = _job(text.split(), stretch_limits, number, dropped, remarks)
-            except ValueError as error:
-                dropped.add(f"broken line: {error}", number)
-            else:
-                found.extend([job] if job else [])
+
+    def read(line: int, cells: list[str]) -> SimJob:
+        return _job(line, cells, stretch_limits, remarks)
+
+    found = gathered(_cells(lines, said), read, dropped, "job", origin)
     header = Header(said.get("MaxNodes", 0), said.get("MaxProcs", 0), said.get("UnixStartTime", 0))
-    some(found, "job", origin, dropped)
     unit = unit or ("nodes" if header.nodes else "processors")
     nodes, processors = _machine(header, unit, size, origin)
     jobs = [_on_nodes(job, processors) for job in found] if processors > 1 else found
@@ -98,6 +89,17 @@ def read_swf(
         remarks=remarks.told(),
         started_at=_started_at(header, min(job.submit_s for job in jobs)),
     )
+
+
+def _cells(lines: Iterable[str], said: dict[str, int]) -> Iterator[tuple[int, list[str]]]:
+    """The cells of each line that is no comment, with its number; what the header says goes into ``said``."""
+    for number, line in enumerate(lines, start=1):
+        text = line.strip()
+        if text.startswith(";"):
+            if match := _HEADER.match(text):
+                said.setdefault(match[1], int(match[2]))
+        elif text:
+            yield number, text.split()
 
 
 def _started_at(header: Header, first_s: float) -> float | None:
@@ -131,27 +133,25 @@ def _named(letter: str, value: str) -> str:
     return "" if value == _UNKNOWN else f"{letter}{value}"
 
 
-def _job(cells: list[str], stretch_limits: bool, line: int, dropped: Tally, remarks: Tally) -> SimJob | None:
-    """The job of a line, with one node for each processor; None: it is left out.
+def _job(line: int, cells: list[str], stretch_limits: bool, remarks: Tally) -> SimJob:
+    """The job of a line, with one node for each processor.
 
     Raises:
+        LeftOut: It is none that could be simulated.
         ValueError: The line is broken.
     """
     if len(cells) < len(COLUMNS):
         raise ValueError(f"fewer than {len(COLUMNS)} columns")
     row = dict(zip(COLUMNS, cells, strict=False))
     if row["status"] in _PARTIAL:
-        dropped.add("part of a job that is listed whole", line)
-        return None
+        raise LeftOut("part of a job that is listed whole")
     submit_s = amount(row["submit"], "the submission")
     if row["run"] == _UNKNOWN:
-        dropped.add("it never ran", line)
-        return None
+        raise LeftOut("it never ran")
     run_s = amount(row["run"], "the run time")
     processors = next((row[name] for name in ("processors", "allocated") if row[name] not in (_UNKNOWN, "0")), "0")
     if not (nodes := count(processors, "the number of processors")):
-        dropped.add("nobody knows its processors", line)
-        return None
+        raise LeftOut("nobody knows its processors")
     wall_s = 0.0 if row["limit"] == _UNKNOWN else amount(row["limit"], "the limit")
     if not wall_s:
         remarks.add("no limit is known: its run time was taken", line)
