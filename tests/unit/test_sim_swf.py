@@ -78,7 +78,7 @@ def test_a_run_beyond_its_limit_is_kept_as_it_was_and_said(stretch, wall_s):
         (line(run=-1), "it never ran"),
         (line(asked=-1, allocated=-1), "nobody knows its processors"),
         (line(status=2), "part of a job that is listed whole"),
-        (line(asked=33), "asks for more than 8 nodes"),
+        (line(asked=33), "it asks for more than 8 nodes"),
         (line(submit="soon"), "broken line: the submission is no number from 0 to 1e15"),
         (line(submit=-5), "broken line: the submission is no number from 0 to 1e15"),
         (line(run="nan"), "broken line: the run time is no number from 0 to 1e15"),

@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from hpcjobs.sim.traces.assembly import gathered
+from hpcjobs.sim.traces.assembly import each_once, gathered
 from hpcjobs.sim.traces.lines import LeftOut, Tally, amount
 from hpcjobs.sim.traces.tables import Row, rows
 
@@ -76,7 +76,9 @@ def read_acme(lines: Iterable[str], origin: str = "Acme") -> tuple[dict[str, Gpu
     """
     dropped = Tally()
     needed = (("id",), *((column,) for column in COLUMNS))
-    found = gathered(rows(lines, origin, needed, dropped), _cluster, dropped, "cluster", origin)
+    found = gathered(
+        rows(lines, origin, needed, dropped), each_once(_cluster, lambda told: told[0]), dropped, "cluster", origin
+    )
     return dict(found), dropped.told()
 
 

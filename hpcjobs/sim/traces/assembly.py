@@ -18,18 +18,23 @@ LEAST_WALL_S: Final = 60.0
 """Slurm counts limits in minutes."""
 
 
-def each_once(read: Callable[[int, Item], SimNode]) -> Callable[[int, Item], SimNode]:
-    """A reader of nodes that leaves out those whose name it has read before."""
+def each_once(read: Callable[[int, Item], Part], name: Callable[[Part], str]) -> Callable[[int, Item], Part]:
+    """A reader that leaves out what has a name that it has read before."""
     names: set[str] = set()
 
-    def once(line: int, item: Item) -> SimNode:
-        node = read(line, item)
-        if node.name in names:
-            raise LeftOut("a node of that name stands above")
-        names.add(node.name)
-        return node
+    def once(line: int, item: Item) -> Part:
+        part = read(line, item)
+        if name(part) in names:
+            raise LeftOut("one of that name stands above")
+        names.add(name(part))
+        return part
 
     return once
+
+
+def name_of(node: SimNode) -> str:
+    """The name of a node."""
+    return node.name
 
 
 def limit_of(run_s: float) -> float:
@@ -52,17 +57,6 @@ def in_order(jobs: Sequence[SimJob]) -> tuple[SimJob, ...]:
         msgspec.structs.replace(job, number=number, submit_s=job.submit_s - start_s)
         for number, job in enumerate(ordered, start=1)
     )
-
-
-def fitting(jobs: Sequence[SimJob], fits: Callable[[SimJob], bool], reason: str, dropped: Tally) -> list[SimJob]:
-    """The jobs that fit; the others are counted."""
-    kept: list[SimJob] = []
-    for job in jobs:
-        if fits(job):
-            kept.append(job)
-        else:
-            dropped.add(reason)
-    return kept
 
 
 def gathered(

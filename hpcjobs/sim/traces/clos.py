@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from hpcjobs.sim.traces.assembly import each_once, gathered
+from hpcjobs.sim.traces.assembly import each_once, gathered, name_of
 from hpcjobs.sim.traces.lines import Tally
 from hpcjobs.sim.traces.tables import Row, rows
 from hpcjobs.sim.workload import SimNode, Workload
@@ -40,7 +40,7 @@ def read_clos(lines: Iterable[str], origin: str = "Clos", *, cpus: int = 1, gpus
         return SimNode(name=host, cpus=cpus, gpus=gpus, switches=(f"{pod}-{access}", pod, core))
 
     dropped = Tally()
-    found = gathered(rows(lines, origin, NEEDED, dropped), each_once(host_of), dropped, "host", origin)
+    found = gathered(rows(lines, origin, NEEDED, dropped), each_once(host_of, name_of), dropped, "host", origin)
     return Workload(nodes=tuple(found), jobs=(), origin=origin, dropped=dropped.told())
 
 

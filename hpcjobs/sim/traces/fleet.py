@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from hpcjobs.sim.traces.assembly import each_once, gathered
+from hpcjobs.sim.traces.assembly import each_once, gathered, name_of
 from hpcjobs.sim.traces.lines import Tally, count
 from hpcjobs.sim.traces.tables import Row, rows
 from hpcjobs.sim.workload import SimNode, Workload
@@ -27,7 +27,7 @@ def read_fleet(lines: Iterable[str], origin: str = "fleet") -> Workload:
         Refused: It is no such table, or has no node.
     """
     dropped = Tally()
-    found = gathered(rows(lines, origin, NEEDED, dropped), each_once(_node), dropped, "node", origin)
+    found = gathered(rows(lines, origin, NEEDED, dropped), each_once(_node, name_of), dropped, "node", origin)
     return Workload(nodes=tuple(found), jobs=(), origin=origin, dropped=dropped.told())
 
 

@@ -11,7 +11,7 @@ from typing import Final
 
 from hpcjobs.model.amount import MIB
 from hpcjobs.model.job import Fate
-from hpcjobs.sim.traces.assembly import each_once, gathered, in_order, limit_of
+from hpcjobs.sim.traces.assembly import each_once, gathered, in_order, limit_of, name_of
 from hpcjobs.sim.traces.lines import LeftOut, Tally, amount, count
 from hpcjobs.sim.traces.tables import Row, first, rows
 from hpcjobs.sim.workload import WHOLE_GPU, SimJob, SimNode, Workload
@@ -39,7 +39,7 @@ def read_openb_nodes(lines: Iterable[str], origin: str = "openb nodes", *, cpu_m
         return _node(row, cpu_milli)
 
     dropped = Tally()
-    found = gathered(rows(lines, origin, NODE_COLUMNS, dropped), each_once(read), dropped, "node", origin)
+    found = gathered(rows(lines, origin, NODE_COLUMNS, dropped), each_once(read, name_of), dropped, "node", origin)
     return Workload(nodes=tuple(found), jobs=(), origin=origin, dropped=dropped.told())
 
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Literal, NamedTuple
 
 from hpcjobs.model.job import Fate
-from hpcjobs.sim.traces.assembly import fitting, gathered, in_order, limit_of, some
+from hpcjobs.sim.traces.assembly import gathered, in_order, limit_of, some
 from hpcjobs.sim.traces.lines import LeftOut, Tally, amount, count, refused
 from hpcjobs.sim.workload import SimJob, SimNode, Workload
 
@@ -79,7 +79,9 @@ def read_swf(
     unit = unit or ("nodes" if header.nodes else "processors")
     nodes, processors = _machine(header, unit, size, origin)
     jobs = [_on_nodes(job, processors) for job in found] if processors > 1 else found
-    jobs = fitting(jobs, lambda job: job.nodes <= nodes, f"asks for more than {nodes} {unit}", dropped)
+    for _ in range(sum(job.nodes > nodes for job in jobs)):
+        dropped.add(f"it asks for more than {nodes} {unit}")
+    jobs = [job for job in jobs if job.nodes <= nodes]
     some(jobs, "job", origin, dropped)
     return Workload(
         nodes=tuple(SimNode(name=f"n{index}", cpus=processors) for index in range(1, nodes + 1)),
