@@ -6,7 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpcjobs.cli.slurm import sacct_columns
+from hpcjobs.cli.slurm.sacct_fields import Row, Way
+from hpcjobs.cli.slurm.times import Moment
 from hpcjobs.errors import Refused
+from hpcjobs.model.history import Accounted, Ledger, Step
+from hpcjobs.model.job import Fate, JobRecord
 from hpcjobs.sim.traces.sacct import read_sacct
 from tests.unit.traces import mutilated, outcome
 
@@ -139,6 +144,33 @@ def test_columns_that_are_missing_are_named():
 
 def test_a_header_in_the_middle_of_joined_dumps_is_passed_over():
     assert read(line(), HEADER, line()).dropped == {}
+
+
+@given(
+    nodes=st.integers(1, 40),
+    per_node=st.tuples(st.integers(1, 256), st.integers(0, 2**21), st.integers(0, 16)),
+    times=st.tuples(st.integers(1, 10**6), st.integers(0, 10**6), st.integers(0, 10**6)),
+    wall_s=st.integers(1, 10**5).map(lambda minutes: 60 * minutes),
+    fate=st.sampled_from([fate for fate in Fate if fate != Fate.REFUSED]),
+)
+def test_what_our_own_sacct_prints_of_a_job_and_its_step_is_read_back(nodes, per_node, times, wall_s, fate):
+    (cpus, mem_mib, gpus), (submit, waits, runs) = per_node, times
+    tres = f"cpu={nodes * cpus},mem={nodes * mem_mib}M,node={nodes}" + (f",gres/gpu={nodes * gpus}" if gpus else "")
+    record = JobRecord(
+        slurm_job_id=7, user="ada", account="lab", partition="gpu", name="train", raw_state=fate.value, nodes=nodes,
+        node_list=f"g[1-{nodes}]", cpus=nodes * cpus, wall_s=wall_s, submit_time=submit, eligible_time=submit,
+        start_time=submit + waits, end_time=submit + waits + runs,
+    )  # fmt: skip
+    ledger = Ledger(elapsed_s=runs, tres_req=tres, tres_alloc=tres, nodes_alloc=nodes, nodes_req=nodes)
+    way = Way(Moment(0, "%s"), convert=False)
+    printed = [Row(Accounted(record, ledger=ledger), step, way) for step in (None, Step(id="batch"))]
+    lines = sacct_columns.lines(sacct_columns.read_columns("all"), printed, sacct_columns.Shape("|"))
+    workload = read_sacct(lines, "ours")
+    (job,) = workload.jobs
+    assert (job.nodes, job.cpus_per_node, job.gpus_per_node) == (nodes, cpus, gpus)
+    assert (job.run_s, job.wall_s, job.mem_per_node_bytes, job.fate) == (runs, wall_s, mem_mib * 2**20, fate)
+    assert [(node.cpus, node.gpus) for node in workload.nodes] == [(cpus, gpus)] * nodes
+    assert (workload.started_at, reasons(workload.dropped)) == (submit, {"a step": 1})
 
 
 @given(st.data())

@@ -126,7 +126,7 @@ def _told(line: int, row: Row, zone: tzinfo, remarks: Tally) -> _Told:
         user=first(row, "User"), account=first(row, "Account"), partition=first(row, "Partition") or "main",
         name=first(row, "JobName"), fate=_FATES.get(state, Fate.COMPLETED),
     )  # fmt: skip
-    held = Held(first(row, "NodeList"), start_s, max(end_s, start_s), job, _types(alloc or asked))
+    held = Held(first(row, "NodeList"), start_s, max(end_s, start_s + 1), job, _types(alloc or asked))
     return _Told(job, held, job_id.partition("+")[0] if "+" in job_id else "")
 
 

@@ -19,7 +19,7 @@ class Held(NamedTuple):
     Attributes:
         nodes: A hostlist.
         start_s: From when, in Unix seconds.
-        end_s: Until when.
+        end_s: Until when, which is later: accounting counts whole seconds, and a short run held the node too.
         job: How much of each of the nodes.
         gpu_types: Types of its GPUs.
     """
