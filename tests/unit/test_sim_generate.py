@@ -155,6 +155,8 @@ def test_gangs_are_jobs_of_one_user_that_are_submitted_at_once():
         assert {job.hints.gang_size for job in members} == {len(members)}
         assert 2 <= len(members) <= 4
         assert len({(job.user, job.submit_s, job.run_s, job.wall_s, job.gpu_types) for job in members}) == 1
+        nodes = sum(job.nodes for job in members)
+        assert nodes & (nodes - 1) == 0  # sizes and nodes are powers of two, and the gang has all that was drawn
         assert max(job.nodes for job in members) - min(job.nodes for job in members) <= 1
 
 
@@ -249,6 +251,13 @@ def test_a_round_limit_is_the_shortest_that_will_do(least_s):
     assert limit_s >= least_s
     shorter = [value for value in ROUND_S if value < limit_s] + [limit_s - ROUND_S[-1]]
     assert all(value < least_s for value in shorter) or limit_s == ROUND_S[0]
+
+
+@pytest.mark.parametrize(
+    ("least_s", "limit_s"), [(0, 300), (300, 300), (301, 600), (86_400, 86_400), (604_801, 1_209_600)]
+)
+def test_a_limit_that_is_round_stays_as_it_is(least_s, limit_s):
+    assert round_limit(least_s) == limit_s
 
 
 def test_limits_that_are_made_up_are_above_run_times_by_the_factor_of_the_model():

@@ -70,6 +70,17 @@ def test_a_window_has_the_jobs_that_are_submitted_in_it_and_counts_the_others(wo
     assert cut.started_at == 1e9 + start_s
 
 
+def test_a_window_begins_with_what_is_submitted_at_its_start_and_ends_before_its_end():
+    workload = two((SimNode(name="a", gpus=8),), gpus_per_node=4)
+    assert [job.submit_s for job in window(workload, 100, 200).jobs] == [0]
+    assert [job.submit_s for job in window(workload, 100, 201).jobs] == [0, 100]
+
+
+def test_a_quicker_workload_has_no_limit_below_the_least():
+    workload = two((SimNode(name="a", gpus=8),), gpus_per_node=4)
+    assert [job.wall_s for job in quicker(workload, 10, least_wall_s=120).jobs] == [120, 120]
+
+
 @given(workloads(), st.floats(0.1, 1000))
 def test_a_quicker_workload_has_the_same_demand_and_limits_that_slurm_can_have(workload, factor):
     quick = quicker(workload, factor)

@@ -143,6 +143,9 @@ def test_a_file_that_is_cut_short_missing_or_too_long_is_refused_with_its_name(t
     path.write_bytes(packed[: len(packed) // 2])
     with pytest.raises(Refused, match=r"jobs.swf.gz, line \d+: after this line it is cut short or broken"):
         list(lines_of(path))
+    path.write_bytes(packed[:10] + b"\x07" + packed[11:])  # a block of a kind that there is none of (RFC 1951, 3.2.3)
+    with pytest.raises(Refused, match="cut short or broken"):
+        list(lines_of(path))
     path.write_bytes(packed[:100] + bytes([packed[100] ^ 255]) + packed[101:])
     with pytest.raises(Refused, match=r"cut short or broken|cannot be read"):
         list(lines_of(path))

@@ -15,6 +15,7 @@ from hpcjobs.sim.traces.formats import FORMATS, joined, load
 from hpcjobs.sim.traces.lines import lines_of
 from hpcjobs.sim.traces.openb import read_openb_nodes, read_openb_pods
 from hpcjobs.sim.traces.philly import read_philly
+from hpcjobs.sim.traces.swf import read_swf
 from hpcjobs.sim.workload import SimNode
 from tests.unit.traces import mutilated, outcome, real_trace
 
@@ -61,6 +62,11 @@ def test_pods_of_openb_are_jobs_with_whole_gpus_or_a_share_of_one():
     assert [job.run_s for job in jobs] == [250, 100, 100, 60]
     assert [job.submit_s for job in jobs] == [0, 100, 200, 300]
     assert [job.fate for job in jobs] == ["COMPLETED", "FAILED", "COMPLETED", "COMPLETED"]
+
+
+def test_a_pod_without_gpus_has_no_share_of_one_whatever_stands_there():
+    jobs = read_openb_pods([PODS[0], "p,1000,1,0,500,,LS,Running,1,2,1", "q,1000,1,0,1000,,LS,Running,1,2,1"]).jobs
+    assert [job.gpus for job in jobs] == [0, 0]
 
 
 def test_pods_that_were_never_scheduled_can_be_left_out():
@@ -160,6 +166,9 @@ def test_nodes_and_jobs_of_several_files_are_joined_with_what_each_left_out():
     both = joined([jobs, nodes])
     assert (both.nodes, both.jobs, both.origin) == (nodes.nodes, jobs.jobs, "jobs.csv on nodes.csv")
     assert sorted(reason.partition(":")[0] for reason in both.dropped) == ["jobs.csv", "nodes.csv"]
+    machine = read_swf(SWF, "jobs.swf")
+    assert joined([nodes, machine]).nodes == nodes.nodes  # the first that has any
+    assert joined([machine]) == machine
     with pytest.raises(Refused, match="None of the files has nodes"):
         joined([jobs])
     with pytest.raises(Refused, match=r"more\.csv gives nothing"):
