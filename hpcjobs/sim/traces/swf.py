@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal, NamedTuple
 
+import msgspec
+
 from hpcjobs.model.job import Fate
 from hpcjobs.sim.traces.assembly import gathered, in_order, limit_of, some
 from hpcjobs.sim.traces.lines import LeftOut, Tally, amount, count, refused
@@ -124,10 +126,8 @@ def _machine(header: Header, unit: Unit, size: int, origin: str) -> tuple[int, i
 
 def _on_nodes(job: SimJob, processors: int) -> SimJob:
     """A job that was read with a node for each processor, on nodes of several."""
-    return SimJob(
-        number=job.number, submit_s=job.submit_s, run_s=job.run_s, wall_s=job.wall_s, exclusive=True,
-        nodes=-(-job.nodes // processors), cpus_per_node=min(job.nodes, processors),
-        user=job.user, account=job.account, name=job.name, fate=job.fate,
+    return msgspec.structs.replace(
+        job, nodes=-(-job.nodes // processors), cpus_per_node=min(job.nodes, processors)
     )  # fmt: skip
 
 
