@@ -1,9 +1,10 @@
 """Workload inflation: jobs come one after the other and none ends; how much of the GPUs can be given away?
 
-The experiment of the FGD paper (Weng et al., USENIX ATC 2023, section 6.2). Each job of the trace comes once, more are
-drawn from the trace with replacement until they ask for ``DRAWN`` times the fleet's GPUs, and all are shuffled. They
-are then submitted in that order until they have asked for as much as the stated demand; one that does not fit when
-it comes is not tried again.
+The experiment of the FGD paper (Weng et al., USENIX ATC 2023), as its artifact does it
+(hkust-adsl/kubernetes-scheduler-simulator, 2023_0511). Each job of the trace comes once, more are drawn from the trace
+with replacement until they ask for ``DRAWN`` times the fleet's GPUs, and all are shuffled; so are the nodes, of which
+the first wins a tie. Jobs are then submitted in that order until they have asked for as much as the stated demand;
+one that does not fit when it comes is not tried again.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import numpy as np
 from hpcjobs.errors import Refusal, Refused
 from hpcjobs.sim.fleet import Chooser, Fleet
 from hpcjobs.sim.placed import Floats
-from hpcjobs.sim.workload import SimJob
+from hpcjobs.sim.workload import SimJob, SimNode
 
 DRAWN: Final = 1.3
 """So many times the fleet's GPUs are asked for by the jobs among which the order is drawn."""
@@ -75,6 +76,12 @@ def arrivals(jobs: Sequence[SimJob], gpus: float, seed: int, *, drawn: float = D
         coming.append(job)
         asked += job.gpus
     return [coming[number] for number in rng.permutation(len(coming))]
+
+
+def in_drawn_order(nodes: Sequence[SimNode], seed: int) -> Fleet:
+    """The empty fleet, its nodes in an order drawn from a seed."""
+    rng = np.random.default_rng([seed, 1])  # another stream than that of the arrivals
+    return Fleet([nodes[number] for number in rng.permutation(len(nodes))])
 
 
 def inflate(fleet: Fleet, coming: Sequence[SimJob], chooser: Chooser, *, demand: float = 1.0) -> Inflation:

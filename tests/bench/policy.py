@@ -1,12 +1,12 @@
 """What policies are good for, in the simulator. So far: how full a fleet becomes, by where jobs are put.
 
 openb default (alibaba, cluster-trace-gpu-v2023): 1,213 nodes with 6,212 GPUs, 8,152 pods, of which 3,078 ask for a
-share of a GPU. Workload inflation as in the FGD paper (sim/inflation.py), GPUs allocated at 100 % demand, mean of ten seeds. The
-paper's own artifact has 92.86 % for Best-fit and 95.23 % for FGD (hkust-adsl/kubernetes-scheduler-simulator,
+share of a GPU. Workload inflation as in the FGD paper (sim/inflation.py), GPUs allocated at 100 % demand, mean of ten
+seeds. The paper's artifact has 92.86 % for Best-fit and 95.23 % for FGD (hkust-adsl/kubernetes-scheduler-simulator,
 experiments/analysis/expected_results).
 
 How coarsely FGD rounds between nodes was chosen with seeds 42 to 44; what is shown here is of others. Without rounding
-it is no better than taking nodes in order.
+it is no better than taking nodes in order. Nodes in the order of the file, which is by type, cost a tenth of a point.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from pathlib import Path
 from hpcjobs.sim.choosers import BestFit, InOrder, Spread
 from hpcjobs.sim.fgd import GRAIN_MILLI, Fgd
 from hpcjobs.sim.fleet import Chooser, Fleet
-from hpcjobs.sim.inflation import arrivals, inflate
+from hpcjobs.sim.inflation import arrivals, in_drawn_order, inflate
 from hpcjobs.sim.traces.lines import lines_of
 from hpcjobs.sim.traces.openb import read_openb_nodes, read_openb_pods
 from hpcjobs.sim.workload import SimJob
@@ -28,8 +28,8 @@ from tests.bench.verdict import Verdict
 from tests.unit.fabrics import shared
 
 SEEDS = range(10)
-GRAINS_MILLI = (0, 25, 50, 75, 100, 150, 200, 300)
-"""Those that are shown beside the one in use."""
+GRAINS_MILLI = (0, 50, GRAIN_MILLI, 150, 300)
+"""The one in use, and what others would do."""
 BEST_FIT = 92.9
 WITHIN = 0.5
 FGD_LEAST = 95.2
@@ -40,11 +40,11 @@ def _trace(name: str) -> Path | None:
     return named if named.is_file() else shared("traces", name)
 
 
-def _filled(name: str, fleet: Sequence, orders: Sequence[Sequence[SimJob]], chooser: Chooser) -> float:
+def _filled(name: str, fleets: Sequence[Fleet], orders: Sequence[Sequence[SimJob]], chooser: Chooser) -> float:
     """Mean share of the GPUs that is allocated, in percent, which is printed with each seed's."""
     began, found, asked = time.perf_counter(), [], 0
-    for coming in orders:
-        result = inflate(Fleet(fleet), coming, chooser)
+    for fleet, coming in zip(fleets, orders, strict=True):
+        result = inflate(fleet.copy(), coming, chooser)
         found.append(100 * result.allocated)
         asked += result.asked_gpus.size
     each_us = 1e6 * (time.perf_counter() - began) / asked
@@ -62,15 +62,17 @@ def run() -> list[Verdict]:
         return []
     nodes = read_openb_nodes(lines_of(paths[0]), cpu_milli=True)
     jobs = read_openb_pods(lines_of(paths[1]), cpu_milli=True).jobs
+    fleets = [in_drawn_order(nodes.nodes, seed) for seed in SEEDS]
     orders = [arrivals(jobs, nodes.gpus, seed) for seed in SEEDS]
     print(f"  openb default: {nodes.gpus:,} GPUs on {len(nodes.nodes):,} nodes, demand 100 %, seeds {list(SEEDS)}")
-    _filled("in order", nodes.nodes, orders, InOrder())
-    _filled("spread", nodes.nodes, orders, Spread())
-    best_fit = _filled("best fit", nodes.nodes, orders, BestFit())
+    _filled("in order", fleets, orders, InOrder())
+    _filled("spread", fleets, orders, Spread())
+    best_fit = _filled("best fit", fleets, orders, BestFit())
     fgd = {
-        grain: _filled(f"fgd, grain {grain / 1000:.3f} GPU", nodes.nodes, orders, Fgd.of(jobs, grain_milli=grain))
+        grain: _filled(f"fgd, grain {grain / 1000:.3f} GPU", fleets, orders, Fgd.of(jobs, grain_milli=grain))
         for grain in GRAINS_MILLI
     }[GRAIN_MILLI]
+    _filled("fgd, the file's order", [Fleet(nodes.nodes)] * len(SEEDS), orders, Fgd.of(jobs))
     return [
         Verdict("policy, openb best fit, points from 92.9 % allocated", abs(best_fit - BEST_FIT), WITHIN, most=True),
         Verdict("policy, openb fgd, % allocated", fgd, FGD_LEAST),

@@ -105,7 +105,7 @@ class Ledger:
             assert fleet.left_milli[index] == sum(gpus)
             assert fleet.jobs[index] == len(self.on(index))
             assert fleet.usable[index] == (index not in self.down)
-        assert fleet.allocated_gpus == sum(placed.gpus for placed in self.taken)
+        assert fleet.allocated_gpus == sum(int(placed.milli.sum()) for placed in self.taken) / WHOLE_GPU
 
 
 def state_of(fleet: Fleet) -> dict[str, object]:

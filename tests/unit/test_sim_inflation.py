@@ -10,7 +10,7 @@ from hpcjobs.errors import Refused
 from hpcjobs.sim.choosers import BestFit, InOrder, Spread
 from hpcjobs.sim.fgd import Fgd
 from hpcjobs.sim.fleet import Fleet
-from hpcjobs.sim.inflation import arrivals, inflate
+from hpcjobs.sim.inflation import arrivals, in_drawn_order, inflate
 from hpcjobs.sim.placed import Need
 from hpcjobs.sim.traces.lines import lines_of
 from hpcjobs.sim.traces.openb import read_openb_nodes, read_openb_pods
@@ -71,6 +71,14 @@ def test_other_seeds_give_other_orders():
     assert arrivals(trace, 20, 1) != arrivals(trace, 20, 2)
 
 
+def test_a_drawn_order_has_each_node_once_and_is_drawn_again_from_its_seed():
+    nodes = [node(f"n{number}") for number in range(20)]
+    drawn = in_drawn_order(nodes, 1).nodes
+    assert sorted(one.name for one in drawn) == sorted(one.name for one in nodes)
+    assert drawn == in_drawn_order(nodes, 1).nodes
+    assert drawn != in_drawn_order(nodes, 2).nodes
+
+
 def test_what_cannot_be_inflated_is_refused():
     with pytest.raises(Refused, match="demand cannot grow"):
         arrivals([job(1)], 4, 0)
@@ -91,7 +99,7 @@ def test_openb_is_filled_as_in_the_fgd_paper():
     assert (fleet.gpus, len(jobs)) == (6212, 8152)
     coming = arrivals(jobs, fleet.gpus, seed=1)
     found = {
-        name: 100 * inflate(Fleet(fleet.nodes), coming, chooser).allocated
+        name: 100 * inflate(in_drawn_order(fleet.nodes, seed=1), coming, chooser).allocated
         for name, chooser in (("best fit", BestFit()), ("fgd", Fgd.of(jobs)))
     }
     assert found == {"best fit": pytest.approx(92.86, abs=0.5), "fgd": pytest.approx(95.23, abs=0.5)}
