@@ -10,6 +10,7 @@ from hpcjobs.model.hints import Hints
 from hpcjobs.model.job import JobRecord
 from hpcjobs.model.node_particulars import NodeParticulars
 from hpcjobs.model.partition import Partition
+from hpcjobs.model.reservation import Reservation
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):
@@ -56,6 +57,7 @@ class ClusterView(msgspec.Struct, frozen=True):
         nodes: Every node, by name.
         partitions: Every partition, by name, in the order of Slurm's configuration.
         hints: What jobs tell the policies, by Slurm's number; only for those who ask as policies.
+        reservations: Every reservation, by name, also those that have not begun.
     """
 
     cluster: str
@@ -64,6 +66,7 @@ class ClusterView(msgspec.Struct, frozen=True):
     nodes: Mapping[str, Node]
     partitions: Mapping[str, Partition] = {}
     hints: Mapping[int, Hints] = {}
+    reservations: Mapping[str, Reservation] = {}
 
     def nodes_by_partition(self) -> dict[str, list[Node]]:
         """Nodes by partition."""

@@ -3,7 +3,8 @@
 A policy says at each tick all that it wishes. Whoever carries it out compares that with what is so and changes the
 rest: what is wished no more is taken back, so that nothing is left of a policy that is switched off. Wishes of several
 policies add up: points and weights are summed, nodes to be avoided joined, the latest time and the longest limit
-count, and one hold holds. Where they cannot be joined, the first policy in order has its way.
+count, one hold holds, and who may start now is not delayed. Where they cannot be joined, the first policy in order
+has its way.
 
 Nothing here sets Slurm's Priority, which would freeze it.
 """
@@ -66,6 +67,18 @@ class Delay(msgspec.Struct, frozen=True, tag="delay"):
 
     job: int
     until: float
+    why: str
+
+
+class Start(msgspec.Struct, frozen=True, tag="start"):
+    """A wish: a waiting job may start now, though it was to start later. Carried out by StartTime.
+
+    Attributes:
+        job: Slurm's number.
+        why: The reason, a sentence.
+    """
+
+    job: int
     why: str
 
 
@@ -199,9 +212,23 @@ class Drain(msgspec.Struct, frozen=True, tag="drain"):
     why: str
 
 
-Wish = Prefer | Avoid | Hold | Delay | LimitMin | Weigh | Label | Reserve | Tune
+Wish = Prefer | Avoid | Hold | Delay | Start | LimitMin | Weigh | Label | Reserve | Tune
 """What lasts as long as it is repeated."""
 Act = Requeue | Shrink | Resize | Drain
 """What is done once."""
 Action = Wish | Act
 """What a policy answers with."""
+
+
+def jobs_of(action: Action) -> frozenset[int]:
+    """Slurm's numbers of the jobs that an action is about."""
+    if isinstance(action, Reserve):
+        return frozenset(action.jobs)
+    return frozenset() if isinstance(action, Weigh | Label | Tune | Drain) else frozenset({action.job})
+
+
+def nodes_of(action: Action) -> frozenset[str]:
+    """Names of the nodes that an action names."""
+    if isinstance(action, Weigh | Label | Reserve | Drain):
+        return frozenset(action.nodes)
+    return frozenset(action.avoid if isinstance(action, Requeue) else action.nodes if isinstance(action, Avoid) else ())
