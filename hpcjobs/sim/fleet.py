@@ -216,22 +216,6 @@ class Fleet:
         """
         return self._room(_need(job)).mask
 
-    def able(self, job: SimJob) -> Mask:
-        """Which nodes would have room for one of the job's if they were up and empty; shape (nodes,). To be read only.
-
-        Raises:
-            Refused: The job asks for what cannot be.
-        """
-        return self._able_of(job, Need.of(job)).mask
-
-    def having_room(self, job: SimJob) -> Mask:
-        """Which nodes have now room for one of the job's; shape (nodes,). To be read only.
-
-        Raises:
-            Refused: The job asks for what cannot be.
-        """
-        return self._room(job, Need.of(job)).mask
-
     def find(
         self,
         job: SimJob,

@@ -1,4 +1,4 @@
-"""What policies are good for, in the simulator. So far: how full a fleet becomes, by where jobs are put.
+"""How full a fleet becomes, by where jobs are put: a part of ``make bench NAME=policy``.
 
 openb default (alibaba, cluster-trace-gpu-v2023): 1,213 nodes with 6,212 GPUs, 8,152 pods, of which 3,078 ask for a
 share of a GPU. Workload inflation as in the FGD paper (sim/inflation.py), GPUs allocated at 100 % demand, mean of ten
