@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpcjobs.errors import Refused
@@ -163,6 +163,7 @@ def free_of(fleet, index):
     return int(fleet.free_cpus[index]), fleet.free_milli[index][: fleet.nodes[index].gpus].tolist()
 
 
+@settings(max_examples=200)
 @given(FLEETS, st.lists(jobs(), max_size=6), MIXES, jobs(most_nodes=1))
 def test_fragmentation_and_its_growth_are_as_the_paper_defines_them(nodes, first, mix, asked):
     fleet, fgd = filled(nodes, first), Fgd(mix, grain_milli=0)
@@ -176,6 +177,8 @@ def test_fragmentation_and_its_growth_are_as_the_paper_defines_them(nodes, first
             later = fleet.copy()
             later.take(later.find(asked, OnGpu(gpu), only=frozenset([index])))
             growths[index, gpu] = useless(nodes[index], *free_of(later, index), mix) - now[index]
+            said = fgd.growth(fleet, Need.of(asked), np.array([index]))[0, gpu]
+            assert said == pytest.approx(growths[index, gpu], abs=1e-6)
     placed = fleet.find(asked, fgd)
     assert (placed is None) == (not growths)
     if placed is not None:

@@ -102,6 +102,29 @@ def test_what_is_tried_on_a_copy_changes_nothing():
     assert state_of(twin) != before
 
 
+def test_a_copy_and_its_fleet_do_not_hear_of_each_others_changes():
+    for chooser in CHOOSERS:
+        fleet = Fleet([node("a", 1), node("b", 1)])
+        asked = job(1, gpus_per_node=1)
+        fleet.find(asked, chooser)
+        twin = fleet.copy()
+        for one, index in ((twin, 0), (fleet, 1)):
+            one.take(one.find(asked, InOrder(), only=frozenset([index])))
+            assert one.find(asked, chooser).nodes.tolist() == [1 - index]
+
+
+@pytest.mark.parametrize("has", [{"cpus_per_node": 1}, {"mem_per_node_bytes": 1}, {"gpu_milli": 400}])
+def test_nothing_is_given_back_that_another_job_on_the_node_does_not_have_either(has):
+    fleet = Fleet([node("a", 1)])
+    other = fleet.find(job(1, cpus_per_node=0), InOrder())
+    fleet.take(other)
+    placed = fleet.find(job(2, **{"cpus_per_node": 0} | has), InOrder())
+    before = state_of(fleet)
+    with pytest.raises(Conflict, match="job 2"):
+        fleet.release(placed)
+    assert state_of(fleet) == before
+
+
 def test_what_is_not_free_any_more_cannot_be_taken_and_nothing_changes():
     fleet = Fleet([node("a", 1), node("b", 1)])
     placed = fleet.find(job(1, nodes=2, gpus_per_node=1), InOrder())

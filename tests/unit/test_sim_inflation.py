@@ -47,6 +47,10 @@ def test_it_ends_with_the_job_that_reaches_the_demand():
     assert (result.demand, result.allocated) == (pytest.approx(2 / 3), pytest.approx(2 / 3))
 
 
+def test_a_demand_that_is_met_exactly_is_met():
+    assert inflate(Fleet(NODES), [job(number, gpu_milli=500) for number in range(9)], InOrder()).demand == 1.0
+
+
 def test_it_ends_with_the_last_job_where_the_demand_is_not_reached():
     assert inflate(Fleet(NODES), COMING[:1], InOrder()).demand == pytest.approx(1 / 3)
 
