@@ -107,9 +107,10 @@ def test_a_copy_and_its_fleet_do_not_hear_of_each_others_changes():
         fleet = Fleet([node("a", 1), node("b", 1)])
         asked = job(1, gpus_per_node=1)
         fleet.find(asked, chooser)
+        places = [fleet.find(asked, InOrder(), only=frozenset([index])) for index in (0, 1)]
         twin = fleet.copy()
         for one, index in ((twin, 0), (fleet, 1)):
-            one.take(one.find(asked, InOrder(), only=frozenset([index])))
+            one.take(places[index])
             assert one.find(asked, chooser).nodes.tolist() == [1 - index]
 
 
