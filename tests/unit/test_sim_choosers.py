@@ -231,3 +231,8 @@ def test_a_mix_without_gpus_is_refused():
 def test_a_job_on_several_nodes_is_so_many_tasks_of_the_mix():
     popularity = Fgd.of([job(1, nodes=3, gpus_per_node=2), job(2, gpu_milli=500), job(3)]).popularity
     assert popularity == {Need(cpus=1, gpus=2): 0.75, Need(cpus=1, milli=500): 0.25}
+
+
+def test_a_whole_gpu_of_which_every_task_can_use_each_costs_nothing():
+    growth = Fgd({Need(gpus=1): 1}).growth(Fleet([node("a", 2)]), Need(gpus=1), np.array([0]))
+    assert growth.tolist() == [[0.0]]
