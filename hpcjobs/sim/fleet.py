@@ -75,6 +75,12 @@ class _Room(NamedTuple):
     version: int
 
 
+def _need(job: SimJob) -> Need:
+    if job.nodes < 1:
+        raise Refused([Refusal("nodes", f"job {job.number} asks for {job.nodes} nodes")])
+    return Need.of(job)
+
+
 class Fleet:
     """The nodes and what is free of them. Arrays are to be read only; nodes are known by their index.
 
@@ -184,7 +190,7 @@ class Fleet:
         Raises:
             Refused: The job asks for what cannot be.
         """
-        return self._able_of(job, Need.of(job)).number >= job.nodes
+        return self._able_of(_need(job)).number >= job.nodes
 
     def room(self, job: SimJob) -> int:
         """On how many nodes there is now room for one of the job's.
@@ -192,7 +198,7 @@ class Fleet:
         Raises:
             Refused: The job asks for what cannot be.
         """
-        return self._room(job, Need.of(job)).number
+        return self._room(_need(job)).number
 
     def able(self, job: SimJob) -> Mask:
         """Which nodes would have room for one of the job's if they were up and empty; shape (nodes,). To be read only.
@@ -200,7 +206,7 @@ class Fleet:
         Raises:
             Refused: The job asks for what cannot be.
         """
-        return self._able_of(job, Need.of(job)).mask
+        return self._able_of(_need(job)).mask
 
     def having_room(self, job: SimJob) -> Mask:
         """Which nodes have now room for one of the job's; shape (nodes,). To be read only.
@@ -208,7 +214,7 @@ class Fleet:
         Raises:
             Refused: The job asks for what cannot be.
         """
-        return self._room(job, Need.of(job)).mask
+        return self._room(_need(job)).mask
 
     def find(
         self,
@@ -239,8 +245,8 @@ class Fleet:
             for placed in extra_free:
                 later.release(placed)
             return later.find(job, chooser, avoid=avoid, only=only)
-        need = Need.of(job)
-        room = self._room(job, need)
+        need = _need(job)
+        room = self._room(need)
         if room.number < job.nodes:
             return None
         mask = room.mask
@@ -320,12 +326,10 @@ class Fleet:
         self.version += 1
         self.changed[nodes] = self.version
 
-    def _able_of(self, job: SimJob, need: Need) -> _Room:
+    def _able_of(self, need: Need) -> _Room:
         """The nodes that have room when they are empty."""
         able = self._able.get(need)
         if able is None:
-            if job.nodes < 1:
-                raise Refused([Refusal("nodes", f"job {job.number} asks for {job.nodes} nodes")])
             need.check()
             if len(self._able) >= MOST_REMEMBERED:
                 self._able.clear()
@@ -339,11 +343,11 @@ class Fleet:
             able = self._able[need] = _Room(mask, int(np.count_nonzero(mask)), 0)
         return able
 
-    def _room(self, job: SimJob, need: Need) -> _Room:
+    def _room(self, need: Need) -> _Room:
         """The nodes that have room now."""
         room = self._rooms.get(need)
         if room is None or room.version != self.version:
-            able = self._able_of(job, need)
+            able = self._able_of(need)
             if room is None and len(self._rooms) >= MOST_REMEMBERED:
                 self._rooms.clear()
             mask = able.mask & self.usable & (self.jobs == 0 if need.exclusive else self._free(need))
