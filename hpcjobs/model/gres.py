@@ -129,7 +129,7 @@ def parse_tres(text: str | None) -> dict[str, int]:
     counts: dict[str, int] = {}
     for item in (text or "").split(","):
         name, _, value = item.partition("=")
-        number = re.match(r"^(\d+(?:\.\d+)?)([KMGTP]?)$", value)
+        number = re.match(r"^([0-9]{1,19}(?:\.[0-9]{1,19})?)([KMGTP]?)$", value)
         if number is None:
             continue
         scale = _SCALE[number[2]]

@@ -7,6 +7,7 @@ from typing import Final
 import msgspec
 
 from hpcjobs.model.hints import NO_HINTS, Hints
+from hpcjobs.model.job import Fate
 
 WHOLE_GPU: Final = 1000
 """Thousandths of a GPU that make one."""
@@ -56,6 +57,7 @@ class SimJob(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         partition: Its partition.
         name: Its name, by which like jobs are known as like.
         checkpoint_s: Seconds between two checkpoints; None: it makes none and begins anew after a failure.
+        fate: How it ends by itself; only reports heed it.
         hints: What it tells the policies.
     """
 
@@ -75,6 +77,7 @@ class SimJob(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     partition: str = "main"
     name: str = ""
     checkpoint_s: float | None = None
+    fate: Fate = Fate.COMPLETED
     hints: Hints = NO_HINTS
 
     @property
@@ -91,12 +94,17 @@ class Workload(msgspec.Struct, frozen=True):
         jobs: In the order of their submission, numbered upwards.
         origin: Where it is from, a sentence for the report.
         dropped: What of the source was left out and why: count by reason.
+        remarks: What was taken otherwise than it stands in the source, or was put in where it says nothing: count by
+            remark.
+        started_at: Unix seconds at which ``submit_s`` is 0; None: nobody knows.
     """
 
     nodes: tuple[SimNode, ...]
     jobs: tuple[SimJob, ...]
     origin: str
     dropped: dict[str, int] = {}
+    remarks: dict[str, int] = {}
+    started_at: float | None = None
 
     @property
     def gpus(self) -> int:

@@ -77,6 +77,10 @@ def test_a_tres_string_of_slurm_is_read(text, counts):
     assert parse_tres(text) == counts
 
 
+def test_what_no_counter_of_slurm_can_hold_is_no_count():
+    assert parse_tres(f"cpu={'9' * 400},mem=1.{'9' * 400}G,node=2,gres/gpu=٤") == {"node": 2}
+
+
 @pytest.mark.parametrize(
     ("text", "counts"),
     [
