@@ -18,6 +18,8 @@ import httpx
 import pytest
 from docker.models.containers import Container
 
+from .scratch import Scratch
+
 PROJECT = os.environ.get("COMPOSE_PROJECT_NAME", "hpcjobs")
 SERVICE = os.environ.get("HPCJOBS_TEST_SERVICE", "hpcjobs")
 """The service under test beside the cluster: another container with that label may stand in for it."""
@@ -231,6 +233,14 @@ def old(engine: docker.DockerClient) -> Iterator[Stack]:
 def stack(request: pytest.FixtureRequest) -> Stack:
     """Both, one after the other."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=[True, False], ids=["daemon", "foreground"])
+def scratch(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Scratch]:
+    """A controller of its own beside each cluster's."""
+    made = Scratch(stack, daemon=request.param)
+    yield made
+    made.end()
 
 
 @pytest.fixture
