@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from hpcjobs.errors import Unavailable
+from hpcjobs.errors import Conflict, Unavailable
 from hpcjobs_plugins.topology.controller import Controller, Place, State
 from hpcjobs_plugins.topology.engines.findings import Finding, Form
 from hpcjobs_plugins.topology.engines.judge import judge, refusals
@@ -229,6 +229,8 @@ class _Desk:
         before, _ = self.controller.graph()
         try:
             journal = swap(self.runner, self.place.conf_dir, changes, self.stamp)
+        except Conflict as error:
+            return msgspec.structs.replace(so_far, reasons=(f"{error}; look at it again",))
         except Unavailable:
             if half := unfinished(self.runner, self.place.conf_dir):
                 put_back(self.runner, self.place.conf_dir, half)
