@@ -86,6 +86,18 @@ class Scratch:
     def scontrol(self, words: str) -> str:
         return self.run(f"SLURM_CONF={self.dir}/slurm.conf timeout 20 scontrol {words}", check=False)
 
+    def shown(self) -> str:
+        """Its topology, as soon as it answers: one in the foreground starts again to read its files."""
+        give_up = time.monotonic() + 20
+        while not (text := self.scontrol("show topology")):
+            assert time.monotonic() < give_up, self.run(f"tail {self.dir}/log", check=False)
+            time.sleep(0.1)
+        return text
+
+    def texts(self) -> str:
+        """What is in its files, whatever lies beside them."""
+        return self.run(f"cat {self.dir}/topology.conf {self.dir}/slurm.conf")
+
     def files(self) -> str:
         return self.run(f"cd {self.dir}; stat -c '%n %a %U' topology.* slurm.conf; cat topology.conf slurm.conf")
 

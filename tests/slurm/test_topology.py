@@ -233,18 +233,18 @@ def test_a_controller_that_refuses_or_dies_has_the_old_topology_back(scratch, mo
     assert applied.end is End.ROLLED_BACK, applied
     assert applied.reasons
     assert scratch.files().startswith(before.splitlines()[0])
-    assert before.endswith(scratch.run(f"cat {scratch.dir}/topology.conf {scratch.dir}/slurm.conf"))
+    assert before.endswith(scratch.texts())
     assert read_shown(scratch.scontrol("show topology")) == graph(ONE)
 
 
 @pytest.mark.parametrize("stack", ["new"], indirect=True)  # the older shows leaves as the file has them
 def test_a_controller_that_shows_another_graph_has_the_old_topology_back(scratch):
-    before = scratch.run(f"cat {scratch.dir}/topology.conf {scratch.dir}/slurm.conf")
+    before = scratch.texts()
     more = Topology(switches=(SwitchLine("all", ("c1", "c2", "c3", "c4", "c5")),))
     order = Order(Plan((more,)), tried=False, load_s=3, allowed=frozenset({"node-unknown"}))
     applied = apply(scratch.runner, scratch.place, order)
     assert (applied.end, applied.reasons) == (End.ROLLED_BACK, ("switch all is without c5",))
-    assert scratch.run(f"cat {scratch.dir}/topology.conf {scratch.dir}/slurm.conf") == before
+    assert scratch.texts() == before
     tested = apply(scratch.runner, scratch.place, msgspec.structs.replace(order, tried=True))
     assert (tested.end, tested.reasons) == (End.REFUSED, ("in a trial, switch all is without c5",))
 
