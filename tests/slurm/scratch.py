@@ -28,6 +28,13 @@ LOOP = Topology(
     switches=(SwitchLine("all", ("c1", "c2", "c3", "c4")), SwitchLine("x", (), ("y",)), SwitchLine("y", (), ("x",)))
 )
 
+FOUR = """TopologyPlugin=topology/tree # ours
+NodeName=c[1-4] NodeAddr=127.0.0.1
+PartitionName=p Nodes=ALL"""
+"""The end of a slurm.conf."""
+
+ALL = ("topology.conf", "SwitchName=all Nodes=c[1-4]\n")
+
 _SCRATCH = """set -eu
 dir=$1 host=$(uname -n)
 mkdir -p "$dir/state"
@@ -46,12 +53,10 @@ SelectType=select/cons_tres
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MailProg=/bin/true
-TopologyPlugin=topology/tree # ours
-NodeName=c[1-4] NodeAddr=127.0.0.1
-PartitionName=p Nodes=ALL
+$3
 EOF
-echo 'SwitchName=all Nodes=c[1-4]' >"$dir/topology.conf"
-chmod 640 "$dir/topology.conf"
+printf %s "$5" >"$dir/$4"
+chmod 640 "$dir/$4"
 chown -R slurm:slurm "$dir"
 """
 
@@ -61,15 +66,23 @@ class Scratch:
 
     In the foreground it has a supervisor that starts it again, as containers have: a reconfiguration that goes wrong
     ends such a controller, where a daemon goes on with what it had.
+
+    Args:
+        stack: Where.
+        daemon: Whether it is one.
+        conf: What its slurm.conf ends with: topology, nodes and partitions.
+        topology: Name and text of the file of its topology.
     """
 
-    def __init__(self, stack: Stack, *, daemon: bool) -> None:
+    def __init__(
+        self, stack: Stack, *, daemon: bool, conf: str = FOUR, topology: tuple[str, str] = ALL
+    ) -> None:
         self.stack = stack
         self.dir = f"/tmp/scratch-{uuid.uuid4().hex[:8]}"
         self.place = Place(conf_dir=self.dir)
         self.runner = machine(stack)
         port = str(32_100 + int(uuid.uuid4().hex[:2], 16))
-        made = self.runner.run(["sh", "-c", _SCRATCH, "sh", self.dir, port])
+        made = self.runner.run(["sh", "-c", _SCRATCH, "sh", self.dir, port, conf, *topology])
         assert made.code == 0, made
         conf = f"{self.dir}/slurm.conf"
         loop = f"while [ -e {conf} ]; do slurmctld -D -f {conf}; sleep 0.3; done >{self.dir}/out 2>&1"
