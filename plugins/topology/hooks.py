@@ -19,9 +19,10 @@ from hpcjobs_plugins.topology.engines.plan import written
 from hpcjobs_plugins.topology.engines.slurm_conf import fragment
 from hpcjobs_plugins.topology.fabric import FabricError, Site
 from hpcjobs_plugins.topology.gathering import gather
+from hpcjobs_plugins.topology.placement.blocks import Blocks
 from hpcjobs_plugins.topology.placement.default import Slurm
 from hpcjobs_plugins.topology.placement.explain import explain
-from hpcjobs_plugins.topology.placement.planning import Plan, plan
+from hpcjobs_plugins.topology.placement.planning import WAITS, Plan, plan
 from hpcjobs_plugins.topology.placement.rankmap import slurm_side
 from hpcjobs_plugins.topology.placement.request import Objective, Request
 from hpcjobs_plugins.topology.settings import OfCluster, Settings, Translation
@@ -83,6 +84,16 @@ def _default_partitions(view: ClusterView) -> set[str]:
 
 def _is_idle(node: Node, gpus: int) -> bool:
     return node.usable and not node.cpus_alloc and sum(node.gpus.values()) >= gpus
+
+
+def blocks_of(site: Site, of: OfCluster) -> Blocks | None:
+    """The blocks that Slurm is told of; None: none, or none can be made of what is there now."""
+    if of.translation.slurm is not Slurm.BLOCK:
+        return None
+    try:
+        return Blocks.of(of.translation.plan(site, of.names).default)
+    except FabricError:
+        return None
 
 
 class Topology:
@@ -150,7 +161,17 @@ class Topology:
                 why=f"{request.nodes} idle nodes of {request.gpus} GPUs are needed and {len(free)} are there: Slurm "
                 "chooses when it can, and hpcjobs place orders the ranks in the job."
             )
-        return placement_of(plan(site, free, request, objective, slurm=of.translation.slurm), spec)
+        made = plan(
+            site, free, request, objective,
+            slurm=of.translation.slurm, blocks=blocks_of(site, of), release=of.translation.release,
+            tasks_each=spec.resources.ntasks_per_node or 0,
+        )  # fmt: skip
+        if any(one.code == WAITS for one in made.notices) and not spec.resources.nodelist:
+            return Placement(
+                why=f"Slurm (topology/{made.slurm}) would not give a job of {request.nodes} nodes any of those that "
+                "are idle now: Slurm chooses when it can, and hpcjobs place orders the ranks in the job."
+            )
+        return placement_of(made, spec)
 
 
 def placement_of(made: Plan, spec: JobSpec) -> Placement:

@@ -91,17 +91,13 @@ def _chosen(
 ) -> list[str] | None:
     """The nodes by leaf or block."""
     names = sorted(set(usable), key=natural)
-    if slurm is Slurm.BLOCK:
-        blocks = blocks or Blocks.of_site(site)
-        known = {name for nodes in blocks.nodes for name in nodes}
-        names = [name for name in names if name in known]
     if count == 1 and release >= RANKS_SINCE:
         return names[:1] or None
+    if slurm is Slurm.BLOCK:
+        return in_blocks(blocks or Blocks.of_site(site), names, count, segment)
     if slurm is Slurm.FLAT:
         table = {host for fabric in site.fabrics for host in fabric.hosts} | set(names)
         return _flat(sorted(table, key=natural), set(names), count)
-    if blocks is not None and slurm is Slurm.BLOCK:
-        return in_blocks(blocks, names, count, segment)
     leaves = _bins(distances, names, lambda cell: cell.group if cell.fabric else None)
     return _Tree(leaves).choose(count)
 
