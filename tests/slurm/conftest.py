@@ -244,6 +244,23 @@ def scratch(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Scratch]:
 
 
 @pytest.fixture
+def writable(stack: Stack) -> Iterator[str]:
+    """The live controller's configuration in a folder that can be written; after the test all is as it was."""
+    conf = stack.run("slurmctld", "readlink /etc/slurm").strip()
+    folder = "/run/topology-test"
+    copied = f"rm -rf {folder} && cp -r /etc/slurm-conf {folder} && ln -sfn {folder}/$(basename {conf}) /etc/slurm"
+    stack.run("slurmctld", copied)
+    yield folder
+    for command in (f"ln -sfn {conf} /etc/slurm", "scontrol reconfigure", f"rm -rf {folder}"):
+        stack.run("slurmctld", command)
+    give_up = time.monotonic() + 60
+    while stack.run("slurmctld", "scontrol show topology && scontrol ping", check=False).split("(")[0] != "Slurmctld":
+        assert time.monotonic() < give_up, "the live controller is not as it was"
+        time.sleep(0.3)
+    stack.wait_ready()
+
+
+@pytest.fixture
 def name() -> str:
     """A job name that nothing else has."""
     return f"test-{uuid.uuid4().hex[:12]}"

@@ -5,14 +5,18 @@ from __future__ import annotations
 import shlex
 import time
 import uuid
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from hpcjobs_plugins.topology.controller import Place
-from hpcjobs_plugins.topology.engines.model import SwitchLine, Topology
+from hpcjobs_plugins.topology.engines.model import Release, SwitchLine, Topology
 from hpcjobs_plugins.topology.runner import CommandRunner
 
 if TYPE_CHECKING:
     from .conftest import Stack
+
+
+RELEASES: Mapping[str, Release] = {"slurm2605": (26, 5), "slurm2411": (24, 11)}
 
 
 def machine(stack: Stack) -> CommandRunner:
@@ -74,9 +78,7 @@ class Scratch:
         topology: Name and text of the file of its topology.
     """
 
-    def __init__(
-        self, stack: Stack, *, daemon: bool, conf: str = FOUR, topology: tuple[str, str] = ALL
-    ) -> None:
+    def __init__(self, stack: Stack, *, daemon: bool, conf: str = FOUR, topology: tuple[str, str] = ALL) -> None:
         self.stack = stack
         self.dir = f"/tmp/scratch-{uuid.uuid4().hex[:8]}"
         self.place = Place(conf_dir=self.dir)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 import pytest
@@ -15,7 +15,7 @@ from hpcjobs_plugins.topology.apply import End, Order, apply
 from hpcjobs_plugins.topology.controller import Place
 from hpcjobs_plugins.topology.engines.block import By, block
 from hpcjobs_plugins.topology.engines.findings import Fate, Form, fate_of
-from hpcjobs_plugins.topology.engines.model import YAML_SINCE, Block, Kind, Plan, Release, SwitchLine, Topology, graph
+from hpcjobs_plugins.topology.engines.model import YAML_SINCE, Block, Kind, Plan, SwitchLine, Topology, graph
 from hpcjobs_plugins.topology.engines.show import read_shown
 from hpcjobs_plugins.topology.engines.slurm_conf import SlurmConf, read_slurm_conf, settings
 from hpcjobs_plugins.topology.engines.topology_conf import write_conf
@@ -29,9 +29,7 @@ from hpcjobs_plugins.topology.twin import Shape, fat_tree
 from ..unit.bad_topologies import BAD, NODES, Bad
 from ..unit.fabrics import real
 from .conftest import Stack
-from .scratch import LOOP, ONE, TWO, machine
-
-RELEASES: Mapping[str, Release] = {"slurm2605": (26, 5), "slurm2411": (24, 11)}
+from .scratch import LOOP, ONE, RELEASES, TWO, machine
 
 
 def conf_of(nodes: str, said: Mapping[str, str], partitions: str = "") -> SlurmConf:
@@ -275,23 +273,6 @@ def test_a_machine_is_reached_over_ssh_and_a_lock_there_goes_with_its_holder(sta
     assert there.run(["sh", "-c", "sleep 4712 & sleep 4712"], timeout_s=0.5).code == 124
     assert there.run(["pgrep", "-x", "-f", "sleep 4712"]).code == 1
     assert there.run(["rm", "-r", folder]).code == 0
-
-
-@pytest.fixture
-def writable(stack) -> Iterator[str]:
-    """The live controller's configuration in a folder that can be written; after the test all is as it was."""
-    conf = stack.run("slurmctld", "readlink /etc/slurm").strip()
-    folder = "/run/topology-test"
-    copied = f"rm -rf {folder} && cp -r /etc/slurm-conf {folder} && ln -sfn {folder}/$(basename {conf}) /etc/slurm"
-    stack.run("slurmctld", copied)
-    yield folder
-    for command in (f"ln -sfn {conf} /etc/slurm", "scontrol reconfigure", f"rm -rf {folder}"):
-        stack.run("slurmctld", command)
-    give_up = time.monotonic() + 60
-    while stack.run("slurmctld", "scontrol show topology && scontrol ping", check=False).split("(")[0] != "Slurmctld":
-        assert time.monotonic() < give_up, "the live controller is not as it was"
-        time.sleep(0.3)
-    stack.wait_ready()
 
 
 def test_the_live_cluster_gets_a_tree_runs_jobs_on_it_and_is_as_before(stack, writable):

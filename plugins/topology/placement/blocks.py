@@ -1,8 +1,8 @@
 """What topology/block does with a job by itself: which blocks hold it, and which of their nodes it takes.
 
-Modelled after ``eval_nodes_block`` (topology/block/eval_nodes_block.c, slurm-26.05 at 531c4b2e; 24.11 does the same)
-for whole, equal nodes of one Weight, without --consolidate-segments and --spread-segments, and compared with both
-releases (tests/slurm/test_topology_ranks.py). Sizes are counted in base blocks:
+Modelled after ``eval_nodes_block`` (topology/block/eval_nodes_block.c, slurm-26.05 at 531c4b2e) for whole, equal nodes
+of one Weight, without --consolidate-segments and --spread-segments, and compared with controllers of 26.05 and 24.11
+(tests/slurm/test_topology_ranks.py). Sizes are counted in base blocks:
 
 - a job lies in one block of the smallest size that is said and holds its base blocks, or anywhere if none does;
 - and there in as few parts of the next smaller size as could hold it if they were idle: a job of 8 nodes never lies on
@@ -11,18 +11,25 @@ releases (tests/slurm/test_topology_ranks.py). Sizes are counted in base blocks:
 - in it base blocks one after the other: of a part that is begun, else of the tightest part that holds the rest, else
   of the fullest; and of these the tightest, else the fullest, of equal ones the last.
 
-A segment is placed as a job by itself, one after the other.
+A segment is placed as a job by itself, one after the other. Up to 25.05 it may not be larger than a base block, and up
+to 25.11 not larger than the job.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from hpcjobs.sbatch.hostlists import natural
 from hpcjobs_plugins.topology.engines.block import By, block
-from hpcjobs_plugins.topology.engines.model import Topology
+from hpcjobs_plugins.topology.engines.model import Release, Topology
 from hpcjobs_plugins.topology.fabric import FabricError, Site
+
+LARGE_SEGMENTS_SINCE: Final[Release] = (25, 11)
+"""Since this release a segment may be larger than a base block."""
+
+IGNORED_SINCE: Final[Release] = (26, 5)
+"""Since this release a segment that is larger than the job is nothing asked for."""
 
 
 class Blocks(NamedTuple):
@@ -54,22 +61,25 @@ class Blocks(NamedTuple):
             return cls((), 1, (1,))
 
 
-def in_blocks(blocks: Blocks, usable: Collection[str], count: int, segment: int = 0) -> list[str] | None:
+def in_blocks(
+    blocks: Blocks, usable: Collection[str], count: int, segment: int = 0, release: Release = IGNORED_SINCE
+) -> list[str] | None:
     """The nodes that a job gets, by block and in it by name.
 
     Args:
         blocks: That Slurm knows.
         usable: Names of idle nodes.
         count: Nodes wanted.
-        segment: --segment; larger than the job or 0: nothing asked for.
+        segment: --segment; 0: nothing asked for.
+        release: Of Slurm.
 
     Returns:
         The nodes; None where Slurm would let the job wait.
     """
     left = [sorted(set(names).intersection(usable), key=natural) for names in blocks.nodes]
-    piece = segment if 0 < segment <= count else count
+    piece = count if not segment or (segment > count and release >= IGNORED_SINCE) else segment
     taken: list[tuple[int, str]] = []
-    if count % piece:
+    if count % piece or (segment > blocks.base and release < LARGE_SEGMENTS_SINCE):
         return None
     for _ in range(count // piece):
         found = _piece(blocks, [len(names) for names in left], piece)

@@ -94,7 +94,7 @@ def _chosen(
     if count == 1 and release >= RANKS_SINCE:
         return names[:1] or None
     if slurm is Slurm.BLOCK:
-        return in_blocks(blocks or Blocks.of_site(site), names, count, segment)
+        return in_blocks(blocks or Blocks.of_site(site), names, count, segment, release)
     if slurm is Slurm.FLAT:
         table = {host for fabric in site.fabrics for host in fabric.hosts} | set(names)
         return _flat(sorted(table, key=natural), set(names), count)

@@ -142,7 +142,9 @@ def plan(
         )  # fmt: skip
 
     def given(nodes: Iterable[str]) -> bool:
-        return blocks is None or in_blocks(blocks, set(nodes), request.nodes, request.segment) is not None
+        if blocks is None:
+            return True
+        return in_blocks(blocks, set(nodes), request.nodes, request.segment, release) is not None
 
     default = in_order(slurm)
     alone = default or in_order(Slurm.FLAT) or []
