@@ -9,7 +9,6 @@ import msgspec
 
 from hpcjobs.errors import Refusal
 from hpcjobs.model.cluster import ClusterView, Node
-from hpcjobs.model.parallel import parse_parallel
 from hpcjobs.model.placement import Placement
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.plugin import Configure, Discover, Discovery, Finding, Hook, Inventory, Place
@@ -24,13 +23,11 @@ from hpcjobs_plugins.topology.placement.default import Slurm
 from hpcjobs_plugins.topology.placement.explain import explain
 from hpcjobs_plugins.topology.placement.planning import WAITS, Plan, plan
 from hpcjobs_plugins.topology.placement.rankmap import slurm_side
-from hpcjobs_plugins.topology.placement.request import Objective, Request
+from hpcjobs_plugins.topology.placement.request import Objective, wanted
 from hpcjobs_plugins.topology.settings import OfCluster, Settings, Translation
 
 MOST_TOLD: Final = 100
 """As many changes as one discovery tells of by themselves."""
-
-OBJECTIVE: Final = "objective"
 
 
 def findings(before: Site | None, after: Site) -> list[Finding]:
@@ -150,11 +147,8 @@ class Topology:
             return Refusal("parallel", f"{error}.", "not-placeable")
 
     def _placed(self, spec: JobSpec, view: ClusterView, site: Site, of: OfCluster) -> Placement:
-        words = parse_parallel(spec.parallel or "")
-        objective = Objective(words.pop(OBJECTIVE, self.settings.objective))
         gpus = sum(spec.resources.gpus_each_node.values()) or self.settings.gpus
-        request = Request.parse(",".join(f"{name}={value}" for name, value in {"gpus": str(gpus), **words}.items()))
-        request.check()
+        request, objective = wanted(spec.parallel or "", gpus, Objective(self.settings.objective))
         free = usable(spec, view, request.gpus)
         if len(free) < request.nodes and not spec.resources.nodelist:
             return Placement(

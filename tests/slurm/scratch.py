@@ -111,10 +111,12 @@ class Scratch:
 
     def texts(self) -> str:
         """What is in its files, whatever lies beside them."""
-        return self.run(f"cat {self.dir}/topology.conf {self.dir}/slurm.conf")
+        return self.stack.said("slurmctld", f"cat {self.dir}/topology.conf {self.dir}/slurm.conf")
 
     def files(self) -> str:
-        return self.run(f"cd {self.dir}; stat -c '%n %a %U' topology.* slurm.conf; cat topology.conf slurm.conf")
+        return self.stack.said(
+            "slurmctld", f"cd {self.dir}; stat -c '%n %a %U' topology.* slurm.conf; cat topology.conf slurm.conf"
+        )
 
     def end(self) -> None:
         """Stop it and its supervisor, by their own numbers."""

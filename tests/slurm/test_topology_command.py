@@ -34,6 +34,7 @@ SHOWN = [
 FOREGROUND = pytest.mark.parametrize("scratch", [False], indirect=True, ids=["foreground"])
 DAEMON = pytest.mark.parametrize("scratch", [True], indirect=True, ids=["daemon"])
 ONLY_NEW = pytest.mark.parametrize("stack", ["new"], indirect=True)
+ONLY_OLD = pytest.mark.parametrize("stack", ["old"], indirect=True)
 
 RUNNER = """\
 #!/bin/sh
@@ -143,19 +144,22 @@ def test_what_slurmctld_shows_otherwise_is_rolled_back_with_what_it_is_without(d
     assert read_shown(desk.scratch.shown()) == graph(ONE)
 
 
+@ONLY_OLD
 @FOREGROUND
-def test_a_run_that_was_killed_is_rolled_back_by_recover_and_completed_by_the_next_apply(desk):
-    scratch = desk.scratch
-    before = scratch.texts()
+def test_a_run_that_was_killed_before_it_told_the_controller_is_rolled_back_by_recover(desk):
+    before = desk.scratch.texts()
     desk.killed("before", "scontrol reconfigure")
-    assert "SwitchName=leaf1" in scratch.texts()
-    assert read_shown(scratch.shown()) == graph(ONE)
+    assert "SwitchName=leaf1" in desk.scratch.texts()
     undone = desk.apply("--recover")
     assert undone.returncode == 0, undone.stderr
     assert "had not come to its end" in undone.stderr
-    assert scratch.texts() == before
-    assert read_shown(scratch.shown()) == graph(ONE)
+    assert desk.scratch.texts() == before
+    assert read_shown(desk.scratch.shown()) == graph(ONE)
 
+
+@ONLY_NEW
+@FOREGROUND
+def test_a_run_that_was_killed_when_the_controller_had_it_is_undone_and_completed_by_the_next(desk):
     desk.killed("after", "scontrol reconfigure")
     assert desk.shown == SHOWN
     done = desk.apply("table:hand.csv", *CONF, "--yes", "--no-trial")

@@ -76,7 +76,7 @@ def given(scratch: Scratch, names: Sequence[str], asked: Sequence[Case]) -> list
         segment = f"--segment={case.segment}" if case.segment else ""
         lines.append(f"sbatch --test-only --nodes={case.count} --exclusive {segment} --wrap true 2>&1 | tail -n 1")
     found: list[list[str] | None] = []
-    for line in scratch.run("\n".join(lines)).splitlines():
+    for line in scratch.stack.said("slurmctld", "\n".join(lines)).splitlines():
         nodes = re.search(r" on nodes (\S+) in partition p", line)
         assert nodes or "configuration is not available" in line, line
         found.append(expand_hostlist(nodes[1]) if nodes else None)
