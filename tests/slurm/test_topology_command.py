@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -13,6 +15,7 @@ from hpcjobs_plugins.topology.engines.model import graph
 from hpcjobs_plugins.topology.engines.show import read_shown
 
 from ..unit.topology_runs import environment
+from .conftest import Stack
 from .scratch import ONE, Scratch
 
 HPCJOBS = (sys.executable, "-c", "from hpcjobs.cli.main import main; main(prog_name='hpcjobs')")
@@ -167,3 +170,24 @@ def test_a_run_that_was_killed_when_the_controller_had_it_is_undone_and_complete
     assert "had not come to its end" in done.stderr
     assert done.stderr.splitlines()[-1].startswith("hpcjobs: applied: ")
     assert desk.shown == SHOWN
+
+
+def test_a_rank_map_of_a_running_job_is_of_the_nodes_that_squeue_has_it_on(stack: Stack, tmp_path: Path, name: str):
+    squeue = tmp_path / "squeue"
+    squeue.write_text(f'#!/bin/sh\nexec docker exec {stack.container("slurmctld").name} squeue "$@"\n')
+    squeue.chmod(0o755)
+    job = stack.as_user("alice", f"sbatch --parsable -J {name} -N2 -t1 -o /dev/null --wrap 'sleep 60'").strip()
+    give_up = time.monotonic() + 30
+    while not (nodes := stack.run("slurmctld", f"squeue -h -t R -o %N -j {job}").strip()):
+        assert time.monotonic() < give_up, stack.run("slurmctld", "squeue")
+        time.sleep(0.2)
+    wanted = stack.run("slurmctld", f"scontrol show hostnames {nodes}").split()
+    rows = "".join(f"{one},leaf1,spine1,100\n" for one in wanted)
+    (tmp_path / "hand.csv").write_text(f"host,switch,above,gbps\n{rows}")
+    words = ["table:hand.csv", "--parallel", "tp=8,dp=2", "--format", "nodes", "--job", job]
+    done = subprocess.run(
+        [*HPCJOBS, "topology", "rankmap", *words], env=environment(PATH=f"{tmp_path}:{os.environ['PATH']}"),
+        cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False,
+    )  # fmt: skip
+    stack.run("slurmctld", f"scancel {job}")
+    assert (done.returncode, sorted(done.stdout.split())) == (0, wanted), done.stderr
