@@ -62,15 +62,16 @@ class Admitting:
         """
         now = time.time()
         ruled = admit(asked)
-        spec, generation = await self.hooks.admit(user, observer.cluster, ruled, now)
         placement = None
-        if spec.parallel:
-            placement = await self.hooks.place(spec, observer.fresh_view(None, now), now)
-            if placement is not None:
-                spec = with_placement(spec, placement, None)
+        with self.hooks.held() as at_work:
+            spec = await self.hooks.admit(at_work, user, observer.cluster, ruled, now)
+            if spec.parallel:
+                placement = await self.hooks.place(at_work, spec, observer.fresh_view(None, now), now)
+        if placement is not None:
+            spec = with_placement(spec, placement, None)
         if spec != ruled:
             spec = admit(spec, AFTER_PLUGINS)
-        return Admitted(with_absolute_times(spec, now), generation, placement)
+        return Admitted(with_absolute_times(spec, now), at_work.number, placement)
 
     async def with_host_file(self, user: str, observer: Observer, admitted: Admitted) -> JobSpec:
         """The job with the order of its ranks in a file of the user's, where files can be reached from here."""

@@ -24,9 +24,12 @@ import msgspec
 from hpcjobs.errors import Refusal
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.event import Event, EventKind
+from hpcjobs.model.hints import Hints
+from hpcjobs.model.job import JobRecord, State
 from hpcjobs.model.partition import Partition
-from hpcjobs.model.placement import Placement
+from hpcjobs.model.placement import Placement, fault_of
 from hpcjobs.model.spec import Component, JobSpec, Resources
+from hpcjobs.model.steering import Action, jobs_of, nodes_of
 from hpcjobs.plugin import ENTRY_POINTS, HOOKS, PLUGIN_API, Context, Hook, Inventory, Plugin
 
 NOW: Final = 1_796_000_000.25
@@ -52,6 +55,36 @@ def _node(name: str, *, busy: bool) -> Node:
 
 _NODES: Final = {f"n{number}": _node(f"n{number}", busy=number % 3 == 0) for number in range(1, 9)}
 VIEW: Final = ClusterView("alpha", NOW, {}, _NODES, {"gpu": Partition(name="gpu")})
+_TRAIN: Final = JobRecord(
+    slurm_job_id=1, user="alice", account="vision", partition="gpu", state=State.PENDING, raw_state="PENDING",
+    name="train", nodes=2, cpus=128, gpus={"a100": 16}, wall_s=86_400, submit_time=int(NOW) - 600,
+    eligible_time=int(NOW) - 600, reason="Resources", priority=1000,
+)  # fmt: skip
+_SHAPES: Final[tuple[dict[str, Any], ...]] = (
+    {},
+    {"user": "bob", "nodes": 64, "gpus": {"a100": 512}},
+    {"state": State.HELD, "reason": "JobHeldUser", "priority": 0},
+    {"state": State.RUNNING, "raw_state": "RUNNING", "node_list": "n[3,6]", "start_time": int(NOW) - 300},
+    {"nodes": 1, "gpus": {}, "cpus": 1, "wall_s": None, "user": "carol"},
+    {"array_job_id": 6, "array_task": "0-9%2", "nodes": 1, "gpus": {"a100": 8}},
+)
+_JOBS: Final = {
+    number: msgspec.structs.replace(_TRAIN, slurm_job_id=number, **facts) for number, facts in enumerate(_SHAPES, 1)
+}
+_HINTS: Final = {
+    1: Hints(gang="pair", gang_size=2),
+    2: Hints(gang="pair", gang_size=2, urgent=True),
+    4: Hints(nodes_min=1, nodes_max=8, preemptible=True),
+    5: Hints(datasets=("imagenet",), pinned=True),
+}
+_DOWN: Final = msgspec.structs.replace(_NODES["n1"], raw_state="DOWN*", usable=False, reason="Not responding")
+TICKED: Final = (
+    VIEW,
+    msgspec.structs.replace(VIEW, jobs=_JOBS, hints=_HINTS),
+    msgspec.structs.replace(VIEW, jobs=_JOBS, hints=_HINTS, nodes={**_NODES, "n1": _DOWN}),
+    ClusterView("alpha", NOW, {}, {}),
+)
+"""Clusters that policies are asked about: idle, with a queue, with a node that is down, with nothing at all."""
 EVENTS: Final = tuple(Event(number, NOW, kind, "alpha", data={"state": "RUNNING"}) for number, kind in
     enumerate(EventKind, 1))  # fmt: skip
 
@@ -181,10 +214,12 @@ class PluginConformance:
         run: Callable[..., Any] = self._hooks()["place"].run
         for spec in SPECS:
             said = run(spec, VIEW)
-            _see(said is None or isinstance(said, Placement), f"place returned {said!r:.200}")
-            if said is not None:
-                named = {*(said.nodes or ()), *(said.avoid or ()), *(said.ranks or ())}
-                _see(named <= set(VIEW.nodes), f"it names nodes that are not there: {sorted(named - set(VIEW.nodes))}")
+            _see(said is None or isinstance(said, Placement | Refusal), f"place returned {said!r:.200}")
+            if isinstance(said, Refusal):
+                _see(said.detail, "a refusal says nothing")
+            elif said is not None:
+                fault = fault_of(said, VIEW.nodes.keys())
+                _see(not fault, f"its placement {fault}")
 
     def test_configuration_is_text_by_file_name(self) -> None:
         """Plain names, no paths."""
@@ -203,6 +238,27 @@ class PluginConformance:
             for event in EVENTS:
                 run(event)
 
+    def test_a_policy_names_jobs_and_nodes_that_are_there(self) -> None:
+        """Of the cluster that it was asked about, and each action survives being sent, with its reason."""
+        if "tick" not in self._hooks():
+            return
+        run: Callable[..., Any] = self._hooks()["tick"].run
+        for view in TICKED:
+            for action in run(view, NOW):
+                _see(isinstance(action, Action), f"tick returned {action!r:.200}")
+                again: Action = msgspec.msgpack.decode(msgspec.msgpack.encode(action), type=Action)
+                _see(again == action, "an action does not survive being sent")
+                _see(action.why, f"no reason is given for {action!r:.200}")
+                _see(jobs_of(action) <= set(view.jobs), f"it names jobs that are not there: {action!r:.200}")
+                _see(nodes_of(action) <= set(view.nodes), f"it names nodes that are not there: {action!r:.200}")
+
+    def test_a_policy_answers_the_same_twice(self) -> None:
+        """What it knows it reads from the view: another tick of the same moment wants the same."""
+        if "tick" in self._hooks():
+            run: Callable[..., Any] = self._hooks()["tick"].run
+            for view in TICKED:
+                _see(list(run(view, NOW)) == list(run(view, NOW)), "two answers to one question")
+
     def test_hooks_do_no_io(self) -> None:
         """Everybody's submission waits for them. The first call may load modules, the second is watched."""
         hooks = self._hooks()
@@ -211,6 +267,7 @@ class PluginConformance:
             "place": [(spec, VIEW) for spec in SPECS],
             "configure": [(Inventory("alpha", VIEW.nodes, VIEW.partitions),)],
             "observe": [(event,) for event in EVENTS],
+            "tick": [(view, NOW) for view in TICKED],
         }
         for kind, arguments in asked.items():
             if kind in hooks:

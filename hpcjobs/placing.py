@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 from contextlib import suppress
 from typing import Final
 
@@ -74,7 +75,7 @@ async def keep_host_file(files: FileSystem, placement: Placement) -> str:
     with suppress(FileMissing):
         if (await files.status(path)).size_bytes == len(data):
             return path.decode()
-    token = name[:32]
+    token = secrets.token_hex(16)  # others may write the same at once, or have been killed while they did
     try:
         await files.part_begin(path, token, len(data), True)
         await files.part_write(path, token, 0, data)

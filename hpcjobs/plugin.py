@@ -27,6 +27,7 @@ from hpcjobs.model.event import Event
 from hpcjobs.model.partition import Partition
 from hpcjobs.model.placement import Placement
 from hpcjobs.model.spec import JobSpec
+from hpcjobs.model.steering import Action
 
 PLUGIN_API: Final = 1
 """Version of this interface: a plugin says which one it was written for."""
@@ -134,6 +135,18 @@ class DiscoverHook(Protocol):
         """
 
 
+class TickHook(Protocol):
+    """Says what a policy wants of Slurm now: all that it wishes, each time anew (``hpcjobs.model.steering``)."""
+
+    def __call__(self, view: ClusterView, now: float, /) -> Sequence[Action]:
+        """Look and decide.
+
+        Args:
+            view: The last listing, with what jobs tell the policies.
+            now: Unix seconds: a hook looks at no other clock.
+        """
+
+
 @dataclass(frozen=True)
 class Admit:
     """A hook that judges every submission, after the rules of the house, in the order of the plugins."""
@@ -184,8 +197,27 @@ class Discover:
     kind: ClassVar[str] = "discover"
 
 
-Hook = Admit | Place | Configure | Observe | Discover
-HOOKS: Final[Mapping[str, type[Hook]]] = {hook.kind: hook for hook in (Admit, Place, Configure, Observe, Discover)}
+@dataclass(frozen=True)
+class Tick:
+    """A policy, by the clock; the same function runs in the simulator.
+
+    Policies run in a process beside that of the other hooks, so that no submission waits for them. One that raises
+    or is late is passed by, and what it wished the last time holds; one that is switched off wishes nothing any more.
+
+    Attributes:
+        run: Decides.
+        period_s: Seconds between two ticks.
+    """
+
+    run: TickHook
+    period_s: float = 10.0
+    kind: ClassVar[str] = "tick"
+
+
+Hook = Admit | Place | Configure | Observe | Discover | Tick
+HOOKS: Final[Mapping[str, type[Hook]]] = {
+    hook.kind: hook for hook in (Admit, Place, Configure, Observe, Discover, Tick)
+}
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from hpcjobs.push.webhooks import Webhooks
 from hpcjobs.settings import ClusterSettings, Settings
 from hpcjobs.slurm.base import Backend
 from hpcjobs.slurm.layered import ways_of
+from hpcjobs.steering.runner import PolicyRunner
 from hpcjobs.store import events, webhooks
 from hpcjobs.store.store import Store
 from hpcjobs.submission import Submission, Target
@@ -76,6 +77,7 @@ class Service:
         self.limiter = RateLimiter()
         self.token_key = b""
         self.authenticator = Authenticator(settings, self.token_key, self.directory)
+        self.policies: dict[str, PolicyRunner] = {}
         self._accounting_trouble: set[str] = set()
         self.targets: dict[str, Target] = {}
         self.metrics = Metrics(self.store, self.pool, self.submission, self.hub, self.targets)
@@ -106,7 +108,10 @@ class Service:
             )
             self.targets[cluster.name] = Target(observer, cluster.home)
             target = self.targets[cluster.name]
+            policies = PolicyRunner(self.store, self.hooks, observer, self.settings.service_user)
+            self.policies[cluster.name] = policies
             entries += [
+                clock.Entry(f"policies-{cluster.name}", cluster.observe_s, policies.tick),
                 clock.Entry(f"observe-{cluster.name}", cluster.observe_s, observer.beat),
                 clock.Entry(f"endings-{cluster.name}", 2 * cluster.observe_s, observer.endings.tick),
                 clock.Entry(

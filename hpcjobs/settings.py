@@ -159,13 +159,19 @@ class PluginSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, om
         required: Whether submissions are refused while it cannot judge them: it could not be loaded, failed, was too
             late, or failed so often that it is asked no more. False: they pass it by.
         timeout_s: How long a hook may take, in seconds.
-        settings: What is for the plugin itself to understand.
+        dry_run: For a policy: whether what it wants is only told and not done.
+        settings: What is for the plugin itself to understand; it travels as JSON, so that a date is a text to it.
     """
 
     name: Annotated[str, msgspec.Meta(pattern=r"^[a-z][a-z0-9_]{0,63}$")]
     required: bool = True
     timeout_s: Annotated[float, msgspec.Meta(gt=0, le=60)] = 2.0
+    dry_run: bool = False
     settings: dict[str, Any] = {}
+
+    def __post_init__(self) -> None:
+        """Settings as they are kept, so that what is read back is equal."""
+        msgspec.structs.force_setattr(self, "settings", msgspec.json.decode(msgspec.json.encode(self.settings)))
 
 
 class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

@@ -27,6 +27,7 @@ from hpcjobs.errors import (
     Refusal,
     Refused,
     Unavailable,
+    ViewStale,
 )
 from hpcjobs.identity import check_may_run
 from hpcjobs.model.attempt import AttemptState
@@ -142,7 +143,7 @@ class Submission:
         digest = digest_of(target.observer.cluster, asked) if key else ""
         try:
             admitted = await self.admitting.admitted(user, target.observer, asked)
-        except (Refused, PluginFailed):
+        except (Refused, PluginFailed, ViewStale):
             # A rule may have come since the first request with this key: what it made is there all the same.
             before = await self.store.read(intake.made_before, user, key) if key else None
             if before is None:

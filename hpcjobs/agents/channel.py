@@ -166,6 +166,11 @@ class Channel:
             if not call.answer.done():
                 call.answer.set_exception(Lost(why, sent=index == 0 or not known, hung=hung and index == 0))
 
+    async def over(self) -> None:
+        """Wait until everybody who asked an agent that is lost has heard of it."""
+        if self._reading is not None:
+            await asyncio.wait([self._reading])
+
     def close(self) -> None:
         """Let the agent go: it ends when it sees the closed connection."""
         if self._reading is not None:

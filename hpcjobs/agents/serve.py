@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import msgspec
 
-from hpcjobs.agents.protocol import Failure, Reply, Request, encode, read_frame
+from hpcjobs.agents.protocol import HEADER, MAX_FRAME, Failure, Reply, Request, encode, read_frame
 
 Operation = Callable[..., Any]
 
@@ -52,11 +53,34 @@ def answer(request: Request, operations: Mapping[str, Operation]) -> Reply:
         return Reply(failure=Failure("bug", f"{type(error).__name__}: {error}"))
 
 
-def serve(connection: socket.socket, operations: Mapping[str, Operation]) -> None:
-    """Answer calls until the other side closes the connection."""
+def frame_of(reply: Reply, most_bytes: int) -> bytes:
+    """An answer as it is sent; one that cannot be, or is too large, becomes a failure that says so."""
+    try:
+        frame = encode(reply)
+    except Exception as error:  # noqa: BLE001  whatever an operation returned
+        return encode(Reply(failure=Failure("bug", f"its answer cannot be sent: {error!a}")))
+    if len(frame) - HEADER.size > most_bytes:
+        return encode(Reply(failure=Failure("value", f"its answer has {len(frame)} bytes; the limit is {most_bytes}")))
+    return frame
+
+
+def serve(connection: socket.socket, operations: Mapping[str, Operation], most_bytes: int = MAX_FRAME) -> None:
+    """Answer calls until the other side closes the connection.
+
+    Args:
+        connection: To the caller.
+        operations: Functions by name.
+        most_bytes: Of one answer.
+    """
+    process = os.getpid()
     while True:
         try:
             body = read_frame(connection)
         except EOFError:
             return
-        connection.sendall(encode(answer(msgspec.msgpack.decode(body, type=Request), operations)))
+        reply = answer(msgspec.msgpack.decode(body, type=Request), operations)
+        if (
+            os.getpid() != process
+        ):  # a fork that an operation left running: two would answer, and each to the other's calls
+            os._exit(1)
+        connection.sendall(frame_of(reply, most_bytes))

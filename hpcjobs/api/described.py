@@ -111,6 +111,12 @@ class DescribedStructs(StructSchemaPlugin):
         ] or None
         names = {field.encode_name: field.name for field in msgspec.structs.fields(kind)}
         said = attributes_of(kind)
+        config = kind.__struct_config__
+        if config.tag_field is not None:
+            said = {
+                config.tag_field: f"Always `{config.tag}`: tells it from the others that may stand in its place.",
+                **said,
+            }
         for name, below in (schema.properties or {}).items():
             below.description = said.get(names.get(name, name))
             _any_of(below)

@@ -32,7 +32,8 @@ class PluginsController(Controller):
         responses=problems(),
         summary="Plugins",
         description="Which are in use, in the order in which they are asked, and how they fare; what else is "
-        "installed. What each was given is shown to admins only. With `generation` those of an earlier one.",
+        "installed. What each was given is shown to admins only, how it failed to operators. With `generation` "
+        "those of an earlier one.",
     )
     async def plugins(
         self,
@@ -44,8 +45,8 @@ class PluginsController(Controller):
     ) -> Generation:
         """List."""
         if generation is None or generation == service.hooks.at_work.number:
-            return service.hooks.shown(whole=_sees_settings(request))
-        return await service.hooks.earlier(generation, whole=_sees_settings(request))
+            return await service.hooks.shown(settings=_sees_settings(request), failures=request.user.sees_all)
+        return await service.hooks.earlier(generation, settings=_sees_settings(request))
 
     @put(
         security=needs(Scope.ADMIN),
@@ -57,8 +58,7 @@ class PluginsController(Controller):
     )
     async def change(self, request: Asked, service: NamedDependency[Service], data: JSONBody[PluginSet]) -> Generation:
         """Change."""
-        await service.hooks.change(data, request.user.user, time.time())
-        return service.hooks.shown(whole=True)
+        return await service.hooks.change(data, request.user.user, time.time())
 
 
 @get(

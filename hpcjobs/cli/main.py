@@ -20,6 +20,7 @@ from hpcjobs.cli.login import login, logout, whoami
 from hpcjobs.cli.output import logs
 from hpcjobs.cli.place import place
 from hpcjobs.cli.plugins import plugins
+from hpcjobs.cli.policies import policies
 from hpcjobs.cli.retry import retry
 from hpcjobs.cli.spool.commands import spool
 from hpcjobs.cli.submit import submit
@@ -50,7 +51,7 @@ COMMANDS: Final[tuple[click.Command, ...]] = (
     *(login, logout, whoami, config),
     *(submit, jobs, show, logs, retry, top, spool),
     *orders.COMMANDS,
-    *(nodes, partitions, events, files, place, plugins, completion),
+    *(nodes, partitions, events, files, place, plugins, policies, completion),
     *stand_ins.commands(),
     *(serve, operate.token, operate.audit),
 )

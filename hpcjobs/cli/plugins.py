@@ -29,7 +29,7 @@ def _shown(found: Generation) -> None:
     from hpcjobs.cli.show import moment, table
 
     if found.number:
-        changed = f"by {found.by}" if found.by else "by the settings file"
+        changed = f"by {found.by}" if found.by else "at a start of the service"
         click.echo(f"Generation {found.number}, since {moment(found.since)}, {changed}", err=True)
     rows = [
         (
@@ -71,7 +71,9 @@ def _settings(found: Generation) -> list[PluginSettings]:
 
     if any(one.settings is None for one in found.plugins):
         raise ValueError("this needs a token of an admin, with the scope admin")
-    return [PluginSettings(one.name, one.required, one.timeout_s, one.settings or {}) for one in found.plugins]
+    return [
+        PluginSettings(one.name, one.required, one.timeout_s, one.dry_run, one.settings or {}) for one in found.plugins
+    ]
 
 
 def _change(client: Client, found: Generation, wanted: list[PluginSettings]) -> None:
@@ -100,6 +102,7 @@ _SETTINGS_HELP: Final = "What is for the plugin itself: JSON, as '{\"from_hour\"
 @click.option("--after", metavar="NAME", help="Or after this one.  [default: at the end, or where it was]")
 @click.option("--settings", "own", metavar="JSON", help=_SETTINGS_HELP)
 @click.option("--required/--not-required", default=None, help="Whether jobs are refused while it cannot judge them.")
+@click.option("--dry-run/--no-dry-run", default=None, help="Whether what a policy wants is only told, not done.")
 @click.option("--timeout", "timeout_s", type=click.FloatRange(min=0, min_open=True, max=60), help="For a hook; s.")
 def enable(
     name: str,
@@ -107,6 +110,7 @@ def enable(
     after: str | None,
     own: str | None,
     required: bool | None,
+    dry_run: bool | None,
     timeout_s: float | None,
 ) -> None:
     """Use NAME from now on, or use it differently. Those in use stay where it cannot be loaded."""
@@ -123,6 +127,8 @@ def enable(
         given: dict[str, Any] = {} if own is None else {"settings": _object(own)}
         if required is not None:
             given["required"] = required
+        if dry_run is not None:
+            given["dry_run"] = dry_run
         if timeout_s is not None:
             given["timeout_s"] = timeout_s
         import msgspec

@@ -73,6 +73,12 @@ def settled(request: dict[str, Any], now: float) -> dict[str, Any]:
 @click.option("--error", "-e", help="File pattern of stderr.")
 @click.option("--chdir", "-D", help="Working directory on the cluster.")
 @click.option("--parallel", metavar="WORDS", help="How a training is parallel: tp=8,pp=4,dp=32.")
+@click.option("--gang", metavar="NAME:SIZE", help="It starts together with the other jobs of this gang, or not at all.")
+@click.option("--elastic", metavar="MIN-MAX", help="It can run with so many nodes.")
+@click.option("--dataset", "datasets", multiple=True, metavar="NAME", help="It reads this data set; several times.")
+@click.option("--preemptible", is_flag=True, help="It may be requeued for others: it goes on from a checkpoint.")
+@click.option("--pinned", is_flag=True, help="Though preemptible, it is not moved to make room.")
+@click.option("--urgent", is_flag=True, help="It is to start before all that are not.")
 @click.option("--follow", "-f", is_flag=True, help="Print the output as it is written; end as the job ends.")
 @click.option("--queue-offline", is_flag=True, help="Without an answer of the service keep it, and send it later.")
 @json_option
@@ -103,6 +109,7 @@ def submit(
             stderr=options["error"],
             workdir=options["chdir"] or config().workdir or None,
             parallel=options["parallel"],
+            hints=_hints(options) or None,
             resources=given(
                 nodes=nodes,
                 nodes_max=nodes_max if nodes_max != nodes else None,
@@ -134,6 +141,25 @@ def submit(
                 _tell(job_id, job.slurm_job_id, job.cluster, job.detail)
         if follow:
             follow_to_end(client, job_id)
+
+
+def _hints(options: dict[str, Any]) -> dict[str, Any]:
+    """What the policies are told."""
+    from hpcjobs.sbatch.units import parse_count_range
+
+    gang, colon, size = (options["gang"] or "").rpartition(":")
+    if options["gang"] and not (colon and size.isascii() and size.isdigit()):
+        raise ValueError(f"--gang {options['gang']}: write NAME:SIZE, as llama:4")
+    fewest, most = parse_count_range(options["elastic"]) if options["elastic"] else (0, 0)
+    said = {
+        "gang": gang,
+        "gang_size": int(size or 0),
+        "nodes_min": fewest,
+        "nodes_max": most or 0,
+        "datasets": list(options["datasets"]),
+        **{name: options[name] for name in ("preemptible", "pinned", "urgent")},
+    }
+    return {name: value for name, value in said.items() if value}
 
 
 def _tell(job_id: str, number: int | None, cluster: str, detail: str) -> None:

@@ -6,7 +6,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
+from hpcjobs.model.hints import Hints
 from hpcjobs.model.spec import Component, Exclusive, Gpus, Resources
+
+
+class HintsFields(TypedDict, total=False):
+    """Fields of Hints."""
+
+    gang: str
+    gang_size: int
+    nodes_min: int
+    nodes_max: int
+    datasets: Sequence[str]
+    preemptible: bool
+    pinned: bool
+    urgent: bool
 
 
 class ResourcesFields(TypedDict, total=False):
@@ -134,6 +148,7 @@ class SpecFields(TypedDict, total=False):
     context: str | None
     mcs_label: str | None
     parallel: str | None
+    hints: Hints | HintsFields
 
 
 class ChangesFields(TypedDict, total=False):

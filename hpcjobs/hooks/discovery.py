@@ -83,16 +83,16 @@ class Discoveries:
             known = await self.store.read(generations.states, place.plugin)
             before = known.get(place.cluster)
             found = await self._found(entry, place, before[1] if before else None, now)
-            if found is not None:
+            if found is not None and self._in_use(place):
                 await self._keep(at_work, place, found, now)
         except HookFailed as error:
-            await self._failed(at_work, entry, place, f"discover: {error}", now)
+            await self._failed(at_work, entry, place, error, now)
         except HpcjobsError as error:
             log.warning("plugin %s: what it found of %s is not kept: %s", place.plugin, place.cluster, error.detail)
         else:
             if place in self._trouble:
+                await self._tell(place, Finding("discovery-works", "The discovery works again."), now)
                 self._trouble.discard(place)
-                await self._tell(place, [Finding("discovery-works", "The discovery works again.")], now)
 
     @staticmethod
     async def _found(entry: Entry, place: Place, before: bytes | None, now: float) -> Discovery | None:
@@ -108,22 +108,29 @@ class Discoveries:
             await process.close()
 
     async def _keep(self, at_work: AtWork, place: Place, found: Discovery, now: float) -> None:
-        await self.store.write(generations.keep_state, place.plugin, place.cluster, now, found.state)
-        await self._tell(place, found.findings, now)
-        if at_work is self.hooks.at_work:
-            await self.hooks.remember(at_work, place.plugin, place.cluster, found.state)
+        told = _events(place, found.findings, now)
+        await self.store.write(generations.keep_found, place.plugin, place.cluster, now, found.state, told)
+        with self.hooks.held() as in_use:
+            if in_use is at_work:
+                await self.hooks.remember(at_work, place.plugin, place.cluster, found.state)
 
-    async def _failed(self, at_work: AtWork, entry: Entry, place: Place, why: str, now: float) -> None:
-        await self.hooks.failed(at_work, entry, why, now)
+    async def _failed(self, at_work: AtWork, entry: Entry, place: Place, error: HookFailed, now: float) -> None:
+        await self.hooks.failed(at_work, entry, "discover", error, now)
         if place not in self._trouble:
+            await self._tell(place, Finding("discovery-failed", f"discover: {error}"), now)
             self._trouble.add(place)
-            await self._tell(place, [Finding("discovery-failed", why)], now)
 
-    async def _tell(self, place: Place, findings: Sequence[Finding], now: float) -> None:
-        told = [
-            Event(0, now, EventKind.PLUGIN_FINDING, place.cluster,
-                data={"plugin": place.plugin, "code": one.code, "text": one.text, "subject": one.subject})
-            for one in findings
-        ]  # fmt: skip
-        if told:
-            await self.store.write(events.write, told)
+    def _in_use(self, place: Place) -> bool:
+        """Whether its plugin is in use still, in whichever generation."""
+        return any(entry.setting.name == place.plugin for entry in self.hooks.at_work.entries)
+
+    async def _tell(self, place: Place, finding: Finding, now: float) -> None:
+        await self.store.write(events.write, _events(place, [finding], now))
+
+
+def _events(place: Place, findings: Sequence[Finding], now: float) -> list[Event]:
+    return [
+        Event(0, now, EventKind.PLUGIN_FINDING, place.cluster,
+            data={"plugin": place.plugin, "code": one.code, "text": one.text, "subject": one.subject})
+        for one in findings
+    ]  # fmt: skip

@@ -20,6 +20,7 @@ class Brought(msgspec.Struct, frozen=True):
         hooks: What it has.
         period_s: Seconds between two of its discoveries; 0.0: it has none.
         discovery_s: How long a discovery may take, in seconds.
+        tick_s: Seconds between two of its ticks; 0.0: it is no policy.
         fault: Why it cannot be used, or ``""``.
     """
 
@@ -29,6 +30,7 @@ class Brought(msgspec.Struct, frozen=True):
     hooks: tuple[str, ...] = ()
     period_s: float = 0.0
     discovery_s: float = 0.0
+    tick_s: float = 0.0
     fault: str = ""
 
 
@@ -45,8 +47,8 @@ class Judged(msgspec.Struct, frozen=True):
 
 
 def plugins_of(body: bytes) -> tuple[PluginSettings, ...]:
-    """Settings of plugins as they travel."""
-    return msgspec.msgpack.decode(body, type=tuple[PluginSettings, ...])
+    """Settings of plugins as they travel: as JSON, whose numbers have no end."""
+    return msgspec.json.decode(body, type=tuple[PluginSettings, ...])
 
 
 class Placed(msgspec.Struct, frozen=True):

@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
-from typing import Any, TypeVar
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from typing import Any, Final, TypeVar
 
 from hpcjobs.hooks.budget import Budget
 from hpcjobs.hooks.frames import Brought
 from hpcjobs.hooks.process import HookFailed, PluginProcess
 from hpcjobs.model.plugin import PluginInfo, PluginState
+from hpcjobs.plugin import Tick
 from hpcjobs.settings import PluginSettings
 
 T = TypeVar("T")
-DRAIN_S = 10.0
-"""How long calls that are under way may hold up the end of a generation, in seconds."""
+log = logging.getLogger(__name__)
+
+DRAIN_S: Final = 120.0
+"""How long jobs that are under way may hold up the end of a generation, in seconds."""
+LOADED_AT_ONCE: Final = 4
+"""How many plugins are loaded at a time where each is loaded by itself."""
 
 
 class Entry:
@@ -41,8 +48,8 @@ class Entry:
             return True
         return False
 
-    def info(self, *, whole: bool) -> PluginInfo:
-        """As it is shown; ``whole``: with its settings."""
+    def info(self, *, settings: bool, failures: bool) -> PluginInfo:
+        """As it is shown: with its settings, with what its failures say, or without."""
         return PluginInfo(
             name=self.setting.name,
             version=self.brought.version,
@@ -50,10 +57,11 @@ class Entry:
             hooks=self.brought.hooks,
             required=self.setting.required,
             timeout_s=self.setting.timeout_s,
+            dry_run=self.setting.dry_run,
             state=PluginState.BROKEN if self.broken else PluginState.ON,
             failures=self.budget.failures,
-            last_failure=self.last_failure,
-            settings=dict(self.setting.settings) if whole else None,
+            last_failure=self.last_failure if failures else "",
+            settings=dict(self.setting.settings) if settings else None,
         )
 
 
@@ -66,13 +74,14 @@ class AtWork:
 
     def __init__(self, plugins: Sequence[PluginSettings]) -> None:
         self.process = PluginProcess(plugins)
+        self.policies = PluginProcess(())
+        """Where policies tick: nothing else waits for them. Started by the first tick."""
         self.entries: list[Entry] = [Entry(setting, Brought(setting.name)) for setting in plugins]
         self.number = 0
         self.since = 0.0
         self.by = ""
-        self._under_way = 0
+        self._holders = 0
         self._idle = asyncio.Event()
-        self._idle.set()
 
     async def load(self) -> None:
         """Load the plugins; those that cannot be are broken from the start."""
@@ -81,35 +90,78 @@ class AtWork:
         try:
             brought = {one.name: one for one in await self.process.start()}
         except HookFailed as error:
-            brought = {}
-            fault = f"the plugins could not be loaded together: {error}"
-        else:
-            fault = "it was not loaded"
-        self.entries = [
-            Entry(entry.setting, brought.get(entry.setting.name, Brought(entry.setting.name, fault=fault)))
-            for entry in self.entries
-        ]
+            log.warning("plugins could not be loaded together, each is loaded by itself: %s", error)
+            brought = await self._apart()
+        self.entries = [Entry(entry.setting, brought[entry.setting.name]) for entry in self.entries]
+        policies = [entry for entry in self.having(Tick.kind) if not entry.broken]
+        self.policies = PluginProcess([entry.setting for entry in policies], [entry.brought for entry in policies])
+
+    async def _apart(self) -> dict[str, Brought]:
+        """Find out who took the process with it, and load the others without."""
+        room = asyncio.Semaphore(LOADED_AT_ONCE)
+
+        async def alone(setting: PluginSettings) -> Brought:
+            process = PluginProcess([setting])
+            try:
+                async with room:
+                    (brought,) = await process.start()
+            except HookFailed as error:
+                return Brought(setting.name, fault=f"It could not be loaded: {error}.")
+            finally:
+                await process.close()
+            return brought
+
+        found = await asyncio.gather(*(alone(entry.setting) for entry in self.entries))
+        brought = {one.name: one for one in found}
+        good = [entry.setting for entry in self.entries if not brought[entry.setting.name].fault]
+        if good:
+            self.process = PluginProcess(good)
+            try:
+                brought |= {one.name: one for one in await self.process.start()}
+            except HookFailed as error:
+                fault = f"The plugins could not be loaded together: {error}."
+                brought |= {setting.name: Brought(setting.name, fault=fault) for setting in good}
+        return brought
+
+    def working(self) -> list[Entry]:
+        """The plugins that are asked."""
+        return [entry for entry in self.entries if not entry.broken]
 
     def having(self, kind: str) -> list[Entry]:
         """The plugins with a hook of a kind, and those of which nobody knows, because they could not be loaded."""
         return [entry for entry in self.entries if kind in entry.brought.hooks or entry.brought.fault]
 
-    async def ask(self, entry: Entry, op: str, args: dict[str, Any], kind: type[T]) -> T:
-        """Have a hook called; see PluginProcess.ask."""
-        self._under_way += 1
-        self._idle.clear()
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep it from being let go, as while a job goes from one plugin to the next."""
+        self._holders += 1
         try:
-            return await self.process.ask(op, {"plugin": entry.setting.name, **args}, kind, entry.setting.timeout_s)
+            yield
         finally:
-            self._under_way -= 1
-            if not self._under_way:
+            self._holders -= 1
+            if not self._holders:
                 self._idle.set()
+
+    async def ask(self, entry: Entry, op: str, args: dict[str, Any], kind: type[T]) -> T:
+        """Have a hook called, when those before are over; see PluginProcess.ask."""
+        process = self.policies if op == Tick.kind else self.process
+        async with process.room:
+            if entry.broken:  # meanwhile
+                raise HookFailed(entry.broken, shown="it is switched off", blameless=True)
+            return await process.ask(op, {"plugin": entry.setting.name, **args}, kind, entry.setting.timeout_s)
 
     async def end(self) -> None:
         """Let it go, after what is under way."""
         try:
-            async with asyncio.timeout(DRAIN_S):
-                await self._idle.wait()
-        except TimeoutError:
-            pass
+            with suppress(TimeoutError):
+                async with asyncio.timeout(DRAIN_S):
+                    while self._holders:
+                        self._idle.clear()
+                        await self._idle.wait()
+        finally:
+            await self.close()
+
+    async def close(self) -> None:
+        """Let it go at once."""
         await self.process.close()
+        await self.policies.close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import inspect
-from collections.abc import Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
@@ -13,10 +14,10 @@ from typing import Final, NamedTuple
 import msgspec
 
 from hpcjobs.model.plugin import Installed
-from hpcjobs.plugin import ENTRY_POINTS, HOOKS, PLUGIN_API, Discover, Hook, Plugin
+from hpcjobs.plugin import ENTRY_POINTS, HOOKS, PLUGIN_API, Discover, Hook, Plugin, Tick
 from hpcjobs.settings import PluginSettings
 
-ARGUMENTS: Final[Mapping[str, int]] = {"admit": 2, "place": 2, "configure": 1, "observe": 1, "discover": 3}
+ARGUMENTS: Final[Mapping[str, int]] = {"admit": 2, "place": 2, "configure": 1, "observe": 1, "discover": 3, "tick": 2}
 """How many arguments each kind of hook is called with."""
 
 
@@ -47,7 +48,7 @@ def installed() -> list[Installed]:
 
 
 def _version(point: EntryPoint) -> str:
-    return point.dist.version if point.dist else ""
+    return (point.dist.version or "") if point.dist else ""  # None: it has no metadata
 
 
 def _digest(module_name: str) -> str:
@@ -83,7 +84,7 @@ def load(setting: PluginSettings) -> Loaded:
     try:
         plugin = point.load()
         digest = _digest(point.module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise NotLoaded(f"{point.value} cannot be loaded: {type(error).__name__}: {error}.") from error
     hooks = checked(plugin, setting)
     return Loaded(plugin, hooks, _version(point), digest)
@@ -119,7 +120,7 @@ def _hooks(plugin: Plugin, setting: PluginSettings) -> Sequence[Hook]:
         raise NotLoaded(f"The settings of {plugin.name} are wrong: {error}.") from error
     try:
         return plugin.hooks(own)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise NotLoaded(f"{plugin.name} does not want its settings: {type(error).__name__}: {error}.") from error
 
 
@@ -142,12 +143,21 @@ def _fault(hook: Hook) -> str:
     """What is against a hook, or ``""``."""
     if inspect.iscoroutinefunction(hook.run):
         return "is asynchronous; hooks are plain functions"
-    if isinstance(hook, Discover) and (hook.period_s <= 0 or hook.timeout_s <= 0):
-        return "has a period or a time limit that is not positive"
+    times = {Discover.kind: ("period_s", "timeout_s"), Tick.kind: ("period_s",)}.get(hook.kind, ())
+    for time in times:
+        value: object = getattr(hook, time)
+        if not isinstance(value, int | float) or not 0 < value < math.inf:
+            return f"has a {time} that is no positive number"
+    if isinstance(hook, Discover) and (fault := _uncallable(hook.remember, 2)):
+        return f"has a remember that {fault}"
+    return _uncallable(hook.run, ARGUMENTS[hook.kind])
+
+
+def _uncallable(run: Callable[..., object], arguments: int) -> str:
     try:
-        inspect.signature(hook.run).bind(*[None] * ARGUMENTS[hook.kind])
+        inspect.signature(run).bind(*[None] * arguments)
     except TypeError as error:
-        return f"cannot be called with {ARGUMENTS[hook.kind]} arguments: {error}"
+        return f"cannot be called with {arguments} arguments: {error}"
     except ValueError:  # a function that has no signature to look at
         return ""
     return ""

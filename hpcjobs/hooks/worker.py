@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import ctypes
 import logging
 import resource
+import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -19,13 +21,17 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.event import Event
 from hpcjobs.model.placement import Placement
 from hpcjobs.model.spec import JobSpec
-from hpcjobs.plugin import MAX_STATE_BYTES, Context, Discover, Discovery, Hook, Inventory
+from hpcjobs.model.steering import Action
+from hpcjobs.plugin import MAX_STATE_BYTES, Context, Discover, Discovery, Hook, Inventory, Tick
 
 log = logging.getLogger("hpcjobs.plugins")
 T = TypeVar("T")
 
 MAX_MEMORY_BYTES: Final = 4 * 1024**3
 """Of data, for all plugins together: one that leaks is ended before the machine suffers."""
+MAX_ANSWER_BYTES: Final = MAX_STATE_BYTES + 16 * 1024 * 1024
+"""As long as the answer of a hook may be: what a discovery keeps, and its findings."""
+PR_SET_PDEATHSIG: Final = 1
 
 
 def _decoded(body: bytes, kind: type[T]) -> T:
@@ -48,10 +54,15 @@ class Worker:
             except NotLoaded as error:
                 brought.append(Brought(setting.name, fault=str(error)))
                 continue
+            except (Exception, SystemExit) as error:
+                log.exception("plugin %s cannot be loaded", setting.name)
+                brought.append(Brought(setting.name, fault=f"It cannot be loaded: {type(error).__name__}: {error}."))
+                continue
             self.plugins[setting.name] = loaded
-            found = loaded.hooks.get(Discover.kind)
+            found, policy = loaded.hooks.get(Discover.kind), loaded.hooks.get(Tick.kind)
             times = (found.period_s, found.timeout_s) if isinstance(found, Discover) else (0.0, 0.0)
-            brought.append(Brought(setting.name, loaded.version, loaded.digest, tuple(loaded.hooks), *times))
+            tick_s = policy.period_s if isinstance(policy, Tick) else 0.0
+            brought.append(Brought(setting.name, loaded.version, loaded.digest, tuple(loaded.hooks), *times, tick_s))
         return brought
 
     def _run(self, plugin: str, kind: str, *arguments: object) -> object:
@@ -86,6 +97,13 @@ class Worker:
         if said is None or isinstance(said, Placement):
             return Placed(said)
         raise TypeError(f"place must return a Placement, a Refusal or None, and returned {said!r:.200}")
+
+    def tick(self, plugin: str, cluster: str, now: float) -> list[Action]:
+        """Have a policy say what it wants."""
+        said = self._run(plugin, "tick", self.views[cluster], now)
+        if not isinstance(said, Sequence) or not all(isinstance(one, Action) for one in said):
+            raise TypeError(f"tick must return actions, and returned {said!r:.200}")
+        return list(said)
 
     def configure(self, plugin: str, inventory: bytes) -> dict[str, str]:
         """Have configuration written."""
@@ -123,18 +141,19 @@ class Worker:
         return hook
 
 
-OPERATIONS: Final = ("load", "admit", "view", "place", "configure", "observe", "remember", "discover")
+OPERATIONS: Final = ("load", "admit", "view", "place", "tick", "configure", "observe", "remember", "discover")
 
 
 def main() -> None:
     """Serve the connection whose number stands on the command line."""
     logging.basicConfig(format="%(name)s: %(message)s", level=logging.INFO)
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)  # a hook that hangs reads no closed connection
     _, hard = resource.getrlimit(resource.RLIMIT_DATA)
     most = MAX_MEMORY_BYTES if hard == resource.RLIM_INFINITY else min(MAX_MEMORY_BYTES, hard)
     resource.setrlimit(resource.RLIMIT_DATA, (most, hard))
     worker = Worker()
     with socket.socket(fileno=int(sys.argv[1])) as connection:
-        serve(connection, {name: getattr(worker, name) for name in OPERATIONS})
+        serve(connection, {name: getattr(worker, name) for name in OPERATIONS}, MAX_ANSWER_BYTES)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,8 @@ class Op(StrEnum):
     RESUME = "resume"
     SIGNAL = "signal"
     UPDATE = "update"
+    NODES = "nodes"
+    RESERVE = "reserve"
 
 
 class Capability(msgspec.Struct, frozen=True):

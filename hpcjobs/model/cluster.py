@@ -6,9 +6,11 @@ from collections.abc import Mapping
 
 import msgspec
 
+from hpcjobs.model.hints import Hints
 from hpcjobs.model.job import JobRecord
 from hpcjobs.model.node_particulars import NodeParticulars
 from hpcjobs.model.partition import Partition
+from hpcjobs.model.reservation import Reservation
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):
@@ -54,6 +56,8 @@ class ClusterView(msgspec.Struct, frozen=True):
         jobs: Every job that the controller knows, by Slurm's number.
         nodes: Every node, by name.
         partitions: Every partition, by name, in the order of Slurm's configuration.
+        hints: What jobs tell the policies, by Slurm's number; only for those who ask as policies.
+        reservations: Every reservation, by name, also those that have not begun.
     """
 
     cluster: str
@@ -61,6 +65,8 @@ class ClusterView(msgspec.Struct, frozen=True):
     jobs: Mapping[int, JobRecord]
     nodes: Mapping[str, Node]
     partitions: Mapping[str, Partition] = {}
+    hints: Mapping[int, Hints] = {}
+    reservations: Mapping[str, Reservation] = {}
 
     def nodes_by_partition(self) -> dict[str, list[Node]]:
         """Nodes by partition."""

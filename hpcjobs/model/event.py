@@ -18,6 +18,7 @@ class EventKind(StrEnum):
     WEBHOOK_STATE = "webhook.state"  # a webhook was paused, resumed or deleted, or has missed something
     PLUGIN_STATE = "plugin.state"  # a plugin came into use, went out of it, or failed too often
     PLUGIN_FINDING = "plugin.finding"  # what a plugin's discovery has to tell
+    POLICY_ACTION = "policy.action"  # what a policy wants, has done, wants no more, or could not have done
     WEBHOOK_TEST = "webhook.test"  # sent to a webhook when its owner asks; never written
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Set
+
 import msgspec
 
 
@@ -26,3 +28,27 @@ class Placement(msgspec.Struct, frozen=True, omit_defaults=True):
     segment: int | None = None
     ranks: tuple[str, ...] | None = None
     why: str = ""
+
+
+def fault_of(placement: Placement, there: Set[str]) -> str:
+    """Why nobody can have meant a placement, or ``""``.
+
+    Args:
+        placement: What a plugin says.
+        there: Names of the cluster's nodes.
+    """
+    if placement.nodes == ():
+        return "is on no node"
+    named = {*(placement.nodes or ()), *(placement.avoid or ()), *(placement.ranks or ())}
+    if strange := sorted(named - there):
+        return f"names nodes that are not there: {', '.join(map(repr, strange[:3]))}"
+    if placement.nodes is not None and set(placement.ranks or ()) - set(placement.nodes):
+        return "has ranks on nodes that it does not name"
+    for name, value, least in (
+        ("switches", placement.switches, 1),
+        ("switches_wait_s", placement.switches_wait_s, 0),
+        ("segment", placement.segment, 1),
+    ):
+        if value is not None and value < least:
+            return f"has {value} as {name}: at least {least}"
+    return ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
 
 import msgspec
 
@@ -24,13 +25,14 @@ class PluginInfo(msgspec.Struct, frozen=True):
         name: Its name.
         version: Of the distribution that brings it.
         digest: SHA-256 over its source files, 16 hexadecimal digits: tells one state of its code from another.
-        hooks: What it has: ``admit``, ``place``, ``configure``, ``observe``, ``discover``; of an earlier generation
-            not known any more.
+        hooks: What it has: ``admit``, ``place``, ``configure``, ``observe``, ``discover``, ``tick``; of an earlier
+            generation not known any more.
         required: Whether submissions are refused while it cannot judge them.
         timeout_s: How long a hook may take, in seconds.
+        dry_run: Whether what it wants as a policy is only told and not done.
         state: How it fares.
         failures: How often it failed in this generation.
-        last_failure: The last of them in words, or ``""``.
+        last_failure: The last of them in words, or ``""``; shown to operators.
         settings: What it was given; shown to admins, else None.
     """
 
@@ -40,6 +42,7 @@ class PluginInfo(msgspec.Struct, frozen=True):
     hooks: tuple[str, ...]
     required: bool
     timeout_s: float
+    dry_run: bool = False
     state: PluginState = PluginState.ON
     failures: int = 0
     last_failure: str = ""
@@ -66,7 +69,7 @@ class Generation(msgspec.Struct, frozen=True):
     Attributes:
         number: Grows with each change; jobs say which one admitted them. 0: there has never been a plugin.
         since: Unix seconds.
-        by: Who changed it; ``""``: the settings file.
+        by: Who changed it; ``""``: the settings file, or new code that was there when the service started.
         plugins: In the order in which they are asked.
         installed: What could be enabled, by name.
     """
@@ -87,7 +90,7 @@ class PluginSet(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             whatever is in use.
     """
 
-    plugins: tuple[PluginSettings, ...]
+    plugins: Annotated[tuple[PluginSettings, ...], msgspec.Meta(max_length=64)]
     generation: int | None = None
 
 

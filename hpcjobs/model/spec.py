@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from hpcjobs.model.gres import gpus_of_gres, parse_gpus
+from hpcjobs.model.hints import NO_HINTS, Hints
 
 Gpus = str
 """GPUs in sbatch's form: ``8`` or ``a100:4`` or ``a100:4,h100:4``."""
@@ -224,6 +225,7 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         mcs_label: Same as --mcs-label.
         parallel: How a training is parallel, as ``tp=8,pp=4,dp=32``, with ``ep=`` for experts: a placement plugin
             chooses its nodes and orders its ranks by it. sbatch has nothing like it.
+        hints: What it tells the policies that steer Slurm. sbatch has nothing like it.
     """
 
     script: str
@@ -278,6 +280,7 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     context: str | None = None
     mcs_label: str | None = None
     parallel: str | None = None
+    hints: Hints = NO_HINTS
 
     @property
     def all_resources(self) -> tuple[Resources, ...]:

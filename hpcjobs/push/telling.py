@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 
 import msgspec
 
@@ -61,11 +62,11 @@ class Telling:
                         await self._tell(item)
 
     async def _tell(self, event: Event) -> None:
-        at_work = self.hooks.at_work
         body = msgspec.msgpack.encode(event)
-        for entry in at_work.having(Observe.kind):
-            if not entry.broken:
-                try:
-                    await at_work.ask(entry, "observe", {"event": body}, type(None))
-                except HookFailed as error:
-                    await self.hooks.failed(at_work, entry, f"observe: {error}", event.at)
+        with self.hooks.held() as at_work:
+            for entry in at_work.having(Observe.kind):
+                if not entry.broken:
+                    try:
+                        await at_work.ask(entry, "observe", {"event": body}, type(None))
+                    except HookFailed as error:
+                        await self.hooks.failed(at_work, entry, "observe", error, time.time())

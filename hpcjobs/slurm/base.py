@@ -11,7 +11,9 @@ from hpcjobs.model.account import Account
 from hpcjobs.model.capability import Op as Op
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.history import Accounted, HistoryQuery
+from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Estimate, Order
+from hpcjobs.model.reservation import ReservationOrder
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.sbatch.units import ceil_div as ceil_div
 
@@ -33,6 +35,10 @@ class Launch(msgspec.Struct, frozen=True):
     def comment(self) -> str:
         """The comment that Slurm stores: the user's own, then our mark."""
         return with_mark(self.spec.comment, self.attempt)
+
+
+Subject = Launch | Order | NodeOrder | ReservationOrder
+"""What something is done with."""
 
 
 def with_mark(comment: str | None, attempt: str) -> str:
@@ -65,7 +71,7 @@ class Backend(Protocol):
     kind: str
     """``pyslurm``, ``slurmrestd`` or ``ssh``: which way this is."""
 
-    def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
+    def lacks(self, op: Op, subject: Subject | None = None) -> str:
         """Why this way cannot do that, in words for a person, or ``""``.
 
         Args:
@@ -75,7 +81,11 @@ class Backend(Protocol):
         ...
 
     async def view(self, now: float) -> ClusterView:
-        """Every job and node that the controller knows; ``now`` (Unix seconds) becomes ``asked_at``."""
+        """Every job, node, partition and reservation that the controller knows.
+
+        Args:
+            now: Unix seconds; becomes ``asked_at``.
+        """
         ...
 
     async def submit(self, user: str, launch: Launch) -> int:
@@ -100,6 +110,27 @@ class Backend(Protocol):
             JobUnknown: Slurm does not know the job.
             Conflict: It has already ended, or its state does not allow this.
             NotAllowed: Slurm does not let this user.
+            OutcomeUnknown: It was sent and no answer came; it may have been done.
+        """
+        ...
+
+    async def act_nodes(self, order: NodeOrder) -> None:
+        """Change nodes, as the service's own user.
+
+        Raises:
+            NotAllowed: That user is no administrator of Slurm; nothing was done.
+            Conflict: A node's state does not allow this.
+            OutcomeUnknown: It was sent and no answer came; it may have been done.
+        """
+        ...
+
+    async def reserve(self, order: ReservationOrder) -> None:
+        """Make, change or delete a reservation, as the service's own user.
+
+        Raises:
+            NotAllowed: That user is no operator of Slurm; nothing was done.
+            Conflict: It is there already, its nodes are not free for it, or it is in use.
+            Refused: With ESLURM_RESERVATION_INVALID also where there is none of that name.
             OutcomeUnknown: It was sent and no answer came; it may have been done.
         """
         ...

@@ -10,6 +10,7 @@ import msgspec
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.job import JobRecord
 from hpcjobs.model.partition import Partition
+from hpcjobs.model.reservation import Reservation
 
 K = TypeVar("K", bound=Hashable)
 
@@ -25,6 +26,7 @@ class Listing(msgspec.Struct, frozen=True):
         nodes: Nodes that are new or have changed.
         nodes_gone: Names of nodes that are listed no more.
         partitions: Every partition, in Slurm's order, where any of them has changed; None: none has.
+        reservations: Every reservation, where any of them may have changed; None: none has.
     """
 
     since: int
@@ -34,6 +36,7 @@ class Listing(msgspec.Struct, frozen=True):
     nodes: list[Node]
     nodes_gone: list[str]
     partitions: list[Partition] | None = None
+    reservations: list[Reservation] | None = None
 
 
 class Marks(Generic[K]):
@@ -86,4 +89,7 @@ def merged(before: ClusterView | None, listing: Listing, cluster: str, now: floa
     partitions = before.partitions if before else {}
     if listing.partitions is not None:
         partitions = {partition.name: partition for partition in listing.partitions}
-    return ClusterView(cluster, now, jobs, nodes, partitions)
+    reservations = before.reservations if before else {}
+    if listing.reservations is not None:
+        reservations = {reservation.name: reservation for reservation in listing.reservations}
+    return ClusterView(cluster, now, jobs, nodes, partitions, reservations=reservations)

@@ -35,6 +35,7 @@ REFUSALS: Final[dict[int, tuple[str, str]]] = {
     2018: ("ESLURM_INVALID_NODE_NAME", "resources.nodelist"),
     2025: ("ESLURM_BAD_TASK_COUNT", "resources.ntasks"),
     2029: ("ESLURM_INVALID_FEATURE", "resources.constraint"),
+    2031: ("ESLURM_ACTIVE_FEATURE_NOT_SUBSET", "resources.constraint"),
     2038: ("ESLURM_DEPENDENCY", "dependency"),
     2044: ("ESLURM_INVALID_TASK_MEMORY", "resources.mem_per_node_bytes"),
     2045: ("ESLURM_INVALID_ACCOUNT", "account"),
@@ -43,12 +44,14 @@ REFUSALS: Final[dict[int, tuple[str, str]]] = {
     2051: ("ESLURM_INVALID_TIME_LIMIT", "resources.wall_s"),
     2052: ("ESLURM_RESERVATION_ACCESS", "reservation"),
     2053: ("ESLURM_RESERVATION_INVALID", "reservation"),
+    2054: ("ESLURM_INVALID_TIME_VALUE", ""),
     2056: ("ESLURM_RESERVATION_NOT_USABLE", "reservation"),
     2066: ("ESLURM_INVALID_QOS", "qos"),
     2069: ("ESLURM_INVALID_CPU_COUNT", "resources.cpus_per_task"),
     2070: ("ESLURM_PARTITION_NOT_AVAIL", "partition"),
     2071: ("ESLURM_CIRCULAR_DEPENDENCY", "dependency"),
     2072: ("ESLURM_INVALID_GRES", "resources.gpus_per_node"),
+    2080: ("ESLURM_RESERVATION_EMPTY", "reservation"),
     2101: ("ESLURM_PARTITION_DOWN", "partition"),
     2102: ("ESLURM_DUPLICATE_GRES", "resources.gpus_per_node"),
     2115: ("ESLURM_INVALID_TRES", "resources"),
@@ -81,7 +84,10 @@ NOT_THEIRS: Final = frozenset({2002, 2010})
 
 ENDED: Final = frozenset({2021, 2084, 2086})
 
-STATE: Final = frozenset({2024, 2042, 2064, 2073, 2077, 2083, 2085, 2087, 2088, 2106, 2107, 2108})
+OF_NODES: Final = frozenset({2016, 2028, 2055, 2058, 2082, 2104})
+"""The state of nodes or reservations does not allow this."""
+
+STATE: Final = OF_NODES | {2024, 2042, 2064, 2073, 2077, 2083, 2085, 2087, 2088, 2106, 2107, 2108}
 """The job's state (or what it is) does not allow this."""
 
 NO_LONGER: Final = ENDED | {2073}

@@ -10,8 +10,10 @@ from hpcjobs.model.account import Account
 from hpcjobs.model.capability import Capability
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.history import Accounted, HistoryQuery
+from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Changes, Estimate, Order, Verb
-from hpcjobs.slurm.base import Backend, Launch, Op
+from hpcjobs.model.reservation import ReservationOrder, ReservationVerb
+from hpcjobs.slurm.base import Backend, Launch, Op, Subject
 
 T = TypeVar("T")
 
@@ -32,12 +34,12 @@ class Layered:
         self.ways = tuple(ways)
         self.kind = self.ways[0].kind
 
-    def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
+    def lacks(self, op: Op, subject: Subject | None = None) -> str:
         """See Backend: the reasons of all ways, where none can."""
         reasons = [(way.kind, way.lacks(op, subject)) for way in self.ways]
         return "" if any(not why for _, why in reasons) else _joined(reasons)
 
-    async def _do(self, op: Op, subject: Launch | Order | None, call: Callable[[Backend], Awaitable[T]]) -> T:
+    async def _do(self, op: Op, subject: Subject | None, call: Callable[[Backend], Awaitable[T]]) -> T:
         reasons = []
         for way in self.ways:
             why = way.lacks(op, subject)
@@ -64,6 +66,14 @@ class Layered:
     async def act(self, user: str, order: Order) -> None:
         """See Backend."""
         await self._do(Op(order.verb), order, lambda way: way.act(user, order))
+
+    async def act_nodes(self, order: NodeOrder) -> None:
+        """See Backend."""
+        await self._do(Op.NODES, order, lambda way: way.act_nodes(order))
+
+    async def reserve(self, order: ReservationOrder) -> None:
+        """See Backend."""
+        await self._do(Op.RESERVE, order, lambda way: way.reserve(order))
 
     async def estimate(self, user: str, launch: Launch) -> Estimate:
         """See Backend."""
@@ -102,8 +112,12 @@ _CHANGES: Final = (
 )
 
 
-def _probes(op: Op) -> list[Order]:
+def _probes(op: Op) -> Sequence[Subject]:
     """Orders that some way may not be able to carry out."""
+    if op is Op.NODES:
+        return [NodeOrder(("n1",), features=())]
+    if op is Op.RESERVE:
+        return [ReservationOrder(verb, "r") for verb in ReservationVerb]
     verb = next((verb for verb in Verb if verb.value == op.value), None)
     if verb is None:
         return []

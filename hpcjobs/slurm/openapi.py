@@ -19,6 +19,7 @@ from hpcjobs.slurm.openapi_numbers import NONE as NONE
 from hpcjobs.slurm.openapi_numbers import ExitCode as ExitCode
 from hpcjobs.slurm.openapi_numbers import Number as Number
 from hpcjobs.slurm.openapi_particulars import ParticularWords, particulars_of
+from hpcjobs.slurm.openapi_reservations import ReservationWords
 from hpcjobs.slurm.outcomes import Part
 from hpcjobs.slurm.states import read_state
 
@@ -114,6 +115,12 @@ class Reply(msgspec.Struct, frozen=True):
         for entry in self.status:
             found.extend([entry] if isinstance(entry, StatusWords) else entry)
         return found + list(self.results or ())
+
+
+class ReservationsTold(Reply, frozen=True):
+    """A reply that lists reservations; the reply to an order repeats them too, in the form of the order."""
+
+    reservations: tuple[ReservationWords, ...] = ()
 
 
 def decode(content: bytes, kind: type[T]) -> T:

@@ -1,4 +1,4 @@
-"""Acting on jobs through pyslurm, in the user's own process."""
+"""Acting on jobs, nodes and reservations through pyslurm, in the user's own process."""
 
 from __future__ import annotations
 
@@ -10,8 +10,11 @@ from typing import Any, Final
 import msgspec
 
 from hpcjobs.agents.serve import SlurmFailure, Unsupported
+from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Changes, Order, SignalScope, Verb
-from hpcjobs.slurm.pyslurm_orders import ARRAYS, change_words
+from hpcjobs.model.reservation import ReservationOrder, ReservationVerb
+from hpcjobs.sbatch.hostlists import fold_hostlist
+from hpcjobs.slurm.pyslurm_orders import ARRAYS, MAKES_NONE, change_words, node_words, reservation_words
 from hpcjobs.slurm.pyslurm_session import Tolerant, slurm_errors
 from hpcjobs.slurm.targets import signal_number
 
@@ -49,6 +52,26 @@ def act(order: dict[str, Any]) -> None:
                 Verb.RESUME: job.unsuspend,
             }
             plain[wanted.verb]()
+
+
+def act_nodes(order: dict[str, Any]) -> None:
+    """Change nodes, as whoever this process is."""
+    wanted = msgspec.convert(order, NodeOrder)
+    with slurm_errors() as pyslurm:
+        pyslurm.Node(fold_hostlist(wanted.nodes)).modify(pyslurm.Node(**node_words(wanted)))
+
+
+def reserve(order: dict[str, Any]) -> None:
+    """Change or delete a reservation, as whoever this process is."""
+    wanted = msgspec.convert(order, ReservationOrder)
+    with slurm_errors() as pyslurm:
+        if wanted.verb is ReservationVerb.MAKE:
+            raise Unsupported(MAKES_NONE)
+        named = pyslurm.Reservation(wanted.name)
+        if wanted.verb is ReservationVerb.DELETE:
+            named.delete()
+        else:
+            named.modify(pyslurm.Reservation(wanted.name, **reservation_words(wanted, time.time())))
 
 
 def _kill(pyslurm: Any, job: Any, number: int, scope: SignalScope) -> None:  # noqa: ANN401

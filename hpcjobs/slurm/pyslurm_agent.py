@@ -17,7 +17,7 @@ import msgspec
 from hpcjobs.agents.serve import Operation
 from hpcjobs.slurm import sacct_agent
 from hpcjobs.slurm.base import Launch, split_comment
-from hpcjobs.slurm.pyslurm_acting import act
+from hpcjobs.slurm.pyslurm_acting import act, act_nodes, reserve
 from hpcjobs.slurm.pyslurm_description import description
 from hpcjobs.slurm.pyslurm_listing import changes
 from hpcjobs.slurm.pyslurm_session import Tolerant, slurm_errors
@@ -54,5 +54,7 @@ OPERATIONS: Mapping[str, Operation] = {
     "find": find,
     "submit": submit,
     "act": act,
+    "act_nodes": act_nodes,
+    "reserve": reserve,
     "history": sacct_agent.ask,
 }

@@ -19,10 +19,13 @@ from hpcjobs.errors import (
 from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.history import Accounted, HistoryQuery
+from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Estimate, Order, Verb
+from hpcjobs.model.reservation import ReservationOrder
 from hpcjobs.slurm import accounting
 from hpcjobs.slurm import pyslurm_orders as orders
-from hpcjobs.slurm.base import Launch, Op
+from hpcjobs.slurm.base import Launch, Op, Subject
+from hpcjobs.slurm.cluster_orders import check_nodes, check_reservation, retold
 from hpcjobs.slurm.delta import Listing, merged
 from hpcjobs.slurm.errnos import error_of
 from hpcjobs.slurm.targets import signal_number
@@ -39,7 +42,11 @@ HISTORIANS: Final = (1, 2, 3)
 """Which agents of the observer ask accounting: the listings' own must not wait for a slow slurmdbd, nor the observer's
 question for users' long ones."""
 
-CHANGING: Final = ("submit", "act")
+STEERER: Final = 4
+"""Which agent of the observer changes nodes and reservations: listings must not wait for it, nor it for them."""
+
+ACTING: Final = ("act", "act_nodes", "reserve")
+CHANGING: Final = ("submit", *ACTING)
 """What may have been done where its answer was lost."""
 
 VIEW_TIMEOUT_S: Final = 30.0
@@ -56,7 +63,7 @@ def _error(failure: Failure, op: str) -> HpcjobsError:
         return Refused([Refusal("", failure.message)])
     if op == "submit" and failure.kind == "bug":  # before anything was sent, and it would be the same the next time
         return Refused([Refusal("", f"The worker failed: {failure.message}.", "worker-failed")])
-    if op == "act":
+    if op in ACTING:
         return OutcomeUnknown(f"The worker failed: {failure.message}.")
     return Unavailable(f"The worker failed: {failure.message}.")
 
@@ -81,11 +88,11 @@ class PyslurmBackend:
         self._listing: tuple[int, ClusterView | None] = (0, None)
         """Serial number of the last listing, and the view that came of it."""
 
-    def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
+    def lacks(self, op: Op, subject: Subject | None = None) -> str:
         """See Backend."""
         return orders.lacks(op, subject)
 
-    def _check(self, op: Op, subject: Launch | Order) -> None:
+    def _check(self, op: Op, subject: Subject) -> None:
         if why := self.lacks(op, subject):
             raise NotSupported(f"Cluster {self.cluster!r}: {why}.")
 
@@ -140,6 +147,20 @@ class PyslurmBackend:
         if order.verb is Verb.SIGNAL:
             signal_number(order.signal)
         await self._call(user, "act", {"order": order}, type(None))
+
+    async def act_nodes(self, order: NodeOrder) -> None:
+        """See Backend."""
+        check_nodes(order)
+        self._check(Op.NODES, order)
+        with retold(self.observer, order):
+            await self._call(self.observer, "act_nodes", {"order": order}, type(None), number=STEERER)
+
+    async def reserve(self, order: ReservationOrder) -> None:
+        """See Backend."""
+        check_reservation(order)
+        self._check(Op.RESERVE, order)
+        with retold(self.observer, order):
+            await self._call(self.observer, "reserve", {"order": order}, type(None), number=STEERER)
 
     async def estimate(self, user: str, launch: Launch) -> Estimate:
         """See Backend."""

@@ -1,4 +1,4 @@
-"""Nodes and partitions in the agent's process, read as Slurm's own library and scontrol print them.
+"""Nodes, partitions and reservations in the agent's process, read as Slurm's library and scontrol print them.
 
 pyslurm 25.11 does not know a node's GRES in use, its TRES, its reservation and more. The functions called here are
 those of slurm.h that take whole messages, which keep their form from version to version. Where the controller says
@@ -19,9 +19,11 @@ from typing import Any, Final
 from hpcjobs.agents.serve import SlurmFailure
 from hpcjobs.model.cluster import Node
 from hpcjobs.model.partition import Partition
+from hpcjobs.model.reservation import Reservation
 from hpcjobs.slurm.delta import Marks
 from hpcjobs.slurm.printed_nodes import blocks_of, node_of
 from hpcjobs.slurm.printed_partitions import WORDS, partitions_of
+from hpcjobs.slurm.printed_reservations import reservations_of
 from hpcjobs.slurm.pyslurm_session import slurm_conf
 
 SHOW: Final = 1 << 0 | 1 << 1 | 1 << 3
@@ -54,15 +56,16 @@ def uid_of(name: str) -> int | None:
 
 
 class Message:
-    """The controller's last answer about nodes or partitions.
+    """The controller's last answer about nodes, partitions or reservations.
 
     Args:
         load: Name of the function that asks.
         free: Name of the one that lets go of an answer.
+        flags: What the first is given beside the time of the last answer and the place for the new one.
     """
 
-    def __init__(self, load: str, free: str) -> None:
-        self._load, self._free = load, free
+    def __init__(self, load: str, free: str, *flags: ctypes.c_uint16) -> None:
+        self._load, self._free, self._flags = load, free, flags
         self.pointer = ctypes.c_void_p()
 
     @property
@@ -78,7 +81,7 @@ class Message:
         """
         fresh = ctypes.c_void_p()
         ask, free = getattr(library, self._load), getattr(library, self._free)
-        if ask(ctypes.c_long(self.updated), ctypes.byref(fresh), ctypes.c_uint16(SHOW)):
+        if ask(ctypes.c_long(self.updated), ctypes.byref(fresh), *self._flags):
             number = ctypes.get_errno()
             if number == NO_CHANGE:
                 return False
@@ -88,11 +91,13 @@ class Message:
         return True
 
 
-_node_message: Final = Message("slurm_load_node", "slurm_free_node_info_msg")
-_partition_message: Final = Message("slurm_load_partitions", "slurm_free_partition_info_msg")
+_node_message: Final = Message("slurm_load_node", "slurm_free_node_info_msg", ctypes.c_uint16(SHOW))
+_partition_message: Final = Message("slurm_load_partitions", "slurm_free_partition_info_msg", ctypes.c_uint16(SHOW))
+_reservation_message: Final = Message("slurm_load_reservations", "slurm_free_reservation_info_msg")
 _marks: Final[Marks[str]] = Marks()
 _told = False
 """Whether the partitions of the last answer were read."""
+_reservations_told = False
 
 
 @contextmanager
@@ -105,11 +110,11 @@ def _times_in_seconds() -> Iterator[None]:
         del os.environ["SLURM_TIME_FORMAT"]
 
 
-def _printed(library: ctypes.CDLL) -> str:
+def _printed(library: ctypes.CDLL, print_all: str, message: Message, *, one_line: bool = False) -> str:
     buffer, size = ctypes.c_void_p(), ctypes.c_size_t()
     file = ctypes.c_void_p(_libc.open_memstream(ctypes.byref(buffer), ctypes.byref(size)))
     with _times_in_seconds():
-        library.slurm_print_node_info_msg(file, _node_message.pointer, 0)
+        getattr(library, print_all)(file, message.pointer, int(one_line))
     _libc.fclose(file)
     try:
         return ctypes.string_at(buffer, size.value).decode(errors="replace")
@@ -119,9 +124,9 @@ def _printed(library: ctypes.CDLL) -> str:
 
 def forget() -> None:
     """Let the next reading tell everything."""
-    global _told
+    global _told, _reservations_told
     _marks.clear()
-    _told = False
+    _told = _reservations_told = False
 
 
 def changes(pyslurm: Any) -> tuple[list[Node], list[str], list[Partition] | None]:  # noqa: ANN401
@@ -145,7 +150,7 @@ def changes(pyslurm: Any) -> tuple[list[Node], list[str], list[Partition] | None
     gone: list[str] = []
     if nodes_new or partitions_new or _marks.empty:
         library.slurm_populate_node_partitions(_node_message.pointer, _partition_message.pointer)
-        blocks = blocks_of(_printed(library))
+        blocks = blocks_of(_printed(library, "slurm_print_node_info_msg", _node_message))
         names, gone = _marks.compare({name: hash(block) for name, block in blocks.items()})
         changed = [node_of(blocks[name], uid_of) for name in names]
     partitions = None
@@ -154,6 +159,24 @@ def changes(pyslurm: Any) -> tuple[list[Node], list[str], list[Partition] | None
         partitions = _partitions()
         _told = True
     return changed, gone, partitions
+
+
+def reservations(pyslurm: Any) -> list[Reservation] | None:  # noqa: ANN401
+    """Every reservation; None where the controller says that nothing is new.
+
+    Args:
+        pyslurm: The library, started.
+
+    Raises:
+        SlurmFailure: The controller does not answer.
+    """
+    global _reservations_told
+    library = _library(pyslurm.core.node.__file__)
+    if not _reservation_message.refresh(library) and _reservations_told:
+        return None
+    printed = _printed(library, "slurm_print_reservation_info_msg", _reservation_message, one_line=True)
+    _reservations_told = True
+    return reservations_of(printed)
 
 
 def _partitions() -> list[Partition]:

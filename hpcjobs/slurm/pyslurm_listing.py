@@ -131,4 +131,5 @@ def changes(since: int) -> Listing:
         changed, gone = _jobs.compare({number: hash(_read(job, _job_mark)) for number, job in jobs.items()})
         records = [_read(jobs[number], _record) for number in changed]
         nodes, nodes_gone, partitions = pyslurm_cluster.changes(pyslurm)
-    return Listing(since, _serial, records, gone, nodes, nodes_gone, partitions)
+        reservations = pyslurm_cluster.reservations(pyslurm)
+    return Listing(since, _serial, records, gone, nodes, nodes_gone, partitions, reservations)

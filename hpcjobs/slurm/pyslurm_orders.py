@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Changes, Order
+from hpcjobs.model.reservation import ReservationOrder, ReservationVerb
+from hpcjobs.sbatch.hostlists import fold_hostlist
 from hpcjobs.slurm import pyslurm_description
-from hpcjobs.slurm.base import Launch, Op, ceil_div
+from hpcjobs.slurm.base import Op, Subject, ceil_div
 from hpcjobs.slurm.targets import parse_target
 
 ARRAYS: Final = "pyslurm acts on jobs by plain numbers only, not on arrays or heterogeneous jobs"
+
+MAKES_NONE: Final = "pyslurm's process dies once it has made a reservation"
 
 
 def cannot_change(changes: Changes) -> str:
@@ -24,19 +29,22 @@ def cannot_change(changes: Changes) -> str:
     return f"pyslurm cannot take {', '.join(emptied)} away" if emptied else ""
 
 
-def lacks(op: Op, subject: Launch | Order | None) -> str:
+def lacks(op: Op, subject: Subject | None) -> str:
     """Why pyslurm cannot do that; see Backend.lacks."""
     if op is Op.ESTIMATE:
         return "pyslurm has no call that tests a submission without making it"
-    if isinstance(subject, Launch):
-        return pyslurm_description.lacks(subject)
+    if isinstance(subject, NodeOrder):
+        return "pyslurm cannot take all features away" if subject.features == () else ""
+    if isinstance(subject, ReservationOrder):
+        return MAKES_NONE if subject.verb is ReservationVerb.MAKE else ""
     if isinstance(subject, Order):
         target = parse_target(subject.target)
         if target.tasks or target.offset is not None:
             return ARRAYS
         if subject.changes is not None:
             return cannot_change(subject.changes)
-    return ""
+        return ""
+    return "" if subject is None else pyslurm_description.lacks(subject)
 
 
 def change_words(changes: Changes, now: float) -> dict[str, Any]:
@@ -64,5 +72,35 @@ def change_words(changes: Changes, now: float) -> dict[str, Any]:
         "nice": changes.nice,
         "priority": changes.priority,
         "is_requeueable": changes.requeue,
+    }
+    return {word: value for word, value in words.items() if value is not None}
+
+
+def node_words(order: NodeOrder) -> dict[str, Any]:
+    """What pyslurm's Node is given to change nodes."""
+    features = None if order.features is None else list(order.features)
+    words: dict[str, Any] = {
+        "weight": order.weight,
+        "available_features": features,
+        "active_features": features,
+        "state": "RESUME" if order.resume else None if order.drain is None else "DRAIN",
+        "reason": order.drain,
+    }
+    return {word: value for word, value in words.items() if value is not None}
+
+
+def reservation_words(order: ReservationOrder, now: float) -> dict[str, Any]:
+    """What pyslurm's Reservation is given to change one.
+
+    Args:
+        order: The change.
+        now: Unix seconds; a start of 0 becomes this.
+    """
+    words: dict[str, Any] = {
+        "nodes": None if order.nodes is None else fold_hostlist(order.nodes),
+        "start_time": None if order.start is None else order.start or int(now),
+        "end_time": order.end,
+        "users": None if order.users is None else list(order.users),
+        "accounts": None if order.accounts is None else list(order.accounts),
     }
     return {word: value for word, value in words.items() if value is not None}

@@ -2,7 +2,7 @@
 
 For trying the service without Slurm, and for tests of what stands above a backend. It refuses with Slurm's own
 error numbers, so that everything above cannot tell the difference. What can be done to its jobs is in
-``simulated_orders``.
+``simulated_orders``, to nodes and reservations in ``simulated_cluster``.
 """
 
 from __future__ import annotations
@@ -14,15 +14,20 @@ import msgspec
 from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import parse_gpus
-from hpcjobs.model.history import Accounted, HistoryQuery, Ledger, Step
+from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.job import JobRecord
+from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Estimate, Order
 from hpcjobs.model.partition import Partition
+from hpcjobs.model.reservation import Reservation, ReservationFlag, ReservationOrder
 from hpcjobs.model.spans import fold_tasks
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.sbatch.hostlists import fold_hostlist
-from hpcjobs.slurm.base import Launch, Op
+from hpcjobs.slurm.base import Launch, Op, Subject
+from hpcjobs.slurm.cluster_orders import check_nodes, check_reservation, retold
 from hpcjobs.slurm.errnos import error_of
+from hpcjobs.slurm.simulated_cluster import changed_node, check_access, kept_from, reserved
+from hpcjobs.slurm.simulated_history import accounted_of
 from hpcjobs.slurm.simulated_orders import Entry, carry_out
 from hpcjobs.slurm.simulated_particulars import particulars_of
 from hpcjobs.slurm.states import read_state
@@ -93,9 +98,10 @@ class SimulatedBackend:
         self._nodes = {node.name: node for node in nodes}
         found = partitions_of_nodes(self._nodes.values()) if partitions is None else partitions
         self._partitions = {partition.name: partition for partition in found}
+        self._reservations: dict[str, Reservation] = {}
         self._jobs: dict[int, Entry] = {}
 
-    def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
+    def lacks(self, op: Op, subject: Subject | None = None) -> str:
         """See Backend: it can do everything."""
         return ""
 
@@ -108,20 +114,26 @@ class SimulatedBackend:
     def _candidates(self, spec: JobSpec, nodes: int, *, free: bool) -> list[str]:
         wanted = gpus_per_node(spec, nodes)
         partitions = set((spec.partition or "").split(",")) if spec.partition else None
-        return [
-            node.name
+        until = self.now + (spec.resources.wall_s or 0)
+        kept = kept_from(spec.reservation or "", self._reservations, self._nodes, self.now, until) if free else set()
+        fitting = [
+            node
             for node in self._nodes.values()
             if (partitions is None or partitions & set(node.partitions))
             and (not free or node.usable)
+            and node.name not in kept
             and self._fits(node, wanted, free=free)
         ]
+        return [node.name for node in sorted(fitting, key=lambda node: node.particulars.weight)]
 
-    def judge(self, spec: JobSpec) -> None:
+    def judge(self, spec: JobSpec, user: str) -> None:
         """Refuse what can never run here.
 
         Raises:
             Refused: As Slurm does.
         """
+        if spec.reservation:
+            check_access(spec.reservation, self._reservations, user, self.known_accounts)
         known = {name for node in self._nodes.values() for name in node.partitions}
         if spec.partition and not set(spec.partition.split(",")) <= known:
             raise error_of(2000, "Invalid partition name specified")
@@ -180,6 +192,8 @@ class SimulatedBackend:
     def advance(self, now: float) -> None:
         """Let the time pass: end what is due, start what fits, in order of submission."""
         self.now = now
+        for reservation in [one for one in self._reservations.values() if one.end <= now]:
+            self._close(reservation)
         for entry in self._jobs.values():
             if entry.record.raw_state == "RUNNING" and entry.ends_at <= now:
                 self.let_go(entry)
@@ -195,6 +209,17 @@ class SimulatedBackend:
                 starting.placed, starting.ends_at = tuple(free[:nodes]), now + self._run_s(entry.spec)
                 self._charge(starting, 1)
                 self.set_state(starting, "RUNNING", start_time=int(now), node_list=",".join(starting.placed))
+
+    def _close(self, reservation: Reservation) -> None:
+        """Take a reservation away; what still waits in it is held, unless it was made otherwise."""
+        del self._reservations[reservation.name]
+        hold = ReservationFlag.NO_HOLD_JOBS not in reservation.flags
+        for entry in self._jobs.values():
+            if entry.spec.reservation == reservation.name and entry.record.raw_state == "PENDING":
+                entry.spec = msgspec.structs.replace(entry.spec, reservation=None)
+                entry.held = entry.held or hold
+                entry.record = msgspec.structs.replace(entry.record, particulars=particulars_of(entry.spec))
+                self.set_state(entry, "PENDING", reason="ReservationDeleted" if hold else entry.record.reason)
 
     def _run_s(self, spec: JobSpec) -> float:
         words = spec.script.rstrip().rsplit("\n", 1)[-1].split()
@@ -212,11 +237,12 @@ class SimulatedBackend:
             {number: entry.record for number, entry in self._jobs.items()},
             dict(self._nodes),
             self._partitions,
+            reservations=dict(self._reservations),
         )
 
     async def submit(self, user: str, launch: Launch) -> int:
         """See Backend."""
-        self.judge(launch.spec)
+        self.judge(launch.spec, user)
         number = max(self._jobs, default=0) + 1
         spec = launch.spec
         tasks = spec.array
@@ -254,10 +280,35 @@ class SimulatedBackend:
         """See Backend."""
         carry_out(self, self._jobs, user, order)
 
+    async def act_nodes(self, order: NodeOrder) -> None:
+        """See Backend."""
+        check_nodes(order)
+        with retold("hpcjobs", order):
+            if not set(order.nodes) <= self._nodes.keys():
+                raise error_of(2018, "Invalid node name specified")
+            self._nodes |= {name: changed_node(self._nodes[name], order) for name in order.nodes}
+
+    async def reserve(self, order: ReservationOrder) -> None:
+        """See Backend."""
+        check_reservation(order)
+        running = [entry for entry in self._jobs.values() if entry.record.raw_state == "RUNNING"]
+        busy_until: dict[str, float] = {}
+        for entry in running:
+            until = entry.record.start_time + (entry.record.wall_s or 0)
+            busy_until |= {name: max(until, busy_until.get(name, 0.0)) for name in entry.placed}
+        with retold("hpcjobs", order):
+            after = reserved(order, self._reservations, self._nodes, busy_until, self.now)
+            if after is not None:
+                self._reservations[after.name] = after
+            elif any(entry.spec.reservation == order.name for entry in running):
+                raise error_of(2055, "Requested reservation is in use")
+            else:
+                self._close(self._reservations[order.name])
+
     async def estimate(self, user: str, launch: Launch) -> Estimate:
         """See Backend: the first moment at which enough of what runs now has ended."""
         spec = launch.spec
-        self.judge(spec)
+        self.judge(spec, user)
         running = [entry for entry in self._jobs.values() if entry.record.raw_state == "RUNNING"]
         count, kept = spec.resources.nodes or 1, dict(self._nodes)
         start = self.now
@@ -276,14 +327,7 @@ class SimulatedBackend:
 
     async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
         """See Backend."""
-        found = []
-        for record in (entry.record for entry in self._jobs.values()):
-            of_these = not query.numbers or {record.slurm_job_id, record.array_job_id} & set(query.numbers)
-            began = record.start_time or record.eligible_time or record.submit_time
-            ended_before = record.end_time and record.end_time < query.since
-            if of_these and not ended_before and (not query.until or began < query.until) and _is_so(record, query):
-                found.append(Accounted(record, _steps(record) if query.steps else (), _ledger(record, self.now)))
-        return tuple(found)
+        return accounted_of((entry.record for entry in self._jobs.values()), query, self.now)
 
     async def accounts(self) -> tuple[Account, ...]:
         """See Backend."""
@@ -291,35 +335,3 @@ class SimulatedBackend:
 
     async def close(self) -> None:
         """See Backend."""
-
-
-def _is_so(record: JobRecord, query: HistoryQuery) -> bool:
-    """Whether a job is as a question wants it, in what a simulated cluster can tell of it."""
-    wanted = ((query.users, record.user), (query.accounts, record.account), (query.partitions, record.partition),
-              (query.names, record.name), (query.states, record.raw_state), (query.qos, record.qos))  # fmt: skip
-    return all(value in values for values, value in wanted if values)
-
-
-def _ledger(record: JobRecord, now: float) -> Ledger:
-    elapsed_s = int(record.end_time or now) - record.start_time if record.start_time else 0
-    return Ledger(elapsed_s=elapsed_s, cpus_req=record.cpus, nodes_req=record.nodes, nodes_alloc=record.nodes)
-
-
-def _steps(record: JobRecord) -> tuple[Step, ...]:
-    if not record.start_time:
-        return ()
-    return (
-        Step(
-            "batch",
-            "batch",
-            record.raw_state,
-            exit_code=record.exit_code,
-            exit_signal=record.exit_signal,
-            start_time=record.start_time,
-            end_time=record.end_time,
-            node_list=record.node_list,
-            ntasks=1,
-            cpus=1,
-            gpus=record.gpus,
-        ),
-    )

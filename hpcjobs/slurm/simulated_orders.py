@@ -68,7 +68,7 @@ class Cluster(Protocol):
     known_accounts: tuple[Account, ...]
     users_suspend: bool
 
-    def judge(self, spec: JobSpec) -> None:
+    def judge(self, spec: JobSpec, user: str) -> None:
         """Refuse what can never run."""
 
     def let_go(self, entry: Entry) -> None:
@@ -255,7 +255,7 @@ def _update(cluster: Cluster, entry: Entry, order: Order) -> int:
         entry.spec, resources=msgspec.structs.replace(entry.spec.resources, **resources), **fields
     )
     if waits:
-        cluster.judge(spec)
+        cluster.judge(spec, entry.record.user)
     entry.spec = spec
     facts = {name: told[name] for name in JobRecord.__struct_fields__ if name in told}
     entry.record = msgspec.structs.replace(entry.record, **facts, particulars=particulars_of(spec))

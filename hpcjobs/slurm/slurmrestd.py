@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypeVar
+from urllib.parse import quote
 
 import httpx
 import jwt
@@ -20,26 +21,35 @@ from hpcjobs.errors import HpcjobsError, NotSupported, OutcomeUnknown, SlurmUnav
 from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.history import Accounted, HistoryQuery
+from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Changes, Estimate, Order, Verb
 from hpcjobs.model.partition import Partition
+from hpcjobs.model.reservation import Reservation, ReservationOrder, ReservationVerb
+from hpcjobs.slurm import slurmrestd_cluster as cluster_orders
 from hpcjobs.slurm import slurmrestd_orders as orders
 from hpcjobs.slurm.accounting import AccountsTold, accounts_of
-from hpcjobs.slurm.base import Launch, Op, split_comment
+from hpcjobs.slurm.base import Launch, Op, Subject
+from hpcjobs.slurm.cluster_orders import check_nodes, check_reservation, retold
 from hpcjobs.slurm.errnos import NO_LONGER, error_of
 from hpcjobs.slurm.history import history_params, of_whom, state_by_state
-from hpcjobs.slurm.openapi import ErrorWords, JobWords, Reply, decode, record_of
+from hpcjobs.slurm.openapi import ErrorWords, JobWords, Reply, ReservationsTold, decode, record_of
 from hpcjobs.slurm.openapi_accounting import AccountingReply, accounted_of
 from hpcjobs.slurm.openapi_cluster import node_of, partition_of
+from hpcjobs.slurm.openapi_reservations import reservation_of
 from hpcjobs.slurm.outcomes import verdict
 from hpcjobs.slurm.slurmrestd_body import VERSIONS, job_body
+from hpcjobs.slurm.slurmrestd_marks import MarkLists
 from hpcjobs.slurm.targets import Target, expand_tasks, parse_target, signal_number
 
-T = TypeVar("T", Reply, AccountingReply, AccountsTold)
+T = TypeVar("T", Reply, ReservationsTold, AccountingReply, AccountsTold)
 
 TOKEN_LIFE_S: Final = 600
 TIMEOUT_S: Final = 30.0
 NUMBERS_PER_CALL: Final = 100
 """They travel in the address, which must not grow without bound."""
+
+TAKEN: Final = 2082, "Duplicate reservation name"
+MISSING: Final = 2053, "Requested reservation is invalid"
 
 PARTITIONS_S: Final = 1.0
 """How long a listing waits for the partitions, in seconds."""
@@ -67,14 +77,12 @@ class SlurmrestdBackend:
         self._key = jwt_key_file.read_bytes()
         self._client = httpx.AsyncClient(base_url=url, timeout=TIMEOUT_S)
         self._version = ""
-        self._askers: dict[str, list[asyncio.Future[Mapping[str, int]]]] = {}
-        """By whom they list as: those who wait for the next listing of marks."""
-        self._listers: dict[str, asyncio.Task[None]] = {}
+        self._marks = MarkLists(self._jobs_as)
         self._partitions: Mapping[str, Partition] = {}
         self._asking: asyncio.Task[None] | None = None
         """The question for the partitions."""
 
-    def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
+    def lacks(self, op: Op, subject: Subject | None = None) -> str:
         """See Backend."""
         return orders.lacks(op, subject, self._version)
 
@@ -109,7 +117,7 @@ class SlurmrestdBackend:
         changing: bool = False,
     ) -> tuple[int, T]:
         """One call: HTTP status and what was answered."""
-        family = "slurm" if kind is Reply else "slurmdb"
+        family = "slurm" if issubclass(kind, Reply) else "slurmdb"
         address = f"/{family}/{await self._known_version()}{path}"
         try:
             response = await self._client.request(
@@ -147,9 +155,10 @@ class SlurmrestdBackend:
     async def view(self, now: float) -> ClusterView:
         """See Backend."""
         await self._known_version()
-        jobs, nodes, _ = await asyncio.gather(
+        jobs, nodes, reservations, _ = await asyncio.gather(
             self._call(self.observer, "GET", "/jobs/"),
             self._call(self.observer, "GET", "/nodes/"),
+            self._reservations(),
             self._refresh_partitions(),
         )
         return ClusterView(
@@ -158,7 +167,20 @@ class SlurmrestdBackend:
             {job.job_id: record_of(job) for job in jobs.jobs},
             {node.name: node_of(node) for node in nodes.nodes},
             self._partitions,
+            reservations=reservations,
         )
+
+    async def _told(self, kind: type[T], path: str, params: httpx.QueryParams | None = None) -> T:
+        """What the service's own user is told."""
+        code, told = await self._exchange(kind, self.observer, "GET", path, params=params)
+        _raise_first(told.errors)
+        if code >= httpx.codes.BAD_REQUEST:
+            raise SlurmUnavailable(f"slurmrestd answered {code} without a reason.")
+        return told
+
+    async def _reservations(self) -> dict[str, Reservation]:
+        told = await self._told(ReservationsTold, "/reservations/")
+        return {words.name: reservation_of(words) for words in told.reservations}
 
     async def _refresh_partitions(self) -> None:
         """Ask for the partitions too, and wait a little: slurmrestd does not answer that while slurmdbd is away.
@@ -174,61 +196,34 @@ class SlurmrestdBackend:
             reply = await self._call(self.observer, "GET", "/partitions/")
             self._partitions = {partition.name: partition_of(partition) for partition in reply.partitions}
 
+    async def _check(self, op: Op, subject: Subject) -> None:
+        """Raise where this cannot be done, which depends on the version of the API."""
+        await self._known_version()
+        if why := self.lacks(op, subject):
+            raise NotSupported(f"Cluster {self.cluster!r}: {why}.")
+
     async def submit(self, user: str, launch: Launch) -> int:
         """See Backend."""
-        await self._known_version()
-        if why := self.lacks(Op.SUBMIT, launch):
-            raise NotSupported(f"Cluster {self.cluster!r}: {why}.")
+        await self._check(Op.SUBMIT, launch)
         reply = await self._call(user, "POST", "/job/submit", job_body(launch), changing=True)
         if not reply.job_id:
             raise OutcomeUnknown("slurmrestd answered the submission without a job number.")
         return reply.job_id
 
+    async def _jobs_as(self, lister: str) -> Sequence[JobWords]:
+        return (await self._call(lister, "GET", "/jobs/")).jobs
+
     async def find(self, user: str, attempt: str) -> int | None:
         """See Backend: one listing answers all who ask, of whatever user; only who is not in it lists as itself."""
         for lister in (self.observer, user):
-            number = (await self._marks(lister)).get(f"{user} {attempt}")
+            number = (await self._marks.next_of(lister)).get(f"{user} {attempt}")
             if number is not None or user == self.observer:
                 return number
         return None
 
-    async def _marks(self, lister: str) -> Mapping[str, int]:
-        """The numbers of marked jobs by owner and mark, by a listing that begins after this call.
-
-        Args:
-            lister: The user who lists.
-        """
-        answer: asyncio.Future[Mapping[str, int]] = asyncio.get_running_loop().create_future()
-        self._askers.setdefault(lister, []).append(answer)
-        if lister not in self._listers:
-            self._listers[lister] = asyncio.create_task(self._list_marks(lister))
-        return await answer
-
-    async def _list_marks(self, lister: str) -> None:
-        askers: list[asyncio.Future[Mapping[str, int]]] = []
-        try:
-            while askers := self._askers.pop(lister, []):
-                try:
-                    jobs = (await self._call(lister, "GET", "/jobs/")).jobs
-                except HpcjobsError as error:
-                    for answer in askers:
-                        if not answer.done():
-                            answer.set_exception(error)
-                    continue
-                marks = {f"{job.user_name} {split_comment(job.comment)[1]}": job.job_id for job in reversed(jobs)}
-                for answer in askers:
-                    if not answer.done():  # who asked may have gone
-                        answer.set_result(marks)
-        finally:
-            del self._listers[lister]
-            for answer in [*askers, *self._askers.pop(lister, [])]:
-                answer.cancel()
-
     async def act(self, user: str, order: Order) -> None:
         """See Backend."""
-        await self._known_version()
-        if why := self.lacks(Op(order.verb), order):
-            raise NotSupported(f"Cluster {self.cluster!r}: {why}.")
+        await self._check(Op(order.verb), order)
         target = parse_target(order.target)
         if order.verb is Verb.SIGNAL:
             signal_number(order.signal)
@@ -276,6 +271,28 @@ class SlurmrestdBackend:
             _raise_first(reply.errors, changing=True)
         self._judge(reply)
 
+    async def act_nodes(self, order: NodeOrder) -> None:
+        """See Backend."""
+        check_nodes(order)
+        await self._check(Op.NODES, order)
+        with retold(self.observer, order):
+            await self._call(self.observer, "POST", "/nodes/", cluster_orders.node_body(order), changing=True)
+
+    async def reserve(self, order: ReservationOrder) -> None:
+        """See Backend."""
+        check_reservation(order)
+        await self._check(Op.RESERVE, order)
+        with retold(self.observer, order):
+            if order.verb is ReservationVerb.DELETE:
+                await self._call(self.observer, "DELETE", f"/reservation/{quote(order.name)}", changing=True)
+                return
+            # slurmrestd changes what it is to make, where that is there, and makes what it is to change.
+            there = order.name in await self._reservations()
+            if there is (order.verb is ReservationVerb.MAKE):
+                raise error_of(*(TAKEN if there else MISSING))
+            body = cluster_orders.reservation_body(order, time.time())
+            await self._call(self.observer, "POST", "/reservation", body, changing=True)
+
     async def estimate(self, user: str, launch: Launch) -> Estimate:
         """See Backend."""
         raise NotSupported(f"Cluster {self.cluster!r}: {self.lacks(Op.ESTIMATE, launch)}.")
@@ -294,26 +311,19 @@ class SlurmrestdBackend:
         for first in range(0, max(len(query.numbers), 1), NUMBERS_PER_CALL):
             numbers = query.numbers[first : first + NUMBERS_PER_CALL]
             params = httpx.QueryParams([*common, *(("step", str(number)) for number in numbers)])
-            code, reply = await self._exchange(AccountingReply, self.observer, "GET", "/jobs/", params=params)
-            _raise_first(reply.errors)
-            if code >= httpx.codes.BAD_REQUEST:
-                raise SlurmUnavailable(f"slurmrestd answered {code} without a reason.")
-            found.extend(map(accounted_of, reply.jobs))
+            found.extend(map(accounted_of, (await self._told(AccountingReply, "/jobs/", params)).jobs))
         return found
 
     async def accounts(self) -> tuple[Account, ...]:
         """See Backend."""
         params = httpx.QueryParams(WithAssociations="true", WithCoordinators="true")
-        code, reply = await self._exchange(AccountsTold, self.observer, "GET", "/accounts/", params=params)
-        _raise_first(reply.errors)
-        if code >= httpx.codes.BAD_REQUEST:
-            raise SlurmUnavailable(f"slurmrestd answered {code} without a reason.")
-        return accounts_of(reply.accounts, self.cluster)
+        return accounts_of((await self._told(AccountsTold, "/accounts/", params)).accounts, self.cluster)
 
     async def close(self) -> None:
         """See Backend."""
-        for task in [*self._listers.values(), *filter(None, [self._asking])]:
-            task.cancel()
+        self._marks.close()
+        if self._asking is not None:
+            self._asking.cancel()
         await self._client.aclose()
 
 

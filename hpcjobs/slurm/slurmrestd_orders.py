@@ -7,8 +7,8 @@ from typing import Any, Final
 from hpcjobs.model.order import Changes, Order, SignalScope, Verb
 from hpcjobs.model.spans import MOST_COUNTED, count_tasks, parse_spans
 from hpcjobs.sbatch.units import count_range_text
-from hpcjobs.slurm import slurmrestd_body
-from hpcjobs.slurm.base import Launch, Op, ceil_div
+from hpcjobs.slurm import slurmrestd_body, slurmrestd_cluster
+from hpcjobs.slurm.base import Launch, Op, Subject, ceil_div
 from hpcjobs.slurm.targets import expand_tasks, parse_target
 
 REQUEUES_SINCE: Final = 45
@@ -19,7 +19,7 @@ _FLAGS: Final = {SignalScope.STEPS: [], SignalScope.BATCH: ["BATCH_JOB"], Signal
 _BY_UPDATE: Final = {Op.HOLD, Op.RELEASE, Op.UPDATE}
 
 
-def lacks(op: Op, subject: Launch | Order | None, version: str) -> str:
+def lacks(op: Op, subject: Subject | None, version: str) -> str:
     """Why slurmrestd cannot do that; see Backend.lacks.
 
     Args:
@@ -33,6 +33,8 @@ def lacks(op: Op, subject: Launch | Order | None, version: str) -> str:
         return "slurmrestd has no call that tests a submission without making it"
     if op is Op.REQUEUE and version and int(version.rpartition(".")[2]) < REQUEUES_SINCE:
         return f"slurmrestd {version} has no call that requeues a job; v0.0.{REQUEUES_SINCE} is the first that has"
+    if op is Op.RESERVE:
+        return slurmrestd_cluster.lacks_reserve(version)
     if isinstance(subject, Launch):
         return slurmrestd_body.lacks(subject, version or slurmrestd_body.VERSIONS[0])
     if not isinstance(subject, Order):

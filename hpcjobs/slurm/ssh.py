@@ -13,22 +13,27 @@ from hpcjobs.errors import HpcjobsError, NotSupported, OutcomeUnknown, SlurmUnav
 from hpcjobs.model.account import Account
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.history import Accounted, HistoryQuery
+from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Estimate, Order, Verb
+from hpcjobs.model.reservation import ReservationOrder, ReservationVerb
+from hpcjobs.slurm import cluster_commands
 from hpcjobs.slurm import slurm_commands as commands
 from hpcjobs.slurm.accounting import SACCTMGR, AccountsTold, accounts_of
-from hpcjobs.slurm.base import Launch, Op
+from hpcjobs.slurm.base import Launch, Op, Subject
+from hpcjobs.slurm.cluster_orders import check_nodes, check_reservation, retold
 from hpcjobs.slurm.errnos import NO_LONGER, error_of
 from hpcjobs.slurm.history import can_be_any, history_words
-from hpcjobs.slurm.openapi import Reply, decode, record_of
+from hpcjobs.slurm.openapi import Reply, ReservationsTold, decode, record_of
 from hpcjobs.slurm.openapi_accounting import AccountingReply, accounted_of
 from hpcjobs.slurm.openapi_cluster import node_of
+from hpcjobs.slurm.openapi_reservations import reservation_of
 from hpcjobs.slurm.outcomes import verdict
 from hpcjobs.slurm.printed_partitions import WORDS as PARTITIONS
 from hpcjobs.slurm.printed_partitions import partitions_of
 from hpcjobs.slurm.ssh_transport import AnswerLost, NotSent, Ran, SshPool
 from hpcjobs.slurm.targets import Target, expand_tasks, parse_target, signal_number
 
-T = TypeVar("T", Reply, AccountingReply, AccountsTold)
+T = TypeVar("T", Reply, ReservationsTold, AccountingReply, AccountsTold)
 
 COMMAND_S: Final = 25
 """After so many seconds a command is killed where it runs."""
@@ -61,7 +66,7 @@ class SshBackend:
         self.pool = pool
         self.observer = observer
 
-    def lacks(self, op: Op, subject: Launch | Order | None = None) -> str:
+    def lacks(self, op: Op, subject: Subject | None = None) -> str:
         """See Backend."""
         if op is Op.SUBMIT and isinstance(subject, Launch):
             names = commands.reserved_variables(subject)
@@ -109,9 +114,9 @@ class SshBackend:
 
     async def view(self, now: float) -> ClusterView:
         """See Backend."""
-        listings = [["scontrol", "show", what, "--json"] for what in ("jobs", "nodes")] + [list(PARTITIONS)]
-        ran = [self._words(self.observer, words, LISTING_S, LISTING_BYTES) for words in listings]
-        jobs, nodes, partitions = await asyncio.gather(*ran)
+        listings = [["scontrol", "show", what, "--json"] for what in ("jobs", "nodes", "reservations")]
+        ran = [self._words(self.observer, words, LISTING_S, LISTING_BYTES) for words in (*listings, list(PARTITIONS))]
+        jobs, nodes, reservations, partitions = await asyncio.gather(*ran)
         if partitions.status:
             raise commands.fault_of(partitions.err)
         return ClusterView(
@@ -120,6 +125,10 @@ class SshBackend:
             {job.job_id: record_of(job) for job in self._document(jobs, Reply).jobs},
             {node.name: node_of(node) for node in self._document(nodes, Reply).nodes},
             {partition.name: partition for partition in partitions_of(partitions.out.decode(errors="replace"))},
+            reservations={
+                words.name: reservation_of(words)
+                for words in self._document(reservations, ReservationsTold).reservations
+            },
         )
 
     def _document(self, ran: Ran, kind: type[T]) -> T:
@@ -206,6 +215,26 @@ class SshBackend:
             return names
         wanted = set(expand_tasks(target.tasks))
         return {name for name in names if wanted & set(expand_tasks(parse_target(name).tasks or "0"))}
+
+    async def act_nodes(self, order: NodeOrder) -> None:
+        """See Backend."""
+        check_nodes(order)
+        with retold(self.observer, order):
+            await self._change(cluster_commands.node_words(order), again=True)
+
+    async def reserve(self, order: ReservationOrder) -> None:
+        """See Backend."""
+        check_reservation(order)
+        with retold(self.observer, order):
+            # What was made or deleted without our hearing of it would be refused the second time.
+            words = cluster_commands.reservation_words(order, time.time())
+            await self._change(words, again=order.verb is ReservationVerb.CHANGE)
+
+    async def _change(self, words: list[str], *, again: bool) -> None:
+        """Run what changes the cluster, as the service's own user."""
+        ran = await self._run(self.observer, commands.plain_script(words, COMMAND_S), again=again, changing=True)
+        if ran.status:
+            raise commands.fault_of(ran.err, changing=True)
 
     async def estimate(self, user: str, launch: Launch) -> Estimate:
         """See Backend."""

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 from sqlalchemy import Column, Connection, LargeBinary, Row, Text, delete, func, insert, select
 from sqlmodel import Field, SQLModel
 
+from hpcjobs.model.event import Event
 from hpcjobs.settings import PluginSettings
+from hpcjobs.store import events
 
 
 class GenerationRow(SQLModel, table=True):
@@ -17,7 +20,7 @@ class GenerationRow(SQLModel, table=True):
     Attributes:
         number: Grows by one with each.
         since: Unix seconds.
-        by: Who changed it; ``""``: the settings file.
+        by: Who changed it; ``""``: the settings file, or new code that was there when the service started.
         baseline: What the settings file said at the time: a change of it counts again.
         plugins: PluginSettings as JSON, in order.
         code: Version and digest by name, as JSON.
@@ -91,7 +94,7 @@ def add(
     Args:
         connection: The database.
         now: Unix seconds.
-        by: Who changed it; ``""``: the settings file.
+        by: Who changed it; ``""``: the settings file, or new code that was there when the service started.
         baseline: What the settings file says.
         plugins: What is in use from now on.
         code: Version and digest by name.
@@ -111,7 +114,19 @@ def states(connection: Connection, plugin: str) -> dict[str, tuple[float, bytes]
     return {row.cluster: (row.at, row.state) for row in rows}
 
 
-def keep_state(connection: Connection, plugin: str, cluster: str, at: float, state: bytes) -> None:
-    """Keep what a discovery found, in place of what the one before did."""
+def keep_found(
+    connection: Connection, plugin: str, cluster: str, at: float, state: bytes, told: Sequence[Event]
+) -> None:
+    """Keep what a discovery found, in place of what the one before did, and tell what is new: both, or nothing.
+
+    Args:
+        connection: The database.
+        plugin: Whose discovery.
+        cluster: Of what.
+        at: When it was found, in Unix seconds.
+        state: All that it must know the next time.
+        told: What is new since the last time.
+    """
     connection.execute(delete(STATES).where(STATES.c.plugin == plugin, STATES.c.cluster == cluster))
     connection.execute(insert(STATES), {"plugin": plugin, "cluster": cluster, "at": at, "state": state})
+    events.write(connection, told)

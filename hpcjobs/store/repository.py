@@ -13,6 +13,7 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, and_, func, select, true
 
 from hpcjobs.identity.policy import Visibility
+from hpcjobs.model.hints import NO_HINTS, Hints
 from hpcjobs.model.job import Fate, Job, JobRecord, State
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.store.rows import job_of, record_of
@@ -138,6 +139,25 @@ def spec_of(connection: Connection, job_id: str) -> JobSpec | None:
     """What was asked for, where it was asked for here."""
     spec = connection.execute(select(SPECS.c.spec).where(SPECS.c.job_id == job_id)).scalar()
     return msgspec.json.decode(spec, type=JobSpec) if spec else None
+
+
+class _Hinted(msgspec.Struct):
+    """What is read of a specification for its hints."""
+
+    hints: Hints = NO_HINTS
+
+
+def hints_of(connection: Connection, attempts: Iterable[str]) -> dict[str, Hints]:
+    """What jobs tell the policies, by the ids of their attempts."""
+    found: dict[str, Hints] = {}
+    for chunk in chunks(attempts):
+        rows = connection.execute(
+            select(ATTEMPTS.c.id, SPECS.c.spec)
+            .join(SPECS, SPECS.c.job_id == ATTEMPTS.c.job_id)
+            .where(ATTEMPTS.c.id.in_(chunk))
+        )
+        found.update((row.id, msgspec.json.decode(row.spec, type=_Hinted).hints) for row in rows)
+    return found
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):

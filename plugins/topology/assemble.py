@@ -8,33 +8,31 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from typing import Final, NamedTuple
-
-import msgspec
+from typing import Final
 
 from hpcjobs.sbatch.hostlists import fold_hostlist, natural
 from hpcjobs_plugins.topology.fabric import (
     Adapter,
     Cable,
-    Chip,
     Dump,
     Endpoint,
     Fabric,
     Host,
-    Network,
     Notice,
     Role,
     Site,
     Switch,
     Trunk,
 )
-from hpcjobs_plugins.topology.naming import Named, Namer, Naming, unique_names
+from hpcjobs_plugins.topology.merging import Whole, merged
+from hpcjobs_plugins.topology.naming import Named, Namer, Naming, shared_names, unique_names
+from hpcjobs_plugins.topology.numbering import in_order, with_names
 from hpcjobs_plugins.topology.providers.text import Oddities
 from hpcjobs_plugins.topology.rates import gbps
 from hpcjobs_plugins.topology.tiers import links_of, tiers
 
-PREFIXES: Final[Mapping[Network, str]] = {Network.INFINIBAND: "ib", Network.ETHERNET: "eth"}
-"""Of the names of fabrics that nobody has named."""
+MOST_GUIDS: Final = 4
+"""As many of those that have one name are told."""
 
 _Key = tuple[tuple[int, int, str], ...]
 """What ``natural`` sorts by."""
@@ -64,11 +62,14 @@ def assemble(
     known = None if nodes is None else frozenset(nodes)
     namer = Namer(naming, known)
     odd = Oddities()
-    whole = _merged(dumps, odd)
+    whole = merged(dumps, odd)
     for chip in whole.chips.values():
         if not chip.description.strip():
             text = f"switch {chip.guid} did not tell its description: it has another name than when it does"
             odd.add("switch-without-description", text, chip.line, chip.guid)
+    for name, guids in shared_names(whole.chips).items():
+        text = f"{name} is what switches {_several(guids)} are all called: each has its GUID behind its name"
+        odd.add("switch-name-shared", text, whole.chips[guids[0]].line, name)
     owners = _owners(whole, namer, odd)
     said = {namer.node(host): role for dump in dumps for host, role in dump.roles.items()}
     roles = {host: _role(host, namer, known, said) for host in {named.host for named in owners.values()}}
@@ -86,53 +87,11 @@ def assemble(
     return Site(fabrics, named_domains, every, now)
 
 
-class _Whole(NamedTuple):
-    """All Dumps together."""
-
-    chips: dict[str, Chip]
-    adapters: dict[str, Adapter]
-    cables: list[Cable]
-    neighbours: dict[str, str]
-    networks: dict[str, Network]
-    nameless: set[str]
-
-
-def _merged(dumps: Sequence[Dump], odd: Oddities) -> _Whole:
-    whole = _Whole({}, {}, [], {}, {}, set())
-    ports: dict[tuple[str, int], Cable] = {}
-    for index, dump in enumerate(dumps):
-        for guid, chip in dump.chips.items():
-            if _described(whole.chips.setdefault(guid, chip)) != _described(chip):
-                text = f"{dump.source} says other things of switch {guid} than a source before it, which stands"
-                odd.add("sources-differ", text, chip.line, guid)
-            whole.networks.setdefault(guid, dump.network)
-        for guid, adapter in dump.adapters.items():
-            whole.adapters.setdefault(guid, adapter)
-        whole.neighbours.update({guid: name for guid, name in dump.neighbours.items() if guid not in whole.neighbours})
-        if len(dumps) == 1:
-            whole.cables.extend(dump.cables)
-            continue
-        for cable in dump.cables:
-            near, far = (cable.a, cable.a_port), (cable.b, cable.b_port)
-            before = ports.get(near) or ports.get(far)
-            if before is None:
-                ports[near] = ports[far] = cable
-                whole.cables.append(cable)
-            elif index and (before.a, before.a_port, before.b, before.b_port) != (*near, *far):
-                text = f"{dump.source} has a cable {near} to {far} where a source before it has another, which stands"
-                odd.add("sources-differ", text, subject=cable.a)
-    return whole
-
-
-def _described(chip: Chip) -> tuple[str, str]:
-    return chip.description, chip.system_guid
-
-
-def _owners(whole: _Whole, namer: Namer, odd: Oddities) -> dict[str, Named]:
+def _owners(whole: Whole, namer: Namer, odd: Oddities) -> dict[str, Named]:
     """Whose each adapter is; those without a name are hosts of their own, named by their GUID."""
     found: dict[str, Named] = {}
     cards: dict[str, set[str]] = defaultdict(set)
-    labels: dict[tuple[str, str], str] = {}
+    labels: dict[Named, list[Adapter]] = defaultdict(list)
     without: list[Adapter] = []
     for guid, adapter in whole.adapters.items():
         named = namer.named(adapter, whole.neighbours.get(guid, ""))
@@ -143,10 +102,8 @@ def _owners(whole: _Whole, namer: Namer, odd: Oddities) -> dict[str, Named]:
         if adapter.system_guid:
             cards[adapter.system_guid].add(named.host)
         if named.label and not adapter.router:
-            before = labels.setdefault((named.host, named.label), guid)
-            if before != guid and not _same_card(whole.adapters[before], adapter):
-                text = f"{named.host} {named.label} is what adapters {before} and {guid} are both called: two hosts may"
-                odd.add("duplicate-name", f"{text} have one name; they are taken for one", adapter.line, named.host)
+            labels[named].append(adapter)
+    _tell_duplicates(whole, labels, odd)
     for adapter in without:
         siblings = cards.get(adapter.system_guid, set()) if adapter.system_guid else set()
         if len(siblings) == 1:
@@ -164,8 +121,35 @@ def _owners(whole: _Whole, namer: Namer, odd: Oddities) -> dict[str, Named]:
     return found
 
 
-def _same_card(one: Adapter, other: Adapter) -> bool:
-    return bool(one.system_guid) and one.system_guid == other.system_guid
+def _tell_duplicates(whole: Whole, labels: Mapping[Named, Sequence[Adapter]], odd: Oddities) -> None:
+    """Adapters of several cards that have one name, once for each name.
+
+    Adapters of one system are a card. Where no system is told, so may adapters be that have no port in common:
+    iblinkinfo tells the ports of a card under a GUID each.
+    """
+    several = {named: sorted(its, key=lambda one: one.guid) for named, its in labels.items() if len(its) > 1}
+    ports: dict[str, set[int]] = defaultdict(set)
+    for cable in whole.cables if several else ():
+        ports[cable.a].add(cable.a_port)
+        ports[cable.b].add(cable.b_port)
+    for (host, label), its in several.items():
+        cards: dict[tuple[str, int], Adapter] = {}
+        used: Counter[int] = Counter()
+        for adapter in its:
+            own = () if adapter.system_guid else ports[adapter.guid]
+            cards.setdefault((adapter.system_guid, max((used[port] for port in own), default=0)), adapter)
+            used.update(own)
+        if len(cards) > 1:
+            guids = [card.guid for card in cards.values()]
+            text = f"{host} {label} is what adapters {_several(guids)} are all called: hosts may have one name"
+            line = whole.adapters[guids[0]].line
+            odd.add("duplicate-name", f"{text}; they are taken for one", line, host)
+
+
+def _several(guids: Sequence[str]) -> str:
+    """The first of several GUIDs, and how many more there are."""
+    more = f" and {len(guids) - MOST_GUIDS} more" if len(guids) > MOST_GUIDS else ""
+    return ", ".join(guids[:MOST_GUIDS]) + more
 
 
 def _role(host: str, namer: Namer, nodes: frozenset[str] | None, said: Mapping[str, Role]) -> Role:
@@ -213,7 +197,7 @@ def _domains(
 
 
 def _fabrics(
-    whole: _Whole, owners: Mapping[str, Named], roles: Mapping[str, Role], wanted: Mapping[str, str]
+    whole: Whole, owners: Mapping[str, Named], roles: Mapping[str, Role], wanted: Mapping[str, str]
 ) -> tuple[Fabric, ...]:
     parts = _components(whole)
     names = unique_names(whole.chips)
@@ -233,11 +217,10 @@ def _fabrics(
         _fabric(whole, guids, names, _hosts(whole, hanging[part], names, owners, roles, order), trunks[part])
         for part, guids in members.items()
     ]
-    made.sort(key=lambda one: (-len(one.compute), -len(one.hosts), natural(min(one.switches, key=natural))))
-    return tuple(_with_names(made, wanted))
+    return tuple(with_names(in_order(made), wanted))
 
 
-def _components(whole: _Whole) -> dict[str, str]:
+def _components(whole: Whole) -> dict[str, str]:
     """For each switch one that stands for all that cables join it with."""
     above: dict[str, str] = {guid: guid for guid in whole.chips}
 
@@ -255,7 +238,7 @@ def _components(whole: _Whole) -> dict[str, str]:
 
 
 def _hosts(
-    whole: _Whole,
+    whole: Whole,
     cables: Iterable[Cable],
     names: Mapping[str, tuple[str, str]],
     owners: Mapping[str, Named],
@@ -291,7 +274,7 @@ def _hosts(
 
 
 def _fabric(
-    whole: _Whole,
+    whole: Whole,
     guids: Sequence[str],
     names: Mapping[str, tuple[str, str]],
     hosts: Mapping[str, Host],
@@ -319,24 +302,3 @@ def _fabric(
         trunks.append(Trunk(*near, *far, gbps(cable.lanes, cable.speed)))
     trunks.sort(key=lambda one: (one.a, one.a_port, one.b, one.b_port))
     return Fabric("", whole.networks[guids[0]], switches, hosts, tuple(trunks))
-
-
-def _with_names(fabrics: Iterable[Fabric], wanted: Mapping[str, str]) -> Iterable[Fabric]:
-    """Fabrics under the names that an admin or a source has given, or else numbered.
-
-    Args:
-        fabrics: In their order.
-        wanted: Names by name or GUID of a switch, in small letters.
-    """
-    used = set(wanted.values())
-    given: set[str] = set()
-    numbers: Counter[Network] = Counter()
-    for fabric in fabrics:
-        keys = [key for switch in fabric.switches.values() for key in (switch.name.lower(), switch.guid)]
-        name = next((wanted[key] for key in keys if key in wanted and wanted[key] not in given), "")
-        while not name:
-            numbered = f"{PREFIXES[fabric.network]}{numbers[fabric.network]}"
-            numbers[fabric.network] += 1
-            name = "" if numbered in used else numbered
-        given.add(name)
-        yield msgspec.structs.replace(fabric, name=name)

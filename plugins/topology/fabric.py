@@ -21,12 +21,19 @@ class Notice(msgspec.Struct, frozen=True, gc=False):
         text: What was found and what was made of it, a sentence.
         line: Line of the source, from 1; 0: none in particular.
         subject: GUID or name of what it is about, or ``""``.
+        more: How many notices of this code it stands for that are not told one by one; 0: it is one itself.
     """
 
     code: str
     text: str
     line: int = 0
     subject: str = ""
+    more: int = 0
+
+    @property
+    def count(self) -> int:
+        """How many it counts for."""
+        return self.more or 1
 
 
 class FabricError(ValueError):
@@ -254,7 +261,7 @@ class Site(msgspec.Struct, frozen=True):
     """Everything that was found.
 
     Attributes:
-        fabrics: The one with the most compute hosts first.
+        fabrics: The one with the most compute hosts first; those of about the same size by names (``numbering``).
         domains: NVLink domains: names of the nodes of each, by ``<ClusterUUID>.<CliqueId>``.
         notices: What was odd, of all sources and of putting them together.
         found_at: Unix seconds of the discovery; 0.0: not said.

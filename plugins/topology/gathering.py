@@ -14,6 +14,9 @@ from hpcjobs_plugins.topology.naming import Naming
 from hpcjobs_plugins.topology.providers import iblinkinfo, ibnetdiscover, lldp, nvlink, table
 from hpcjobs_plugins.topology.providers.source import Fetched, SourceSettings, fetched
 
+MOST_REASONS: Final = 3
+"""As many notices say why nothing was found."""
+
 
 class Reader(StrEnum):
     """What a source speaks."""
@@ -77,12 +80,14 @@ def gather(
         notices += got.notices
         if feed.reader is Reader.NVLINK:
             found = nvlink.read(got.data, name)
-            domains.update(found.domains)
+            for domain, hosts in found.domains.items():
+                domains[domain] = tuple(dict.fromkeys((*domains.get(domain, ()), *hosts)))
             notices += found.notices
         elif feed.reader is Reader.TABLE:
             dumps.append(table.read(got.data, name, feed.columns or None, feed.network))
         else:
             dumps.append(_DUMPS[feed.reader](got.data, name))
     if not dumps and not domains:
-        raise FabricError("there is no source of a fabric or of NVLink domains")
+        why = "; ".join(dict.fromkeys(notice.text for notice in notices[:MOST_REASONS]))
+        raise FabricError(f"no source has a fabric or an NVLink domain{': ' * bool(why)}{why}")
     return assemble(dumps, naming, nodes, domains, now, notices)

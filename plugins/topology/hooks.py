@@ -93,6 +93,14 @@ def blocks_of(site: Site, of: OfCluster) -> Blocks | None:
         return None
 
 
+def _kept(state: bytes) -> Site | None:
+    """A site that was kept; None: an earlier release kept it in another way, and the next discovery is the first."""
+    try:
+        return msgspec.msgpack.decode(state, type=Site)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+
+
 class Topology:
     """The plugin at work.
 
@@ -119,12 +127,13 @@ class Topology:
         if of is None:
             return None
         after = gather(of.sources, of.naming, of.names, now)
-        before = msgspec.msgpack.decode(state, type=Site) if state else None
+        before = _kept(state) if state else None
         return Discovery(msgspec.msgpack.encode(after), tuple(findings(before, after)))
 
     def remember(self, cluster: str, state: bytes) -> None:
         """Know what was found."""
-        self.sites[cluster] = msgspec.msgpack.decode(state, type=Site)
+        if (site := _kept(state)) is not None:
+            self.sites[cluster] = site
 
     def configure(self, inventory: Inventory) -> Mapping[str, str]:
         """The topology of a cluster's nodes, as Slurm reads it; nothing where no fabric of it is known."""

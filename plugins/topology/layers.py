@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from hpcjobs_plugins.topology.fabric import Endpoint, Fabric, Host, Trunk
@@ -46,6 +46,9 @@ class Layers:
             self.trunks[trunk.a].append(trunk)
             self.trunks[trunk.b].append(trunk)
         self.row = {name: switch.tier for name, switch in fabric.switches.items()}
+        self._names: dict[int, list[str]] = {}
+        for name, row in self.row.items():
+            self._names.setdefault(row, []).append(name)
         self.up: dict[tuple[str, str], list[Trunk]] = defaultdict(list)
         self.within: dict[tuple[str, str], list[Trunk]] = defaultdict(list)
         self.across: dict[tuple[str, str], list[Trunk]] = defaultdict(list)
@@ -61,11 +64,11 @@ class Layers:
     @property
     def top(self) -> int:
         """The highest row."""
-        return max(self.row.values(), default=0)
+        return max(self._names, default=0)
 
-    def names(self, row: int) -> list[str]:
+    def names(self, row: int) -> Sequence[str]:
         """Names of the switches of a row, sorted."""
-        return [name for name in self.fabric.switches if self.row[name] == row]
+        return self._names.get(row, ())
 
     def upward(self, row: int) -> dict[str, Counter[str]]:
         """For each switch of a row the switches one row above, with how many cables go there."""

@@ -28,8 +28,8 @@ RULES: Final = (
 )
 """Rules that are used where an admin gives none: ``n1 HCA-1``, ``n1 mlx5_0 port 1``, ``n1:ib0``, and ``n1`` alone."""
 
-_NOBODY: Final = frozenset({"localhost", "localhost.localdomain", "none", "unknown", "noname", "default", "host"})
-"""Names of machines that were not told theirs."""
+_NOBODY: Final = frozenset({"localhost", "none", "unknown", "noname", "default", "host"})
+"""Names of machines that were not told theirs, with any domain."""
 
 _DIRECTOR: Final = re.compile(r"(?:MF0;)?([^:;/]+):([^/]+)(?:/((?!U[0-9])[A-Z]+[0-9]+))?(?:/U([0-9]+))?")
 _SLOT: Final = re.compile(r"(Spine|Line|SRBD) ([0-9]+)(?: Chip ([0-9]+))?")
@@ -117,7 +117,7 @@ class Namer:
             _, _, rest = adapter.description.partition(" ")
             return Named(self.node(neighbour), rest or label)
         name = (groups.get("node") or "").strip()
-        if not name or name.lower() in _NOBODY:
+        if not name or not _NOBODY.isdisjoint((name.lower(), name.lower().partition(".")[0])):
             return None
         return Named(self.node(name), label)
 
@@ -198,6 +198,28 @@ def unique_names(chips: Mapping[str, Chip]) -> dict[str, tuple[str, str]]:
     Args:
         chips: By GUID.
     """
+    wanted, chassis = _wanted_names(chips)
+    found: dict[str, tuple[str, str]] = {}
+    for name, guids in wanted.items():
+        alone = len(guids) == 1 and len(name) <= MOST_CHARACTERS
+        for guid in guids:
+            found[guid] = (name if alone else f"{name[: MOST_CHARACTERS - len(guid) - 1]}-{guid}", chassis[guid])
+    often = Counter(name for name, _ in found.values())
+    return {guid: (name if often[name] == 1 else f"s-{guid}", own) for guid, (name, own) in found.items()}
+
+
+def shared_names(chips: Mapping[str, Chip]) -> dict[str, list[str]]:
+    """Names that several switches are called by, each with their GUIDs, sorted.
+
+    Args:
+        chips: By GUID.
+    """
+    wanted, _ = _wanted_names(chips)
+    return {name: sorted(guids) for name, guids in sorted(wanted.items()) if len(guids) > 1}
+
+
+def _wanted_names(chips: Mapping[str, Chip]) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """GUIDs by the name that they would have if nothing else had it, and the chassis of each."""
     said = {guid: switch_name(chip) for guid, chip in chips.items()}
     groups: dict[str, list[str]] = {}
     for guid, chip in chips.items():
@@ -213,13 +235,7 @@ def unique_names(chips: Mapping[str, Chip]) -> dict[str, tuple[str, str]]:
     wanted: dict[str, list[str]] = {}
     for guid in chips:
         wanted.setdefault(_wanted(guid, said[guid], chassis[guid]), []).append(guid)
-    found: dict[str, tuple[str, str]] = {}
-    for name, guids in wanted.items():
-        alone = len(guids) == 1 and len(name) <= MOST_CHARACTERS
-        for guid in guids:
-            found[guid] = (name if alone else f"{name[: MOST_CHARACTERS - len(guid) - 1]}-{guid}", chassis[guid])
-    often = Counter(name for name, _ in found.values())
-    return {guid: (name if often[name] == 1 else f"s-{guid}", own) for guid, (name, own) in found.items()}
+    return wanted, chassis
 
 
 def _wanted(guid: str, said: SwitchName, chassis: str) -> str:

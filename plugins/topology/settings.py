@@ -35,6 +35,8 @@ class Translation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         form: Which file says it.
         fabrics: Names of those that are translated; empty: all.
         base: Nodes of a block; 0: as most blocks have.
+        one_root: Of a tree: name of a switch above all fabrics, so that a job may span them; ``""``: none.
+        rest: Of a tree: name of a switch for nodes that are on no fabric; ``""``: they are in none.
         release: Series of the Slurm that reads it, as ``[26, 5]``.
         others: Further topologies beside it in topology.yaml, and which partitions use each.
     """
@@ -43,6 +45,8 @@ class Translation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     form: Form = Form.YAML
     fabrics: tuple[str, ...] = ()
     base: Annotated[int, msgspec.Meta(ge=0)] = 0
+    one_root: str = ""
+    rest: str = ""
     release: Release = (26, 5)
     others: tuple[Wish, ...] = ()
 
@@ -60,6 +64,8 @@ class Translation(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             kind=Kind.TREE if self.shape in (Shape.TREE, Shape.PHYSICAL) else Kind.BLOCK,
             fabrics=self.fabrics,
             physical=self.shape is Shape.PHYSICAL,
+            one_root=self.one_root,
+            rest=self.rest,
             by=By.LEAVES if self.shape is Shape.LEAF_BLOCK else By.DOMAINS,
             base=self.base,
         )

@@ -17,7 +17,7 @@ from hpcjobs_plugins.topology.changes import Change
 from hpcjobs_plugins.topology.checks.bandwidth import loads
 from hpcjobs_plugins.topology.checks.findings import Finding, Severity
 from hpcjobs_plugins.topology.checks.words import gbps, tier_word
-from hpcjobs_plugins.topology.fabric import Fabric, Role, Site, Trunk
+from hpcjobs_plugins.topology.fabric import Fabric, Notice, Role, Site, Trunk
 from hpcjobs_plugins.topology.layers import Layers, components, shown
 
 MOST_ODD: Final = 20
@@ -256,8 +256,15 @@ def summary(site: Site) -> SiteSummary:
         site.found_at,
         [_summary(fabric) for fabric in site.fabrics],
         {key: len(nodes) for key, nodes in site.domains.items()},
-        dict(sorted(Counter(notice.code for notice in site.notices).items())),
+        _by_code(site.notices),
     )
+
+
+def _by_code(notices: Iterable[Notice]) -> dict[str, int]:
+    count: Counter[str] = Counter()
+    for notice in notices:
+        count[notice.code] += notice.count
+    return dict(sorted(count.items()))
 
 
 def _summary(fabric: Fabric) -> FabricSummary:

@@ -22,6 +22,7 @@ from hpcjobs.cli.main import main
 from hpcjobs.client import Client
 from hpcjobs.errors import SlurmUnavailable
 from hpcjobs.identity import make_token
+from hpcjobs.model.hints import Hints
 from hpcjobs.service import Service
 from hpcjobs.settings import ClusterSettings
 from tests.api.bench import UnrulySlurm, settings_of
@@ -294,3 +295,37 @@ def test_jobs_are_held_released_signalled_and_say_why_they_wait(run, slurm):
     assert ended.exit_code == 0
     until(lambda: json.loads(run("show", "--json", other).stdout)["state"] == "FINISHED")
     assert "does not wait" in run("why", other).stdout
+
+
+def test_what_a_job_tells_the_policies_is_told_by_options(run, slurm):
+    words = ("--gang", "llama:4", "--elastic", "1-8", "--dataset", "a", "--dataset", "b", "--preemptible", "--urgent")
+    number = submitted(run, *words)
+    told = Hints("llama", 4, 1, 8, ("a", "b"), preemptible=True, urgent=True)
+    assert slurm._jobs[number].spec.hints == told
+    for gang in ("llama", "llama:x", ":"):
+        result = run("submit", "--gang", gang, "-", stdin="#!/bin/sh\ntrue\n")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "NAME:SIZE" in result.stderr
+    run("cancel", str(number))
+
+
+def test_what_policies_want_is_shown_to_operators(run, served):
+    first = submitted(run, "-N", "2", "--gpus-per-node", "8", "-J", "fills")
+    second = submitted(run, "-N", "2", "--gpus-per-node", "8", "--urgent")
+    enabled = run("plugins", "enable", "urgent", "--settings", '{"points": 77}', user="boss")
+    assert enabled.exit_code == 0, enabled.output
+    service, _ = served
+    try:
+        until(lambda: service.policies["big"].shown().steered_jobs)
+        shown = run("policies", user="ops")
+        assert shown.exit_code == 0, shown.output
+        assert re.search(rf"urgent\tprefer\t{second}\tpoints=77\tnobody says that it is urgent", shown.stdout)
+        assert "Of the jobs of big, 1 stands otherwise" in shown.stderr
+        assert json.loads(run("policies", "urgent", "--json", user="ops").stdout)["policies"][0]["name"] == "urgent"
+        assert "no such policy" in run("policies", "nope", user="ops").stderr
+        assert run("policies").exit_code == 1
+        until(lambda: service.target(None).observer.backend._jobs[second].record.particulars.nice == -77)
+    finally:
+        assert run("plugins", "disable", "urgent", user="boss").exit_code == 0
+        for number in (first, second):
+            run("cancel", str(number))

@@ -132,6 +132,7 @@ NEEDED = {
     ("GET", "/v1/plugins"): "clusters:read",
     ("PUT", "/v1/plugins"): "admin",
     ("GET", "/v1/clusters/{cluster}/configuration"): "clusters:read",
+    ("GET", "/v1/clusters/{cluster}/policies"): "clusters:read",
     ("GET", "/v1/jobs/{job_id}"): "jobs:read",
     ("DELETE", "/v1/jobs/{job_id}"): "jobs:write",
     ("GET", "/v1/jobs/{job_id}/output"): "jobs:read",

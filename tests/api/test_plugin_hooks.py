@@ -7,7 +7,10 @@ import os
 import time
 
 import pytest
+from sqlalchemy.exc import OperationalError
 
+from hpcjobs.model.event import EventKind
+from hpcjobs.store import events, generations
 from tests.api.bench import UnrulySlurm, on_bench, settings_of
 from tests.unit.plugged import install
 
@@ -200,3 +203,48 @@ async def test_a_discovery_that_hangs_holds_up_no_submission_and_is_ended(bench,
         return await found(bench)
 
     assert "did not answer discover within 1 s" in (await soon(told))[0][2]
+
+
+async def test_what_a_discovery_found_and_what_it_tells_are_kept_together_or_not_at_all(bench, tmp_path, monkeypatch):
+    write, failed = events.write, []
+
+    def once_away(connection, told):
+        if not failed and any(one.kind is EventKind.PLUGIN_FINDING for one in told):
+            failed.append(told)
+            raise OperationalError("write", None, Exception("the disk is full"))
+        write(connection, told)
+
+    monkeypatch.setattr(events, "write", once_away)
+    file = tmp_path / "world"
+    file.write_text("round")
+    await use(bench, {"name": "seer", "settings": {"file": str(file)}})
+
+    async def told():
+        return await found(bench)
+
+    assert await soon(told) == [("big", "changed", "It is round now.")]
+    assert len(failed) == 1
+
+
+async def test_a_discovery_that_ends_after_its_plugin_is_disabled_keeps_and_tells_nothing(bench, site, tmp_path):
+    file = tmp_path / "world"
+    file.write_text("round")
+    begun = tmp_path / "begun"
+    slow = DISCOVERS.replace(
+        "with open(self", f"open({str(begun)!r}, 'w').close(); time.sleep(0.5)\n            with open(self"
+    )
+    install(site, "seer", slow)
+    await use(bench, {"name": "seer", "settings": {"file": str(file)}})
+
+    async def has_begun():
+        return begun.exists()
+
+    assert await soon(has_begun)
+    await use(bench)
+
+    async def is_over():
+        return not bench.service.discoveries._running
+
+    assert await soon(is_over)
+    assert await found(bench) == []
+    assert await bench.service.store.read(generations.states, "seer") == {}

@@ -135,7 +135,7 @@ async def test_new_code_is_read_beside_the_old_which_stays_where_the_new_cannot_
         ("async def admit(spec, context): pass\nPLUGIN = Plugin(name='odd', api=1, hooks=[Admit(admit)])",
          "plain functions"),
         ("import no_such_module", "No module named 'no_such_module'"),
-        ("sys.exit(3)", "could not be loaded together"),
+        ("sys.exit(3)", "cannot be loaded: SystemExit: 3"),
         ("class S(msgspec.Struct, forbid_unknown_fields=True):\n    hour: int = 3\n"
          "PLUGIN = Plugin(name='odd', api=1, settings=S, hooks=lambda s: [Admit(lambda spec, context: spec)])",
          "unknown field `nonsense`"),
@@ -275,7 +275,9 @@ async def test_the_service_starts_with_a_plugin_that_cannot_be_loaded_and_admits
         assert await states(bench) == {"gone": "BROKEN", "namer": "ON"}
         answer = await bench.post()
         assert (answer.status_code, answer.json()["code"]) == (503, "plugin-failed")
-        assert "No plugin is called 'gone'" in answer.json()["detail"]
+        assert "Plugin gone is switched off" in answer.json()["detail"]
+        (gone, _) = (await bench.get("/v1/plugins", "ops")).json()["plugins"]
+        assert "No plugin is called 'gone'" in gone["last_failure"]
         assert await told(bench) == [("gone", "BROKEN")]
         assert (await bench.get("/v1/jobs")).status_code == 200
         assert (await use(bench, "namer")).status_code == 200

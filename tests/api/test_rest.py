@@ -45,6 +45,7 @@ PATHS = [
     ("GET", "/v1/webhooks/{webhook_id}/deliveries"),
     *((method, "/v1/plugins") for method in ("GET", "PUT")),
     ("GET", "/v1/clusters/{cluster}/configuration"),
+    ("GET", "/v1/clusters/{cluster}/policies"),
     ("POST", "/v1/sbatch"),
     ("POST", "/v1/webhooks/{webhook_id}/test"),
     *((method, "/v1/clusters/{cluster}/files") for method in ("GET", "DELETE")),

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from hpcjobs.errors import NotSupported
+from hpcjobs.errors import Conflict, NotSupported
 from hpcjobs.model.job import JobRecord
 from hpcjobs.model.order import Order, Verb
+from hpcjobs.model.reservation import Reservation, ReservationOrder, ReservationVerb
 from hpcjobs.model.spec import JobSpec, Resources
 from hpcjobs.slurm.base import Backend, Launch, Op
 
@@ -28,10 +29,23 @@ class Subject:
         backend: Under contract.
         users_suspend: Whether this Slurm lets users suspend their own jobs (26.05 does, 24.11 does not).
         real: Whether there is a Slurm behind it that runs scripts.
+        administrator: Whether the service's user is an administrator of Slurm, who may change nodes.
+        otherwise: Carries out an order to a reservation that the backend lacks.
     """
 
-    def __init__(self, backend: Backend, *, users_suspend: bool = True, real: bool = True) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        users_suspend: bool = True,
+        real: bool = True,
+        administrator: bool = True,
+        otherwise: Callable[[ReservationOrder], object] = print,
+    ) -> None:
         self.backend = backend
+        self.administrator = administrator
+        self.otherwise = otherwise
+        self.reservations: list[str] = []
         self.users_suspend = users_suspend
         self.real = real
         self.numbers: list[int] = []
@@ -108,11 +122,35 @@ class Subject:
         assert why in refused.value.detail
         return False
 
+    async def reserve(self, order: ReservationOrder) -> None:
+        """Give an order; where the backend lacks it, it must say so and raise with that reason, and another does it."""
+        if order.verb is ReservationVerb.MAKE:
+            self.reservations.append(order.name)
+        why = self.backend.lacks(Op.RESERVE, order)
+        if not why:
+            await self.backend.reserve(order)
+            return
+        with pytest.raises(NotSupported) as refused:
+            await self.backend.reserve(order)
+        assert why in refused.value.detail
+        self.otherwise(order)
+
+    async def reservation(self, name: str) -> Reservation | None:
+        return (await self.backend.view(self.now)).reservations.get(name)
+
     async def clean(self) -> None:
-        """Leave no job behind; what a test cannot cancel any more has ended."""
+        """Leave no job and no reservation behind; what a test cannot cancel any more has ended."""
         for number in self.numbers:
             for target in {number, *(job.slurm_job_id for job in (await self.tasks(number)).values())}:
                 try:
                     await self.backend.act("alice", Order(Verb.CANCEL, str(target)))
                 except Exception as error:  # noqa: BLE001  the test has said what it had to say
                     del error
+        for name in self.reservations:
+            for _ in range(50):
+                if await self.reservation(name) is None:
+                    break
+                try:
+                    await self.reserve(ReservationOrder(ReservationVerb.DELETE, name))
+                except Conflict:  # until the last of its jobs has ended
+                    await self.pause()

@@ -5,12 +5,15 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+import msgspec
 import pytest
 
 from hpcjobs.errors import Conflict, JobUnknown, NotAllowed, NotSupported, Refused
 from hpcjobs.model.history import HistoryQuery
 from hpcjobs.model.job import Fate, State
+from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Changes, SignalScope, Verb
+from hpcjobs.model.reservation import ReservationFlag, ReservationOrder, ReservationVerb
 from hpcjobs.model.spec import Resources
 from hpcjobs.sbatch.hostlists import in_hostlist
 from hpcjobs.slurm.base import Op
@@ -433,3 +436,141 @@ async def test_a_change_of_a_particular_is_seen(subject: Subject) -> None:
     assert await subject.order(Verb.UPDATE, number, changes=changes)
     told = (await subject.record(number)).particulars
     assert (told.nice, told.constraint, told.requeue) == (5, "a100|h100", False)
+
+
+DAY_S = 86400
+
+
+def a_reservation(subject: Subject, nodes: tuple[str, ...], start: float, **fields: Any) -> ReservationOrder:
+    told: dict[str, Any] = {
+        "nodes": nodes,
+        "start": int(start),
+        "end": int(start) + 3600,
+        "users": ("alice",),
+        "flags": (ReservationFlag.IGNORE_JOBS,),
+    }
+    return ReservationOrder(ReservationVerb.MAKE, f"contract_{uuid.uuid4().hex[:8]}", **(told | fields))
+
+
+async def test_a_reservation_is_made_changed_in_what_is_named_and_deleted(subject: Subject) -> None:
+    view = await subject.backend.view(subject.now)
+    first, second = sorted(view.nodes)[:2]
+    start = int(subject.now) + 30 * DAY_S
+    flags = (ReservationFlag.IGNORE_JOBS, ReservationFlag.FLEX, ReservationFlag.NO_HOLD_JOBS)
+    order = a_reservation(subject, (first,), start, flags=flags, purge_s=600)
+    await subject.reserve(order)
+    made = await subject.reservation(order.name)
+    assert made
+    assert (made.nodes, made.start, made.end, made.users) == ((first,), start, start + 3600, ("alice",))
+    assert (made.accounts, made.groups, made.purge_s) == ((), (), 600)
+    assert set(made.flags) == {*flags, "PURGE_COMP", "SPEC_NODES"}
+    assert made.cores >= view.nodes[first].cpus > 0
+    await subject.reserve(ReservationOrder(ReservationVerb.CHANGE, order.name, users=("alice", "bob")))
+    changed = await subject.reservation(order.name)
+    assert changed == msgspec.structs.replace(made, users=("alice", "bob"))
+    more = {"nodes": (first, second), "start": start + 60, "end": start + 7200}
+    await subject.reserve(ReservationOrder(ReservationVerb.CHANGE, order.name, **more))
+    changed = await subject.reservation(order.name)
+    assert changed == msgspec.structs.replace(made, users=("alice", "bob"), cores=2 * made.cores, **more)
+    await subject.reserve(ReservationOrder(ReservationVerb.DELETE, order.name))
+    assert await subject.reservation(order.name) is None
+
+
+async def test_what_slurm_refuses_of_reservations_is_told_and_changes_nothing(subject: Subject) -> None:
+    (first, *_) = sorted((await subject.backend.view(subject.now)).nodes)
+    start = int(subject.now) + 31 * DAY_S
+    order = a_reservation(subject, (first,), start)
+    await subject.reserve(order)
+    before = (await subject.backend.view(subject.now)).reservations
+    taken = a_reservation(subject, (first,), start + 2 * DAY_S)
+    taken = msgspec.structs.replace(taken, name=order.name)
+    overlaps, unknown = a_reservation(subject, (first,), start), a_reservation(subject, ("no-such-node",), start)
+    past = a_reservation(subject, (first,), 1000)
+    if not subject.backend.lacks(Op.RESERVE, taken):
+        for refused in (taken, overlaps):
+            with pytest.raises(Conflict):
+                await subject.backend.reserve(refused)
+        with pytest.raises(Refused) as said:
+            await subject.backend.reserve(unknown)
+        assert [(one.field, one.code) for one in said.value.refusals] == [("nodes", "ESLURM_INVALID_NODE_NAME")]
+        with pytest.raises(Refused) as said:
+            await subject.backend.reserve(past)
+        assert [one.code for one in said.value.refusals] == ["ESLURM_INVALID_TIME_VALUE"]
+    for missing in (
+        ReservationOrder(ReservationVerb.CHANGE, "contract_none", users=("alice",)),
+        ReservationOrder(ReservationVerb.DELETE, "contract_none"),
+    ):
+        if not subject.backend.lacks(Op.RESERVE, missing):
+            with pytest.raises(Refused) as said:
+                await subject.backend.reserve(missing)
+            assert [(one.field, one.code) for one in said.value.refusals] == [("name", "ESLURM_RESERVATION_INVALID")]
+    for nonsense in (
+        msgspec.structs.replace(order, nodes=(f"{first},ALL",)),
+        msgspec.structs.replace(order, users=("alice,bob",)),
+        msgspec.structs.replace(order, name="$(touch /tmp/hpcjobs-was-here) x"),
+    ):
+        with pytest.raises(Refused):
+            await subject.backend.reserve(nonsense)
+    assert (await subject.backend.view(subject.now)).reservations == before
+
+
+async def test_a_waiting_job_that_is_moved_into_a_reservation_starts_on_its_nodes(subject: Subject) -> None:
+    (*_, last) = sorted((await subject.backend.view(subject.now)).nodes)
+    order = a_reservation(subject, (last,), subject.now - 5)
+    await subject.reserve(order)
+    inside = await subject.submit(hold=True, resources=Resources(wall_s=120))
+    assert await subject.order(Verb.UPDATE, inside, changes=Changes(reservation=order.name))
+    assert (await subject.record(inside)).particulars.reservation == order.name
+    outside = await subject.submit(hold=True, resources=Resources(wall_s=120, nodes=1))
+    with pytest.raises(Refused):  # bob is none of its users
+        await subject.submit(user="bob", reservation=order.name)
+    for number in (outside, inside):
+        assert await subject.order(Verb.RELEASE, number)
+    assert (await subject.running(inside)).node_list == last
+    assert (await subject.running(outside)).node_list != last
+    delete = ReservationOrder(ReservationVerb.DELETE, order.name)
+    if not subject.backend.lacks(Op.RESERVE, delete):
+        with pytest.raises(Conflict):
+            await subject.backend.reserve(delete)
+    assert await subject.reservation(order.name)
+
+
+async def test_nodes_are_changed_in_what_is_named_and_in_nothing_else_by_administrators_only(subject: Subject) -> None:
+    (first, *_) = sorted((await subject.backend.view(subject.now)).nodes)
+
+    async def seen() -> tuple[str, bool, tuple[str, ...], str, int]:
+        node = (await subject.backend.view(subject.now)).nodes[first]
+        return node.raw_state, node.usable, node.features, node.reason, node.particulars.weight
+
+    before = await seen()
+    state, usable, features, reason, weight = before
+    labelled = NodeOrder((first,), weight=weight + 6, features=(*features, "contract_label"))
+    if not subject.administrator:
+        with pytest.raises(NotAllowed, match="Administrator"):
+            await subject.backend.act_nodes(labelled)
+        with pytest.raises(NotAllowed, match="Administrator"):
+            await subject.backend.act_nodes(NodeOrder((first,), drain="contract"))
+        assert await seen() == before
+        return
+    try:
+        await subject.backend.act_nodes(labelled)
+        assert await seen() == (state, usable, (*features, "contract_label"), reason, weight + 6)
+        await subject.backend.act_nodes(NodeOrder((first,), drain="it's hot; $(id) x=y [z]"))
+        drained = await seen()
+        assert "DRAIN" in drained[0]
+        assert drained[1:] == (False, (*features, "contract_label"), "it's hot; $(id) x=y [z]", weight + 6)
+        await subject.backend.act_nodes(NodeOrder((first,), weight=weight, features=features))
+        assert await seen() == (drained[0], False, features, drained[3], weight)
+    finally:
+        await subject.backend.act_nodes(NodeOrder((first,), weight=weight, features=features, resume=True))
+    assert await seen() == before
+
+
+async def test_an_order_to_nodes_that_names_none_or_nothing_is_refused(subject: Subject) -> None:
+    for order in (NodeOrder((), weight=1), NodeOrder(("c1",)), NodeOrder(("c1,c2",), weight=1)):
+        with pytest.raises(Refused):
+            await subject.backend.act_nodes(order)
+    if subject.administrator:
+        with pytest.raises(Refused) as refused:
+            await subject.backend.act_nodes(NodeOrder(("no-such-node",), weight=1))
+        assert [(one.field, one.code) for one in refused.value.refusals] == [("nodes", "ESLURM_INVALID_NODE_NAME")]

@@ -79,6 +79,11 @@ class Stack:
             pytest.fail(f"service {self.prefix}{service} is not there: run the tests with make test")
         return found[0]
 
+    @cached_property
+    def service_level(self) -> str:
+        """What the service's user is in Slurm's accounting: Operator or Administrator."""
+        return self.run("slurmctld", "sacctmgr -nP show user hpcjobs format=AdminLevel").strip()
+
     def run(self, service: str, command: str, user: str = "root", check: bool = True) -> str:
         code, (out, err) = self.container(service).exec_run(["bash", "-c", command], user=user, demux=True)
         if check and code:

@@ -12,14 +12,16 @@ import pytest
 from hpcjobs.errors import NotSupported, SlurmUnavailable
 from hpcjobs.model.job import Fate
 from hpcjobs.model.order import SignalScope, Verb
+from hpcjobs.slurm.cluster_commands import reservation_words
 from hpcjobs.slurm.pyslurm_client import PyslurmBackend
+from hpcjobs.slurm.slurm_commands import quoted
 from hpcjobs.slurm.slurmrestd import SlurmrestdBackend
 from hpcjobs.slurm.ssh import SshBackend
 from hpcjobs.slurm.ssh_transport import SshPool
 from tests.contract.subject import LONG, Subject
 
 from .conftest import Stack
-from .ways import WAYS, jwt_key, known_hosts, opened, ssh_pool
+from .ways import OBSERVER, WAYS, jwt_key, known_hosts, opened, ssh_pool
 
 pytest.register_assert_rewrite("tests.contract.suite")
 
@@ -40,7 +42,12 @@ def cluster(way: str, request: pytest.FixtureRequest) -> Stack:
 @pytest.fixture
 async def subject(way: str, cluster: Stack, tmp_path: Path) -> AsyncIterator[Subject]:
     async with opened(way, cluster, tmp_path) as backend:
-        subject = Subject(backend, users_suspend=cluster.cluster == "slurm2605")
+        subject = Subject(
+            backend,
+            users_suspend=cluster.cluster == "slurm2605",
+            administrator=cluster.service_level == "Administrator",
+            otherwise=lambda order: cluster.run("slurmctld", quoted(reservation_words(order, time.time())), OBSERVER),
+        )
         yield subject
         await subject.clean()
 

@@ -187,7 +187,17 @@ def test_every_field_that_an_option_sets_is_one_of_the_spec_and_every_field_has_
     said = {name for option in OPTIONS for name in option.fields}
     for option in OPTIONS:
         assert set(ARGUMENTS[option.long][1]) == set(option.fields)
-    beside = {"script", "args", "script_name", "resources", "het", "environment", "read_directives", "parallel"}
+    beside = {
+        "script",
+        "args",
+        "script_name",
+        "resources",
+        "het",
+        "environment",
+        "read_directives",
+        "parallel",
+        "hints",
+    }
     assert said == (set(JobSpec.__struct_fields__) - beside) | {R + name for name in Resources.__struct_fields__}
     assert set(Component.__struct_fields__) == COMPONENT_FIELDS
     assert COMPONENT_FIELDS - {"resources"} <= said

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -11,11 +12,13 @@ from hypothesis import strategies as st
 from hpcjobs_plugins.topology.assemble import assemble
 from hpcjobs_plugins.topology.fabric import Adapter, Cable, Chip, Dump, FabricError, Network, Role, Site
 from hpcjobs_plugins.topology.naming import Named, Namer, Naming, switch_name, unique_names
-from hpcjobs_plugins.topology.providers import ibnetdiscover, table
+from hpcjobs_plugins.topology.providers import iblinkinfo, ibnetdiscover, table
 from hpcjobs_plugins.topology.twin import Shape, dump_of, fat_tree
-from hpcjobs_plugins.topology.twin_texts import as_ibnetdiscover
+from hpcjobs_plugins.topology.twin_texts import as_iblinkinfo, as_ibnetdiscover
 
 from .fabrics import real, shapes
+
+DATA = Path(__file__).parent / "data" / "ibsim"
 
 
 def site_of(*dumps: Dump, naming: Naming | None = None, nodes=None, domains=None, **more) -> Site:
@@ -61,6 +64,7 @@ def test_descriptions_that_name_a_host_do(description, host, label):
         "MT23108 InfiniHost Mellanox Technologies",
         "MT25408",
         "localhost mlx5_0",
+        "localhost.cluster mlx5_0",
         "(none) HCA-1",
         " mlx5_0",
         "HCA-1",
@@ -199,6 +203,40 @@ def test_two_hosts_with_one_name_are_told():
     assert set(site.fabrics[0].hosts) == {"n0001", "n0003"}
 
 
+def test_adapters_with_one_name_are_told_once_and_in_the_same_words_whatever_their_order():
+    dump = dump_of(fat_tree(Shape(3, 3)))
+    for index in (1, 2):
+        dump = replaced(dump, index, description="n0001 HCA-1")
+    (notice,) = site_of(dump).notices
+    assert all(guid in notice.text for guid in dump.adapters)
+    turned = msgspec.structs.replace(dump, adapters=dict(reversed(dump.adapters.items())))
+    assert site_of(turned).notices == (notice,)
+
+
+@pytest.mark.parametrize("line", [False, True])
+def test_the_ports_of_a_card_that_iblinkinfo_tells_a_guid_each_are_no_duplicates(line):
+    dump = dump_of(fat_tree(Shape(4, 4, adapter_ports=2)))
+    text = as_iblinkinfo(dump, line=line)
+    (fabric,) = (site := site_of(iblinkinfo.read(text.encode(), "x"))).fabrics
+    assert site.notices == ()
+    assert {name: len(host.endpoints) for name, host in fabric.hosts.items()} == {f"n000{i}": 2 for i in range(1, 5)}
+    twice = site_of(iblinkinfo.read(text.replace("n0002", "n0001").encode(), "x"))
+    assert [(notice.code, notice.subject) for notice in twice.notices] == [("duplicate-name", "n0001")]
+
+
+def test_switches_with_one_name_are_told():
+    dump = dump_of(fat_tree(Shape(8, 4, spines=2)))
+    one, other = (guid for guid, chip in dump.chips.items() if "leaf" in chip.description)
+    chips = {**dump.chips, other: msgspec.structs.replace(dump.chips[other], description=dump.chips[one].description)}
+    site = site_of(msgspec.structs.replace(dump, chips=chips))
+    (notice,) = site.notices
+    assert (notice.code, notice.subject) == ("switch-name-shared", "leaf01")
+    assert {name for name in site.fabrics[0].switches if "leaf" in name} == {f"leaf01-{one}", f"leaf01-{other}"}
+    assert all(guid in notice.text for guid in (one, other))
+    factory = {guid: msgspec.structs.replace(chip, description="Quantum Mellanox") for guid, chip in chips.items()}
+    assert codes(site_of(msgspec.structs.replace(dump, chips=factory))) == {}
+
+
 def test_several_adapters_of_a_host_are_no_duplicates_and_stand_by_their_numbers():
     site = fat_tree(Shape(2, 2, rails=12))
     found = site_of(dump_of(site))
@@ -252,6 +290,81 @@ def test_a_switch_in_two_sources_is_one_and_their_differences_are_told():
     site = site_of(dump, msgspec.structs.replace(dump, chips=renamed))
     assert [(notice.code, notice.subject) for notice in site.notices] == [("sources-differ", guid)]
     assert site.fabrics == site_of(dump).fabrics
+
+
+def test_two_tools_that_say_the_same_of_a_fabric_do_not_differ():
+    dumps = [
+        ibnetdiscover.read((DATA / "ibnetdiscover.txt").read_bytes(), "a"),
+        iblinkinfo.read((DATA / "iblinkinfo.txt").read_bytes(), "b"),
+    ]
+    alone = site_of(dumps[0])
+    assert alone.notices == ()
+    assert site_of(*dumps) == alone
+    other = site_of(*reversed(dumps))
+    assert other.notices == ()
+    assert [set(fabric.hosts) for fabric in other.fabrics] == [set(fabric.hosts) for fabric in alone.fabrics]
+
+
+def test_what_a_second_tool_says_otherwise_is_told_with_the_ports():
+    dump = dump_of(fat_tree(Shape(8, 4, spines=1)))
+    first = dump.cables[0]
+    later = msgspec.structs.replace(
+        dump, source="later", cables=(msgspec.structs.replace(first, b_port=first.b_port + 50), *dump.cables[1:])
+    )
+    (notice,) = site_of(dump, later).notices
+    assert notice.text == (
+        f"later has a cable {first.a}/{first.a_port} - {first.b}/{first.b_port + 50} where a source before it has "
+        f"{first.a}/{first.a_port} - {first.b}/{first.b_port}, which stands"
+    )
+
+
+def test_a_description_that_the_first_tool_did_not_get_is_the_seconds():
+    dump = dump_of(fat_tree(Shape(4, 2, spines=1)))
+    guid = next(iter(dump.chips))
+    silent = {**dump.chips, guid: msgspec.structs.replace(dump.chips[guid], description="")}
+    assert site_of(msgspec.structs.replace(dump, chips=silent), dump) == site_of(dump)
+
+
+def planes(*unplugged: tuple[str, int]) -> Dump:
+    """Two planes that each host has a port on, without the cables of some hosts to one of them."""
+    dumps = [dump_of(fat_tree(Shape(32, 8, spines=2, seed=seed))) for seed in (1, 2)]
+    named = []
+    for plane, dump in enumerate(dumps):
+        gone = {
+            guid
+            for guid, one in dump.adapters.items()
+            if any((one.description.split()[0], plane) == (host, its) for host, its in unplugged)
+        }
+        chips = {
+            guid: msgspec.structs.replace(chip, description=chip.description.replace("MF0;", f"MF0;{'ab'[plane]}-"))
+            for guid, chip in dump.chips.items()
+        }
+        adapters = {
+            guid: msgspec.structs.replace(one, description=one.description.replace("HCA-1", f"HCA-{plane + 1}"))
+            for guid, one in dump.adapters.items()
+            if guid not in gone
+        }
+        cables = tuple(cable for cable in dump.cables if gone.isdisjoint((cable.a, cable.b)))
+        named.append(msgspec.structs.replace(dump, chips=chips, adapters=adapters, cables=cables))
+    one, other = named
+    return msgspec.structs.replace(
+        one,
+        chips={**one.chips, **other.chips},
+        adapters={**one.adapters, **other.adapters},
+        cables=(*one.cables, *other.cables),
+    )
+
+
+def test_a_host_that_is_missing_on_one_of_two_planes_changes_neither_their_order_nor_their_names():
+    for unplugged in ((), (("n0004", 0),), (("n0004", 1),), tuple((f"n000{i}", 0) for i in range(1, 9))):
+        site = site_of(planes(*unplugged))
+        assert [(fabric.name, min(fabric.switches)) for fabric in site.fabrics] == [
+            ("ib0", "a-leaf01"),
+            ("ib1", "b-leaf01"),
+        ]
+        assert [len(fabric.hosts) for fabric in site.fabrics] == [
+            32 - sum(plane == its for _, its in unplugged) for plane in (0, 1)
+        ]
 
 
 def test_routers_are_others_and_hosts_without_a_switch_are_told():

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
+from itertools import permutations
 from pathlib import Path
 from xml.etree import ElementTree as ET
 
@@ -13,14 +15,14 @@ from hypothesis import strategies as st
 
 from hpcjobs_plugins.topology import checks
 from hpcjobs_plugins.topology.assemble import assemble
-from hpcjobs_plugins.topology.checks import CHECKS, CODES, Finding, Settings, Severity, check, exit_code
+from hpcjobs_plugins.topology.checks import CHECKS, CODES, Finding, Settings, Severity, check, exit_code, survey
 from hpcjobs_plugins.topology.checks.names import NOTICES
 from hpcjobs_plugins.topology.diff import diff
 from hpcjobs_plugins.topology.fabric import Network, Notice, Role, Site
 from hpcjobs_plugins.topology.naming import Naming
 from hpcjobs_plugins.topology.picture import picture
 from hpcjobs_plugins.topology.providers import ibnetdiscover, table
-from hpcjobs_plugins.topology.shown import tree
+from hpcjobs_plugins.topology.shown import summary, tree
 from hpcjobs_plugins.topology.twin import Shape, dump_of, fat_tree
 
 from .fabric_edits import Bench
@@ -559,6 +561,70 @@ def test_notices_that_somebody_should_see_to_are_findings_once_each():
     assert (found.code, found.evidence["subjects"], found.text) == (
         "adapter-without-name", ("aa", "bb"), "First., and 1 more of this kind",
     )  # fmt: skip
+
+
+def test_notices_are_all_counted_though_a_reader_tells_only_some_one_by_one():
+    dump = dump_of(fat_tree(Shape(hosts=64, hosts_per_leaf=64)))
+    nameless = {
+        guid: msgspec.structs.replace(one, description="MT4123 Mellanox") for guid, one in dump.adapters.items()
+    }
+    site = assemble([msgspec.structs.replace(dump, adapters=nameless)], Naming(), None, {}, 0.0)
+    assert len(site.notices) < 64
+    assert summary(site).notices == {"adapter-without-name": 64}
+    (found,) = check(site)
+    assert found.evidence["count"] == 64
+    assert found.text.endswith(", and 63 more of this kind")
+
+
+def test_the_finding_of_notices_is_the_same_whatever_their_order():
+    notices = [Notice("adapter-without-name", f"{name}.", line, name) for line, name in enumerate("cab")]
+    site = fat_tree(TWO_TIERS)
+    found = [check(msgspec.structs.replace(site, notices=tuple(its))) for its in permutations(notices)]
+    assert all(one == found[0] for one in found)
+    assert found[0][0].text == "a., and 2 more of this kind"
+
+
+def test_a_spine_that_half_of_the_leaves_miss_is_told_once_and_says_of_whom_what_is_usual():
+    bench = Bench(fat_tree(TRUNKED))
+    for leaf in ("leaf04", "leaf05", "leaf06"):
+        for trunk in bench.between(leaf, "spine03"):
+            bench.unplug(trunk)
+    found = only(bench)
+    assert (found.code, found.subject, found.evidence["count"]) == ("cable-missing", "spine03", 6)
+    assert found.text.endswith("; by what is usual in this fabric leaf04 has 2 to spine03")
+
+
+def test_names_of_a_large_fabric_are_looked_at_once_however_many_small_ones_there_are():
+    bench = Bench(fat_tree(PODS))
+    large = bench.site()
+    (small,) = fat_tree(Shape(hosts=1, hosts_per_leaf=1)).fabrics
+
+    def looked_at(count: int) -> int:
+        switch = small.switches["leaf01"]
+        names = [f"alone{number}" for number in range(count)]
+        many = [
+            msgspec.structs.replace(
+                small,
+                name=f"ib{number}",
+                hosts={},
+                switches={name: msgspec.structs.replace(switch, name=name, guid=f"{number:016x}")},
+            )
+            for number, name in enumerate(names, 1)
+        ]
+        seen: Counter[str] = Counter()
+        digits = survey._DIGITS
+
+        class Counting:
+            def sub(self, by: str, name: str) -> str:
+                seen[name] += 1
+                return digits.sub(by, name)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(survey, "_DIGITS", Counting())
+            check(msgspec.structs.replace(large, fabrics=(*large.fabrics, *many)), only=["parts"])
+        return seen["leaf01"]
+
+    assert 0 < looked_at(30) <= looked_at(3)
 
 
 def test_codes_can_be_ignored_and_checks_chosen():

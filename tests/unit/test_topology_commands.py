@@ -3,6 +3,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import signal
 import stat
 import time
@@ -15,7 +16,7 @@ from hypothesis import given
 from hpcjobs_plugins.topology.commands.sites import read_guid_map
 from hpcjobs_plugins.topology.fabric import FabricError, Site
 from hpcjobs_plugins.topology.saved import read_site, write_site
-from hpcjobs_plugins.topology.twin import fat_tree
+from hpcjobs_plugins.topology.twin import Shape, fat_tree
 
 from .fabrics import real, shapes
 from .topology_runs import SMALL, fails, ibnetdiscover, process, put, run, saved
@@ -56,6 +57,19 @@ def test_a_source_is_a_word_an_option_stdin_a_command_or_a_pipe(tmp_path, by):
     assert done.exit_code == 0, done.stderr
     assert json.loads(done.stdout)["fabrics"][0]["hosts"] == {"compute": 16}
     os.close(ours)
+
+
+@pytest.mark.parametrize(("hosts", "more"), [
+    (5, "and 2 more: hpcjobs topology show --json has them all"),
+    (64, "and 61 more: hpcjobs topology show --json has 20 of all"),
+])  # fmt: skip
+def test_what_is_odd_is_counted_in_full_and_promised_as_far_as_it_is_kept(tmp_path, hosts, more):
+    text = re.sub(r"n00.. HCA-1", "MT4123", ibnetdiscover(Shape(hosts=hosts, hosts_per_leaf=hosts)))
+    (tmp_path / "x").write_text(text)
+    done = run("discover", f"ibnetdiscover:{tmp_path / 'x'}", "-o", tmp_path / "site.json")
+    assert done.stdout.splitlines()[-1].split("\t") == ["adapter-without-name", "-", more]
+    kept = read_site((tmp_path / "site.json").read_bytes(), "").notices
+    assert sum(not notice.more for notice in kept) == min(hosts, 20)
 
 
 def test_a_site_that_is_saved_is_the_site_that_was_found(tmp_path):
@@ -223,6 +237,22 @@ def test_two_switches_of_one_guid_are_an_error_with_the_line_of_the_second(tmp_p
     done = run("discover", f"ibnetdiscover:{tmp_path / 'x'}")
     fails(done, f"switch {one} is another one than in line ")
     assert f"{tmp_path / 'x'}:" in done.stderr
+
+
+def test_why_there_is_no_domain_is_said_where_nothing_else_was_found(tmp_path):
+    uuid = "9edf5e4d-1234-4bcd-8a90-0123456789ab"
+    (tmp_path / "x").write_text(f"n1: {uuid}, 3\nn1: {uuid}, 4\n")
+    fails(run("discover", f"nvlink:{tmp_path / 'x'}"), f"the GPUs of n1 are of {uuid}.3 and {uuid}.4")
+    (tmp_path / "x").write_text("n1: N/A, N/A\n")
+    fails(run("discover", f"nvlink:{tmp_path / 'x'}"), "no source has a fabric or an NVLink domain")
+
+
+def test_a_domain_that_two_sources_tell_parts_of_is_one(tmp_path):
+    uuid = "9edf5e4d-1234-4bcd-8a90-0123456789ab"
+    (tmp_path / "x").write_text(f"n1: {uuid}, 3\nn2: {uuid}, 3\n")
+    (tmp_path / "y").write_text(f"n2: {uuid}, 3\nn3: {uuid}, 3\n")
+    done = run("discover", f"nvlink:{tmp_path / 'x'}", f"nvlink:{tmp_path / 'y'}", "-o", "-")
+    assert read_site(done.stdout.encode(), "").domains == {f"{uuid}.3": ("n1", "n2", "n3")}
 
 
 def test_a_cable_that_leads_back_to_its_switch_is_told_and_left_out(tmp_path):

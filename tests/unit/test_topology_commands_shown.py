@@ -17,7 +17,7 @@ from hpcjobs_plugins.topology.twin_tables import as_table
 
 from .fabric_edits import Bench
 from .fabrics import real
-from .topology_runs import SMALL, fails, on_terminal, process, put, run, saved
+from .topology_runs import SMALL, fails, ibnetdiscover, on_terminal, process, put, run, saved
 
 # --- show, diff -----------------------------------------------------------------------------------------------------
 
@@ -268,6 +268,49 @@ def test_what_cannot_be_translated_is_one_sentence(tmp_path, words, complaint):
 
 def test_a_base_size_is_of_blocks(tmp_path):
     assert "--base is of blocks" in run("translate", saved(tmp_path), "--base", "4").stderr
+
+
+@pytest.mark.parametrize("by", ["options", "settings"])
+def test_two_fabrics_have_a_common_root_and_the_rest_of_the_nodes_a_switch_where_that_is_wanted(tmp_path, by):
+    for prefix, seed in (("n", 1), ("m", 2)):
+        (tmp_path / f"{prefix}.txt").write_text(
+            ibnetdiscover(Shape(hosts=4, hosts_per_leaf=2, spines=1, prefix=prefix, seed=seed)).replace(
+                "MF0;", f"MF0;{prefix}-"
+            )
+        )
+    sources = [f"ibnetdiscover:{tmp_path / name}" for name in ("n.txt", "m.txt")]
+    words = ["--nodes", "n[0001-0005],m[0001-0004]"]
+    apart = run("translate", *sources, *words, "--form", "conf")
+    assert "no-common-root" in apart.stderr
+    assert "node-nowhere" in apart.stderr
+    wanted = ["--form", "conf", "--one-root", "all", "--rest", "ethernet"]
+    if by == "settings":
+        feeds = "".join(
+            f'[[clusters.a.sources]]\nreader = "ibnetdiscover"\nsource.path = "{tmp_path / name}"\n'
+            for name in ("n.txt", "m.txt")
+        )
+        translation = 'form = "topology.conf"\none_root = "all"\nrest = "ethernet"\n'
+        (tmp_path / "p.toml").write_text(f"{feeds}[clusters.a.translation]\n{translation}")
+        sources, wanted = [], ["--settings", str(tmp_path / "p.toml")]
+    done = run("translate", *sources, *words, *wanted)
+    assert (done.exit_code, done.stderr) == (0, "hpcjobs: note: n0005: on no fabric, put under ethernet\n")
+    assert done.stdout.splitlines()[1:] == [
+        "SwitchName=m-leaf01 Nodes=m[0001-0002]",
+        "SwitchName=m-leaf02 Nodes=m[0003-0004]",
+        "SwitchName=ib0 Switches=m-leaf[01-02]",
+        "SwitchName=n-leaf01 Nodes=n[0001-0002]",
+        "SwitchName=n-leaf02 Nodes=n[0003-0004]",
+        "SwitchName=ib1 Switches=n-leaf[01-02]",
+        "SwitchName=ethernet Nodes=n0005",
+        "SwitchName=all Switches=ethernet,ib[0-1]",
+    ]
+
+
+def test_a_common_root_and_a_switch_for_the_rest_are_of_a_tree_and_the_rest_of_nodes_that_are_known(tmp_path):
+    site = saved(tmp_path)
+    assert "--one-root is of a tree" in run("translate", site, "--shape", "leaf-block", "--one-root", "all").stderr
+    assert "--rest is of a tree" in run("translate", site, "--nodes", "n1", "--shape", "block", "--rest", "x").stderr
+    assert "--rest: say with --nodes or --slurm-conf" in run("translate", site, "--rest", "x").stderr
 
 
 # --- what all of them have ------------------------------------------------------------------------------------------

@@ -23,6 +23,18 @@ class TestTopology(PluginConformance):
     settings: ClassVar[dict[str, Any]] = {"clusters": {"alpha": {"sources": [SOURCE]}}}
 
 
+def test_a_state_that_cannot_be_read_is_none_and_the_next_discovery_is_the_first(tmp_path):
+    file = tmp_path / "fabric"
+    file.write_text(as_ibnetdiscover(dump_of(fat_tree(Shape(hosts=8, hosts_per_leaf=4, spines=2)))))
+    of = msgspec.convert({"sources": [{"reader": "ibnetdiscover", "source": {"path": str(file)}}]}, OfCluster)
+    topology = Topology(Settings({"alpha": of}))
+    first = topology.discover("alpha", None, NOW)
+    for state in (b"garbage", b"\xa1\xff", msgspec.msgpack.encode({"fabrics": 1})):
+        topology.remember("alpha", state)
+        assert topology.sites == {}
+        assert topology.discover("alpha", state, NOW) == first
+
+
 def test_it_places_the_jobs_of_the_conformance_tests_once_it_knows_a_fabric(tmp_path):
     file = tmp_path / "fabric"
     names = {f"n{number:04}": f"n{number}" for number in range(1, 9)}

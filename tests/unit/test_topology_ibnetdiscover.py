@@ -291,6 +291,13 @@ def test_an_adapter_inside_of_a_switch_is_left_out_whatever_it_is_called():
     assert adapter[2].zfill(16) not in dump.adapters
 
 
+def test_a_system_guid_of_zero_makes_no_two_nodes_one_system():
+    text = re.sub(r"sysimgguid=0x[0-9a-f]+", "sysimgguid=0x0", small())
+    assert "sysimgguid=0x0\n" in text
+    assert bare(read(text), systems=False) == bare(read(small()), systems=False)
+    assert codes(read(text)) == {}
+
+
 def test_an_end_that_cannot_be_asked_for_a_vendors_speed_is_overruled_by_the_other():
     text = small().replace("4xHDR", "4xFDR10")
     last = text.rindex("4xFDR10")

@@ -17,6 +17,7 @@ from hpcjobs.model.cluster import ClusterSummary, NodeList
 from hpcjobs.model.history import AccountedList
 from hpcjobs.model.partition import PartitionList
 from hpcjobs.model.plugin import ConfigurationFile, Generation, PluginSet
+from hpcjobs.model.policy import PolicyReport
 from hpcjobs.model.who import Me, ProjectList
 
 
@@ -109,6 +110,10 @@ class AsyncService(AsyncCaller):
     async def configuration(self, cluster: str) -> list[ConfigurationFile]:
         """What plugins write of a cluster's configuration; for operators."""
         return await self.ask(list[ConfigurationFile], "GET", f"/v1/clusters/{segment(cluster)}/configuration")
+
+    async def policies(self, cluster: str) -> PolicyReport:
+        """What the policies want of a cluster now, and how they fare; for operators."""
+        return await self.ask(PolicyReport, "GET", f"/v1/clusters/{segment(cluster)}/policies")
 
     async def health(self) -> dict[str, str]:
         """Whether the service's process is alive, and its version."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from alembic import context
 from sqlmodel import SQLModel
 
-from hpcjobs.store import audit, generations, tables, webhooks  # noqa: F401  they fill the metadata
+from hpcjobs.store import audit, generations, steered, tables, webhooks  # noqa: F401  they fill the metadata
 
 engine = context.config.attributes["engine"]
 with engine.connect() as connection:

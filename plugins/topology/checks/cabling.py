@@ -125,7 +125,7 @@ class _Cabling:
         else:
             has = " and ".join(f"{word} to {high}" for word, high in zip(words, highs, strict=True))
         if not want.peers:
-            return f"by what is usual in this fabric it has {has}"
+            return f"by what is usual in this fabric {low} has {has}"
         word = tier_word(self.layers.row[low], want.of)
         return f"{len(want.peers)} of {want.of} {word} of its group have {has}"
 

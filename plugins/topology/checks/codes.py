@@ -40,6 +40,7 @@ CODES: Final[Mapping[str, str]] = {
     "speeds-mixed": "several speeds in a tier",
     "spines-unbalanced": "equal switches with unequal shares of cables or bandwidth",
     "switch-chained": "a switch that hangs on another one of its tier",
+    "switch-name-shared": "a name that several switches tell, so that each has its GUID behind it",
     "switch-oversubscribed": "a switch that takes more from below than is allowed",
     "switch-single-point": "a switch without which others are cut off",
     "switch-without-description": "a switch that did not tell its description, and so has another name than before",

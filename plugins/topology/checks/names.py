@@ -26,6 +26,7 @@ NOTICES: Final[Mapping[str, Severity]] = {
     "self-loop": Severity.NOTE,
     "several-neighbours": Severity.WARNING,
     "sources-differ": Severity.WARNING,
+    "switch-name-shared": Severity.WARNING,
     "switch-without-description": Severity.WARNING,
     "tool-complained": Severity.WARNING,
 }
@@ -144,10 +145,10 @@ def check_notices(survey: Survey) -> Iterator[Finding]:
     for code, notices in kinds.items():
         if survey.nodes is not None and code in ("node-without-fabric", "host-without-node"):
             continue  # check_nodes knows better
-        first, *others = notices
-        more = f", and {len(others)} more of this kind" if others else ""
-        subjects = tuple(dict.fromkeys(notice.subject for notice in notices if notice.subject))
+        # In an order of their own: that of the source is another from run to run.
+        first = min(notices, key=lambda notice: (notice.more, natural(notice.subject)))
+        count = sum(notice.count for notice in notices)
+        more = f", and {count - 1} more of this kind" if count > 1 else ""
+        subjects = tuple(sorted({notice.subject for notice in notices} - {""}, key=natural))
         subject = subjects[0] if len(subjects) == 1 else code
-        yield Finding(
-            code, NOTICES[code], subject, f"{first.text}{more}", {"subjects": subjects, "count": len(notices)}
-        )
+        yield Finding(code, NOTICES[code], subject, f"{first.text}{more}", {"subjects": subjects, "count": count})

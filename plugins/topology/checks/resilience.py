@@ -12,7 +12,7 @@ from typing import Final
 
 from hpcjobs.sbatch.hostlists import fold_hostlist, natural
 from hpcjobs_plugins.topology.checks.findings import Finding, Severity, Value
-from hpcjobs_plugins.topology.checks.survey import Survey, Surveyed, kind_of_name
+from hpcjobs_plugins.topology.checks.survey import Survey, Surveyed
 from hpcjobs_plugins.topology.checks.words import tier_word
 from hpcjobs_plugins.topology.layers import components
 
@@ -160,8 +160,9 @@ def check_parts(survey: Survey) -> Iterator[Finding]:
             text = f"{folded} of {fabric.name} cannot be reached from its other switches"
             evidence: dict[str, Value] = {"switches": folded}
             yield Finding("part-disconnected", Severity.ERROR, folded, text, evidence, fabric.name, tuple(part))
+    larger = [surveyed for surveyed in survey.fabrics if surveyed.layers.top > 1]
     for small in survey.fabrics:
-        for large in survey.fabrics:
+        for large in larger:
             if _cut_off(small, large):
                 yield _apart(small, large)
                 break
@@ -173,11 +174,7 @@ def _cut_off(small: Surveyed, large: Surveyed) -> bool:
         return False
     if 2 * len(small.fabric.hosts) >= len(large.fabric.hosts):
         return False
-    switches = {kind_of_name(name) for name in large.fabric.switches}
-    hosts = {kind_of_name(name) for name in large.fabric.hosts}
-    return all(kind_of_name(name) in switches for name in small.fabric.switches) and all(
-        kind_of_name(name) in hosts for name in small.fabric.hosts
-    )
+    return all(its <= theirs for its, theirs in zip(small.kinds, large.kinds, strict=True))
 
 
 def _apart(small: Surveyed, large: Surveyed) -> Finding:

@@ -34,6 +34,12 @@ class Surveyed:
         self.layers = Layers(fabric)
 
     @cached_property
+    def kinds(self) -> tuple[frozenset[str], frozenset[str]]:
+        """What names of its switches, and of its hosts, have in common."""
+        switches, hosts = self.fabric.switches, self.fabric.hosts
+        return frozenset(map(kind_of_name, switches)), frozenset(map(kind_of_name, hosts))
+
+    @cached_property
     def patterns(self) -> dict[int, Pattern]:
         """What the switches of each row but the highest should be cabled to, by row."""
         rows = {row: self.layers.upward(row) for row in range(1, self.layers.top)}

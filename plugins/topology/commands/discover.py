@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from hpcjobs_plugins.topology.fabric import Site
 
 MOST: Final = 3
-"""As many notices of one kind are shown; show --json has them all."""
+"""As many notices of one kind are shown; show --json has more."""
 
 
 @click.command(cls=Sectioned)
@@ -72,7 +72,9 @@ def _notices(site: Site) -> None:
     rows = []
     for code, group in groupby(sorted(site.notices, key=lambda one: one.code), key=lambda one: one.code):
         notices = list(group)
-        rows += [(code, str(one.line or "-"), one.text) for one in notices[:MOST]]
-        if len(notices) > MOST:
-            rows.append((code, "-", f"and {len(notices) - MOST} more: hpcjobs topology show --json has them all"))
+        told = [one for one in notices if not one.more]
+        rows += [(code, str(one.line or "-"), one.text) for one in told[:MOST]]
+        if more := sum(one.count for one in notices) - len(told[:MOST]):
+            has = "them all" if len(told) == len(notices) else f"{len(told)} of all"
+            rows.append((code, "-", f"and {more} more: hpcjobs topology show --json has {has}"))
     sentences(Table(("NOTICE", "LINE", "WHAT"), rows), ("NOTICE", "LINE"))

@@ -61,7 +61,10 @@ class Asked(NamedTuple):
 SECTIONS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("sources", "commands", "ssh", "ssh_key", "known_hosts", "timeout_s"), "Who is asked"),
     **dict.fromkeys(("settings", "cluster", "guid_map", "storage", "nodes", "slurm_conf"), "What is known already"),
-    **dict.fromkeys(("shape", "form", "fabrics", "base", "release", "params", "tree_width"), "What Slurm is told"),
+    **dict.fromkeys(
+        ("shape", "form", "fabrics", "base", "one_root", "rest", "release", "params", "tree_width"),
+        "What Slurm is told",
+    ),
 }
 """Which heading of the help a parameter stands below; others are of the command itself."""
 
@@ -173,6 +176,8 @@ class Wanted(NamedTuple):
         form: Which file says it, or None.
         fabrics: Which of them; empty: as the settings have it.
         base: Nodes of a block, or None.
+        one_root: Name of a switch above all fabrics, or ``""``.
+        rest: Name of a switch for nodes on no fabric, or ``""``.
         params: Options of TopologyParam.
         tree_width: 0: as it is.
     """
@@ -181,6 +186,8 @@ class Wanted(NamedTuple):
     form: str | None
     fabrics: tuple[str, ...]
     base: int | None
+    one_root: str
+    rest: str
     params: tuple[str, ...]
     tree_width: int
 
@@ -203,6 +210,10 @@ def translation_options(function: Command) -> Command:
         click.option("--fabric", "fabrics", metavar="NAME", multiple=True,
             help="Only this fabric; several in this order."),
         click.option("--base", type=click.IntRange(min=1), metavar="N", help="Nodes of a block.  [default: as most]"),
+        click.option("--one-root", metavar="NAME", default="",
+            help="A switch above all fabrics: jobs may span them. Of a tree."),
+        click.option("--rest", metavar="NAME", default="",
+            help="A switch for nodes that are on no fabric. Of a tree."),
         click.option("--param", "params", metavar="OPTION", multiple=True, help="For TopologyParam, as RoutePart."),
         click.option("--tree-width", type=click.IntRange(min=0), default=0, metavar="N",
             help="TreeWidth of slurm.conf."),

@@ -40,6 +40,8 @@ def translate(asked: Asked, wanted: Wanted, release: tuple[int, int] | None, par
         from hpcjobs_plugins.topology.engines.slurm_conf import fragment
 
         known = given(asked)
+        if wanted.rest and known.nodes is None:
+            raise click.UsageError("--rest: say with --nodes or --slurm-conf which nodes there are")
         translation = translation_of(wanted, known.of, release)
         plan = translation.plan(site_of(asked, known), known.nodes)
         texts = dict(written(plan, translation.form))

@@ -36,11 +36,19 @@ def translation_of(wanted: Wanted, of: OfCluster | None, release: Release | None
         said["fabrics"] = wanted.fabrics
     if wanted.base is not None:
         said["base"] = wanted.base
+    if wanted.one_root:
+        said["one_root"] = wanted.one_root
+    if wanted.rest:
+        said["rest"] = wanted.rest
     if release is not None:
         said["release"] = release
     translation = msgspec.structs.replace(of.translation if of else Translation(), **said)
-    if wanted.base is not None and translation.shape in (Shape.TREE, Shape.PHYSICAL):
+    is_tree = translation.shape in (Shape.TREE, Shape.PHYSICAL)
+    if wanted.base is not None and is_tree:
         raise click.UsageError("--base is of blocks: it goes with --shape block or leaf-block")
+    for option, name in (("--one-root", wanted.one_root), ("--rest", wanted.rest)):
+        if name and not is_tree:
+            raise click.UsageError(f"{option} is of a tree: it goes with --shape tree or physical")
     return translation
 
 

@@ -41,7 +41,7 @@ def tree(
     Args:
         site: What was found.
         nodes: Names of Slurm's nodes; hosts that are not among them are left out. None: all compute hosts are nodes.
-        fabrics: Names of those to be translated, in this order; empty: all, the one with the most hosts first.
+        fabrics: Names of those to be translated, in this order; empty: all, in the site's order.
         physical: Every switch, not groups; a host that hangs on several leaves is put under its first rail's.
         one_root: Name of a switch above all fabrics; ``""``: none, and jobs stay within a fabric.
         rest: Name of a switch for nodes that hang on no fabric, beside the fabrics' roots; ``""``: they get none.

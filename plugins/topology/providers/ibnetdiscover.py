@@ -171,7 +171,8 @@ class _Reader:
     def take_id(self, key: str, value: str, words: str, number: int) -> None:
         if self.guid or key == "vendid":
             self.close(number)
-        self.ids[key] = value.zfill(16)
+        if key != "sysimgguid" or value.strip("0"):  # 0 says that a node is of no system
+            self.ids[key] = value.zfill(16)
         if key == "switchguid":
             self.slot = words
 

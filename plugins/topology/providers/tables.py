@@ -10,6 +10,9 @@ from typing import Final, NamedTuple
 from hpcjobs_plugins.topology.fabric import Adapter, Cable, Chip, Dump, FabricError, Network, Role
 from hpcjobs_plugins.topology.providers.text import made_up
 
+_ONE: Final = frozenset("[], \t")
+"""No name has any of these; a hostlist may."""
+
 MOST_PORTS: Final = 100_000
 """Ports have lower numbers."""
 
@@ -52,6 +55,9 @@ class Tables:
             raise FabricError("a line without a switch", self.source, line)
         port = self._port(row.get("switch_port", ""), line)
         chain = [name for name in (switch, row.get("above", ""), row.get("above2", ""), row.get("above3", "")) if name]
+        for name in (host, *chain):
+            if not _ONE.isdisjoint(name):
+                raise FabricError(f"{name[:40]!r} is no name of one machine: a line is one cable", self.source, line)
         if not host and len(chain) == 1:
             raise FabricError("a line with neither a host nor a switch above", self.source, line)
         if host:
@@ -173,7 +179,7 @@ class Tables:
     def _port(self, text: str, line: int) -> int:
         if not text:
             return 0
-        if not (text.isascii() and text.isdigit()) or not 1 <= int(text[:9]) < MOST_PORTS:
+        if not (text.isascii() and text.isdigit() and len(text) < 9) or not 1 <= int(text) < MOST_PORTS:
             raise FabricError(f"{text[:40]!r} is no number of a port", self.source, line)
         return int(text)
 

@@ -79,7 +79,7 @@ class Oddities:
     def notices(self) -> tuple[Notice, ...]:
         """In the order they were found in, then what was only counted."""
         more = [
-            Notice(code, f"and {count - MOST_NOTICES} more of this kind")
+            Notice(code, f"and {count - MOST_NOTICES} more of this kind", more=count - MOST_NOTICES)
             for code, count in self._count.items()
             if count > MOST_NOTICES
         ]

@@ -1,0 +1,42 @@
+"""What stands in Slurm because a policy wishes it, so that it can be taken back."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+Value = int | str
+"""Numbers as they are, names joined with commas, a hold as 1 or 0."""
+
+
+class Key(NamedTuple):
+    """What a value belongs to.
+
+    Attributes:
+        kind: ``job`` or ``node``.
+        subject: Our id of the job, or the node's name.
+        field: As ``nice``.
+    """
+
+    kind: str
+    subject: str
+    field: str
+
+
+class Steered(msgspec.Struct, frozen=True):
+    """One value that was changed.
+
+    Attributes:
+        key: Of what.
+        base: As it was before, or as somebody else has set it since.
+        value: As policies want it.
+        was: As policies wanted it before: it is so until the order for ``value`` has come through.
+        at: Unix seconds when it was sent: an older listing does not show it yet.
+    """
+
+    key: Key
+    base: Value
+    value: Value
+    was: Value
+    at: float

@@ -1,0 +1,1 @@
+"""The simulator: the same policies, on the same ClusterView, at the size of the largest clusters."""

@@ -1,0 +1,168 @@
+"""What several policies want together. Pure; how wishes are joined: ``hpcjobs.model.steering``."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from hpcjobs.model.steering import (
+    Act,
+    Action,
+    Avoid,
+    Delay,
+    Hold,
+    Label,
+    LimitMin,
+    Prefer,
+    Reserve,
+    Start,
+    Tune,
+    Weigh,
+    jobs_of,
+)
+
+
+class Said(NamedTuple):
+    """What one policy wants.
+
+    Attributes:
+        policy: Its name.
+        actions: Everything.
+    """
+
+    policy: str
+    actions: tuple[Action, ...]
+
+
+class Why(NamedTuple):
+    """Who wants something, and why."""
+
+    policy: str
+    why: str
+
+
+@dataclass
+class JobAim:
+    """How a job should stand.
+
+    Attributes:
+        points: Points of priority more.
+        avoid: Nodes that it does not start on.
+        hold: Whether it is held.
+        until: Unix seconds before which it does not start; 0.0: any time.
+        start: Whether it may start now, whatever time was set for it; this wins over ``until``.
+        time_min_s: Least time limit in seconds; 0.0: as it was asked for.
+        reservation: The reservation that it is put into; ``""``: as it was asked for.
+        whys: Who wants it so.
+    """
+
+    points: int = 0
+    avoid: set[str] = field(default_factory=set)
+    hold: bool = False
+    until: float = 0.0
+    start: bool = False
+    time_min_s: float = 0.0
+    reservation: str = ""
+    whys: list[Why] = field(default_factory=list)
+
+
+@dataclass
+class NodeAim:
+    """How a node should stand.
+
+    Attributes:
+        weight: What its weight is above that of the configuration.
+        features: What it has beside its own.
+        whys: Who wants it so.
+    """
+
+    weight: int = 0
+    features: set[str] = field(default_factory=set)
+    whys: list[Why] = field(default_factory=list)
+
+
+@dataclass
+class Aims:
+    """How a cluster should stand.
+
+    Attributes:
+        jobs: By Slurm's number.
+        nodes: By name.
+        reservations: By name, with the policy that wants it.
+        parameters: Of Slurm's scheduler, with who wants it.
+        acts: What is to be done once, in order.
+        overruled: Wishes that could not be joined with those of a policy before.
+    """
+
+    jobs: dict[int, JobAim] = field(default_factory=dict)
+    nodes: dict[str, NodeAim] = field(default_factory=dict)
+    reservations: dict[str, tuple[str, Reserve]] = field(default_factory=dict)
+    parameters: dict[str, tuple[str, Why]] = field(default_factory=dict)
+    acts: list[tuple[str, Act]] = field(default_factory=list)
+    overruled: list[tuple[str, Action]] = field(default_factory=list)
+
+
+def fold(said: Iterable[Said]) -> Aims:
+    """Join what the policies want.
+
+    Args:
+        said: By policy, in order: where wishes cannot be joined, the earlier has its way.
+    """
+    aims = Aims()
+    for policy, actions in said:
+        for action in actions:
+            _join(aims, policy, action)
+    return aims
+
+
+def _join(aims: Aims, policy: str, action: Action) -> None:
+    if isinstance(action, Prefer | Avoid | Hold | Delay | Start | LimitMin):
+        _join_job(aims.jobs.setdefault(action.job, JobAim()), Why(policy, action.why), action)
+    elif isinstance(action, Weigh | Label):
+        for name in action.nodes:
+            node = aims.nodes.setdefault(name, NodeAim())
+            if isinstance(action, Weigh):
+                node.weight += action.weight
+            else:
+                node.features.add(action.feature)
+            node.whys.append(Why(policy, action.why))
+    elif isinstance(action, Reserve):
+        _join_reservation(aims, policy, action)
+    elif isinstance(action, Tune):
+        for name, value in action.parameters.items():
+            if aims.parameters.setdefault(name, (value, Why(policy, action.why)))[0] != value:
+                aims.overruled.append((policy, action))
+    elif jobs_of(action) & {number for _, act in aims.acts for number in jobs_of(act)}:
+        aims.overruled.append((policy, action))
+    else:
+        aims.acts.append((policy, action))
+
+
+def _join_job(job: JobAim, why: Why, action: Prefer | Avoid | Hold | Delay | Start | LimitMin) -> None:
+    if isinstance(action, Prefer):
+        job.points += action.points
+    elif isinstance(action, Avoid):
+        job.avoid.update(action.nodes)
+    elif isinstance(action, Hold):
+        job.hold = True
+    elif isinstance(action, Delay):
+        job.until = max(job.until, action.until)
+    elif isinstance(action, Start):
+        job.start = True
+    else:
+        job.time_min_s = max(job.time_min_s, action.time_min_s)
+    job.whys.append(why)
+
+
+def _join_reservation(aims: Aims, policy: str, action: Reserve) -> None:
+    taken = {name for _, other in aims.reservations.values() for name in other.nodes}
+    placed = {number for number, job in aims.jobs.items() if job.reservation}
+    if action.name in aims.reservations or taken & set(action.nodes) or placed & set(action.jobs):
+        aims.overruled.append((policy, action))
+        return
+    aims.reservations[action.name] = (policy, action)
+    for number in action.jobs:
+        job = aims.jobs.setdefault(number, JobAim())
+        job.reservation = action.name
+        job.whys.append(Why(policy, action.why))

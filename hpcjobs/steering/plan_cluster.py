@@ -1,0 +1,158 @@
+"""What must be done so that nodes and reservations stand as policies want them. Pure; see plan.py for jobs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from hpcjobs.model.cluster import ClusterView, Node
+from hpcjobs.model.job import State
+from hpcjobs.model.node_order import NodeOrder
+from hpcjobs.model.reservation import Reservation, ReservationFlag, ReservationOrder, ReservationVerb
+from hpcjobs.model.steered import Key, Steered, Value
+from hpcjobs.model.steering import Reserve
+from hpcjobs.steering.fold import NodeAim
+
+MAX_WEIGHT = 2**32 - 2
+FLAGS = (ReservationFlag.IGNORE_JOBS, ReservationFlag.NO_HOLD_JOBS, ReservationFlag.FLEX)
+"""Running jobs may be in the way when it is made, its jobs outlast it, and none is held when it ends."""
+
+
+class ClusterStep(msgspec.Struct, frozen=True):
+    """What is done with nodes or a reservation.
+
+    Attributes:
+        what: A word for logs and for what could not be done.
+        order: What.
+        rows: Written before.
+        dropped: Forgotten after.
+    """
+
+    what: str
+    order: NodeOrder | ReservationOrder | None
+    rows: tuple[Steered, ...] = ()
+    dropped: tuple[Key, ...] = ()
+
+
+def plan_nodes(
+    aims: Mapping[str, NodeAim], view: ClusterView, rows: Mapping[Key, Steered], now: float
+) -> list[ClusterStep]:
+    """What is done with nodes, those that get the same together.
+
+    Slurm forgets what it was told of nodes when it reads its configuration again; then it is told again.
+
+    Args:
+        aims: How nodes should stand, by name.
+        view: How they stand.
+        rows: What has been changed.
+        now: Unix seconds.
+    """
+    steps: dict[tuple[str, Value], list[tuple[str, Steered | None, Key | None]]] = defaultdict(list)
+    touched = {key.subject for key in rows if key.kind == "node"}
+    quiet: list[Key] = []
+    for name in sorted(touched | aims.keys()):
+        node = view.nodes.get(name)
+        aim = aims.get(name, NodeAim())
+        for field, is_so in _node_values(node):
+            key = Key("node", name, field)
+            row = rows.get(key)
+            if node is None:
+                quiet += [key] if row is not None else []
+                continue
+            if row is not None and view.asked_at <= row.at:
+                continue
+            base = is_so if row is None or is_so not in (row.value, row.base, row.was) else row.base
+            wanted = _node_wished(field, base, aim)
+            if wanted is None and row is not None:
+                if is_so == base:
+                    quiet.append(key)
+                else:
+                    steps[field, base].append((name, None, key))
+            elif wanted is not None and (wanted != is_so or (row is not None and row.value != wanted)):
+                was = base if row is None else row.value
+                steps[field, wanted].append((name, Steered(key, base, wanted, was, now), None))
+    found = [_node_step(field, value, parts) for (field, value), parts in sorted(steps.items(), key=str)]
+    return ([ClusterStep("nodes", None, dropped=tuple(quiet))] if quiet else []) + found
+
+
+def _node_values(node: Node | None) -> tuple[tuple[str, Value], ...]:
+    if node is None:
+        return (("weight", 0), ("features", ""))
+    return (("weight", node.particulars.weight), ("features", ",".join(sorted(node.features))))
+
+
+def _node_wished(field: str, base: Value, aim: NodeAim) -> Value | None:
+    if field == "weight":
+        return max(1, min(MAX_WEIGHT, int(base) + aim.weight)) if aim.weight else None
+    return ",".join(sorted({*filter(None, str(base).split(",")), *aim.features})) if aim.features else None
+
+
+def _node_step(field: str, value: Value, parts: Sequence[tuple[str, Steered | None, Key | None]]) -> ClusterStep:
+    names = tuple(name for name, _, _ in parts)
+    if field == "weight":
+        order = NodeOrder(names, weight=int(value))
+    else:
+        order = NodeOrder(names, features=tuple(filter(None, str(value).split(","))))
+    rows = tuple(row for _, row, _ in parts if row is not None)
+    return ClusterStep(f"{field} of nodes", order, rows, tuple(key for _, _, key in parts if key is not None))
+
+
+def plan_reservations(
+    aims: Mapping[str, tuple[str, Reserve]], view: ClusterView, rows: Mapping[Key, Steered], now: float
+) -> list[ClusterStep]:
+    """What is done with reservations. One that we have not made is not touched.
+
+    Args:
+        aims: How they should be, by name, with the policy that wants it.
+        view: How they are, and the jobs in them.
+        rows: What has been made.
+        now: Unix seconds.
+    """
+    steps = []
+    for name, (_, wish) in sorted(aims.items()):
+        key = Key("reservation", name, "reservation")
+        there, row = view.reservations.get(name), rows.get(key)
+        if row is not None and view.asked_at <= row.at:
+            continue
+        users = tuple(sorted({view.jobs[number].user for number in wish.jobs if number in view.jobs}))
+        order = _reservation_order(wish, users, there, now)
+        if users and order is not None and (there is None or row is not None):
+            steps.append(ClusterStep(f"reservation {name}", order, (Steered(key, "", name, "", now),)))
+    used = {job.particulars.reservation for job in view.jobs.values() if job.state is not State.FINISHED}
+    for key, row in rows.items():
+        if key.kind != "reservation" or key.subject in aims or view.asked_at <= row.at:
+            continue
+        if key.subject not in view.reservations:
+            steps.append(ClusterStep(f"reservation {key.subject}", None, dropped=(key,)))
+        elif key.subject not in used:
+            order = ReservationOrder(ReservationVerb.DELETE, key.subject)
+            steps.append(ClusterStep(f"reservation {key.subject}", order, dropped=(key,)))
+    return steps
+
+
+def _reservation_order(
+    wish: Reserve, users: tuple[str, ...], there: Reservation | None, now: float
+) -> ReservationOrder | None:
+    """What makes a reservation as it is wished; None: it is so."""
+    start, end = int(wish.start), int(-(-wish.end // 1))
+    if there is None:
+        return ReservationOrder(
+            ReservationVerb.MAKE,
+            wish.name,
+            tuple(sorted(wish.nodes)),
+            start if start > now else 0,
+            end,
+            users,
+            flags=FLAGS,
+        )
+    nodes = tuple(sorted(wish.nodes)) if {*wish.nodes} != {*there.nodes} else None
+    moved = start if there.start > now and start != there.start else None
+    ends = end if end != there.end else None
+    others = users if {*users} != {*there.users} else None
+    if nodes is None and moved is None and ends is None and others is None:
+        return None
+    return ReservationOrder(
+        ReservationVerb.CHANGE, wish.name, nodes, None if moved is None else max(moved, 0), ends, others
+    )

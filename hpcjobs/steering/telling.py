@@ -1,0 +1,114 @@
+"""What policies do as events. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import msgspec
+
+from hpcjobs.model.cluster import Node
+from hpcjobs.model.event import Event, EventKind
+from hpcjobs.model.job import JobRecord
+from hpcjobs.model.steering import Act, Action, Wish, jobs_of, nodes_of
+from hpcjobs.sbatch.hostlists import fold_hostlist
+from hpcjobs.steering.plan import Step
+from hpcjobs.steering.plan_cluster import ClusterStep
+
+WISHED, WITHDRAWN, DONE, REFUSED, DRY_RUN = "wished", "withdrawn", "done", "refused", "dry-run"
+"""What an event of a policy says of an action."""
+
+
+class Told(msgspec.Struct, frozen=True):
+    """The cluster that events are of.
+
+    Attributes:
+        cluster: Its name.
+        jobs: As Slurm lists them, by number.
+        ids: Our ids by number.
+        nodes: As Slurm lists them, by name.
+    """
+
+    cluster: str
+    jobs: Mapping[int, JobRecord]
+    ids: Mapping[int, str]
+    nodes: Mapping[str, Node] = {}
+
+    def of_action(self, policy: str, action: Action, state: str, now: float, detail: str = "") -> list[Event]:
+        """What happened to one action, once for each job that it is about.
+
+        Args:
+            policy: Whose.
+            action: What.
+            state: One of the words above.
+            now: Unix seconds.
+            detail: Why it was refused.
+        """
+        data: dict[str, str | int | float | bool | None] = {"policy": policy, "state": state}
+        data |= _plain(action)
+        if detail:
+            data["detail"] = detail
+        if nodes := nodes_of(action):
+            data["nodes"] = fold_hostlist(nodes)
+        numbers = sorted(jobs_of(action))
+        return [self._event(data, number, now) for number in numbers] or [self._event(data, None, now)]
+
+    def of_refusal(self, step: Step | ClusterStep, of: str, detail: str, now: float) -> Event:
+        """That something could not be made to stand as policies want it.
+
+        Args:
+            step: What was to be done.
+            of: What it is of, in words.
+            detail: Why it could not be done.
+            now: Unix seconds.
+        """
+        data: dict[str, str | int | float | bool | None] = {"state": REFUSED, "of": of, "detail": detail}
+        if isinstance(step, ClusterStep):
+            return self._event(data, None, now)
+        data["policy"] = ",".join(dict.fromkeys(policy for policy, _ in step.whys))
+        data["why"] = " ".join(why for _, why in step.whys)
+        return self._event(data, step.number, now)
+
+    def _event(self, data: dict[str, str | int | float | bool | None], number: int | None, now: float) -> Event:
+        record = self.jobs.get(number) if number is not None else None
+        if record is None:
+            return Event(0, now, EventKind.POLICY_ACTION, self.cluster, data=data)
+        job_id = self.ids.get(record.slurm_job_id)
+        return Event(0, now, EventKind.POLICY_ACTION, self.cluster, job_id, record.user, record.account, data)
+
+
+def _plain(action: Action) -> dict[str, str | int | float | bool | None]:
+    """An action's own words, those that are plain values."""
+    found: dict[str, str | int | float | bool | None] = {"action": str(action.__struct_config__.tag)}
+    for name in action.__struct_fields__:
+        value = getattr(action, name)
+        if name != "job" and isinstance(value, str | int | float):
+            found[name] = value
+        elif isinstance(value, Mapping):
+            found[name] = ",".join(f"{key}={one}" for key, one in value.items())
+    return found
+
+
+def changes(before: Sequence[Action], after: Sequence[Action]) -> Iterator[tuple[Action, str]]:
+    """What a policy wishes no more, and what newly.
+
+    Args:
+        before: What it wanted the last time.
+        after: What it wants now.
+    """
+    was, now = _wishes(before), _wishes(after)
+    yield from ((wish, WITHDRAWN) for key, wish in was.items() if key not in now)
+    yield from ((wish, WISHED) for key, wish in now.items() if key not in was)
+
+
+def _wishes(said: Sequence[Action]) -> dict[bytes, Action]:
+    """Wishes by all that they say but the reason, whose words may count seconds."""
+    return {
+        msgspec.msgpack.encode(msgspec.structs.replace(action, why="")): action
+        for action in said
+        if isinstance(action, Wish)
+    }
+
+
+def acts_of(said: Sequence[Action]) -> list[Act]:
+    """The acts among actions."""
+    return [action for action in said if isinstance(action, Act)]

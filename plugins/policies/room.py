@@ -1,0 +1,74 @@
+"""Where and when so many nodes could be free together. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from typing import NamedTuple
+
+from hpcjobs.model.cluster import ClusterView, Node
+from hpcjobs.model.job import JobRecord, State
+from hpcjobs.sbatch.hostlists import expand_hostlist
+from hpcjobs_plugins.policies.queue import gpus_of, is_idle, may_use
+
+ON_NODES = frozenset({State.RUNNING, State.SUSPENDED, State.COMPLETING})
+
+
+class Room(NamedTuple):
+    """Nodes for jobs that start together.
+
+    Attributes:
+        nodes: Names, sorted.
+        start: Unix seconds from which all of them are free, as far as the limits of what runs there say.
+    """
+
+    nodes: tuple[str, ...]
+    start: float
+
+
+def busy_until(view: ClusterView) -> dict[str, float]:
+    """Unix seconds at which what runs on a node has reached its limit, by name of node; idle ones are left out."""
+    until: dict[str, float] = {}
+    for job in view.jobs.values():
+        if job.state in ON_NODES and job.node_list:
+            end = float(job.end_time) if job.end_time else float("inf")
+            for name in expand_hostlist(job.node_list):
+                until[name] = max(until.get(name, 0.0), end)
+    return until
+
+
+def fits(job: JobRecord, node: Node) -> bool:
+    """Whether an empty node gives a job its share: CPUs and GPUs of each kind, evenly over its nodes."""
+    nodes = max(1, job.nodes)
+    if node.cpus * nodes < job.cpus or sum(node.gpus.values()) * nodes < gpus_of(job):
+        return False
+    return may_use(job, node) and all(
+        (node.gpus.get(kind, 0) if kind else sum(node.gpus.values())) * nodes >= count
+        for kind, count in job.gpus.items()
+    )
+
+
+def room_for(
+    jobs: Iterable[JobRecord], view: ClusterView, until: Mapping[str, float], taken: Collection[str], now: float
+) -> Room | None:
+    """The earliest room for jobs that start together, each with nodes of its own.
+
+    Args:
+        jobs: The jobs; each on nodes that fit all of them.
+        view: The last listing.
+        until: See busy_until.
+        taken: Names of nodes that are not to be counted on.
+        now: Unix seconds.
+
+    Returns:
+        Nodes and time; None: there will never be so many.
+    """
+    jobs = list(jobs)
+    needed = sum(max(1, job.nodes) for job in jobs)
+    free = sorted(
+        (until.get(name, now if is_idle(node) else float("inf")), position, name)
+        for position, (name, node) in enumerate(view.nodes.items())
+        if node.usable and name not in taken and all(fits(job, node) for job in jobs)
+    )[:needed]
+    if len(free) < needed or free[-1][0] == float("inf"):
+        return None
+    return Room(tuple(sorted(name for _, _, name in free)), max(now, free[-1][0]))

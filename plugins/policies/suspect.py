@@ -1,0 +1,96 @@
+"""Suspect nodes: taken last, kept from large jobs, and in the end drained.
+
+A node is suspect for what the last listing says of it: jobs that Slurm requeued because it failed, and jobs that ended
+badly on it while jobs of other users did too. One failure of a node ends a large job, and the chance that one of its
+nodes fails grows with their number; a small job loses little there.
+
+What it does to Slurm: Weight of nodes, ExcNodeList of large jobs, and where ``drain_at`` is set, draining. When not to
+use it: with tree or block topology where placement by topology matters more (a Weight overrides it): set ``weight``
+to 0.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import Annotated, Final
+
+import msgspec
+
+from hpcjobs.model.cluster import ClusterView
+from hpcjobs.model.job import Fate
+from hpcjobs.model.steering import Action, Avoid, Drain, Weigh
+from hpcjobs.sbatch.hostlists import expand_hostlist
+from hpcjobs_plugins.policies.made import PolicySettings, policy
+from hpcjobs_plugins.policies.queue import may_use, waiting
+
+BAD_ENDS: Final = frozenset({Fate.FAILED, Fate.NODE_FAIL, Fate.BOOT_FAIL})
+NODE_FAILED: Final = 2.0
+"""Points of suspicion for a job that Slurm took from a node because it failed."""
+ENDED_BADLY: Final = 1.0
+"""Points for each user, beyond the first, whose jobs ended badly there: one user's script is no fault of a node."""
+
+
+class Settings(PolicySettings, frozen=True, kw_only=True):
+    """What an admin sets.
+
+    Attributes:
+        suspect_at: Points of suspicion from which a node is suspect.
+        weight: Added to the Weight of a suspect node; 0: its Weight stays.
+        large_nodes: A job of so many nodes or more does not start on suspect nodes.
+        drain_at: Points from which a node is drained; None: never.
+        most_drained: Share of the nodes, from 0 to 1, that may be out of use before none is drained any more.
+    """
+
+    suspect_at: Annotated[float, msgspec.Meta(gt=0)] = 2.0
+    weight: Annotated[int, msgspec.Meta(ge=0, le=10**6)] = 1000
+    large_nodes: Annotated[int, msgspec.Meta(ge=2)] = 8
+    drain_at: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    most_drained: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.05
+
+
+def suspicion(view: ClusterView) -> dict[str, float]:
+    """Points of suspicion by name of node; those with none are left out."""
+    points: dict[str, float] = defaultdict(float)
+    users: dict[str, set[str]] = {}
+    for job in view.jobs.values():
+        if job.particulars.failed_node:
+            points[job.particulars.failed_node] += NODE_FAILED
+        if job.fate in BAD_ENDS and job.nodes == 1 and job.node_list:
+            users.setdefault(job.node_list, set()).add(job.user)
+    for name, several in users.items():
+        if len(several) > 1:
+            points[name] += ENDED_BADLY * (len(several) - 1)
+    return {name: value for name, value in points.items() if name in view.nodes}
+
+
+def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
+    """What it wants.
+
+    Args:
+        settings: See Settings.
+        view: The last listing.
+        now: Unix seconds.
+    """
+    points = suspicion(view)
+    suspect = tuple(sorted(name for name, value in points.items() if value >= settings.suspect_at))
+    if suspect and settings.weight:
+        yield Weigh(suspect, settings.weight, "Jobs failed there: they are taken last.")
+    for job, _ in waiting(view) if suspect else ():
+        avoid = tuple(name for name in suspect if may_use(job, view.nodes[name]))
+        named = job.particulars.required_nodes
+        if job.nodes >= settings.large_nodes and avoid and not (named and {*expand_hostlist(named)} & {*avoid}):
+            yield Avoid(job.slurm_job_id, avoid, f"Jobs failed there, and one bad node ends a job of {job.nodes}.")
+    if settings.drain_at is not None:
+        yield from _drained(settings, settings.drain_at, view, points)
+
+
+def _drained(settings: Settings, drain_at: float, view: ClusterView, points: dict[str, float]) -> Iterator[Drain]:
+    """The worst nodes that are in use, as long as not too many are out of it."""
+    room = int(settings.most_drained * len(view.nodes)) - sum(not node.usable for node in view.nodes.values())
+    worst = sorted((-value, name) for name, value in points.items() if value >= drain_at and view.nodes[name].usable)
+    for value, name in worst[: max(0, room)]:
+        yield Drain((name,), f"hpcjobs: suspect, {-value:g} points: jobs failed here")
+
+
+PLUGIN = policy("suspect", Settings, tick)
