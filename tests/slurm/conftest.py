@@ -18,6 +18,8 @@ import httpx
 import pytest
 from docker.models.containers import Container
 
+from .scratch import Scratch
+
 PROJECT = os.environ.get("COMPOSE_PROJECT_NAME", "hpcjobs")
 SERVICE = os.environ.get("HPCJOBS_TEST_SERVICE", "hpcjobs")
 """The service under test beside the cluster: another container with that label may stand in for it."""
@@ -236,6 +238,31 @@ def old(engine: docker.DockerClient) -> Iterator[Stack]:
 def stack(request: pytest.FixtureRequest) -> Stack:
     """Both, one after the other."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=[True, False], ids=["daemon", "foreground"])
+def scratch(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Scratch]:
+    """A controller of its own beside each cluster's."""
+    made = Scratch(stack, daemon=request.param)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def writable(stack: Stack) -> Iterator[str]:
+    """The live controller's configuration in a folder that can be written; after the test all is as it was."""
+    conf = stack.run("slurmctld", "readlink /etc/slurm").strip()
+    folder = "/run/topology-test"
+    copied = f"rm -rf {folder} && cp -r /etc/slurm-conf {folder} && ln -sfn {folder}/$(basename {conf}) /etc/slurm"
+    stack.run("slurmctld", copied)
+    yield folder
+    for command in (f"ln -sfn {conf} /etc/slurm", "scontrol reconfigure", f"rm -rf {folder}"):
+        stack.run("slurmctld", command)
+    give_up = time.monotonic() + 60
+    while stack.run("slurmctld", "scontrol show topology && scontrol ping", check=False).split("(")[0] != "Slurmctld":
+        assert time.monotonic() < give_up, "the live controller is not as it was"
+        time.sleep(0.3)
+    stack.wait_ready()
 
 
 @pytest.fixture

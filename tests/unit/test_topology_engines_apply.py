@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from hpcjobs.errors import Conflict, Unavailable
-from hpcjobs_plugins.topology.apply import End, Order, apply, recover
+from hpcjobs_plugins.topology.apply import Applied, End, Order, apply, recover
 from hpcjobs_plugins.topology.controller import Place
 from hpcjobs_plugins.topology.engines.findings import Form
 from hpcjobs_plugins.topology.engines.model import Kind, Plan, SwitchLine, Topology
@@ -245,6 +245,25 @@ def test_a_slurm_conf_that_cannot_be_read_is_an_error_and_nothing_is_written(con
     with pytest.raises(FabricError, match=r"more.conf: the file is not there"):
         apply(local(), controller.place, order())
     assert controller.snapshot() == before
+
+
+@pytest.mark.parametrize(("name", "there"), [("topology.conf", True), ("topology.conf", False), ("slurm.conf", True)])
+def test_what_somebody_else_writes_while_it_asks_is_not_lost(controller, name, there):
+    def while_asked(_: Applied) -> bool:
+        with open(controller.folder / name, "a") as file:
+            file.write("# by somebody else\n")
+        theirs.update(controller.snapshot())
+        return True
+
+    if not there:
+        (controller.folder / name).unlink()
+    theirs: dict[str, bytes] = {}
+    applied = apply(local(), controller.place, order(params=("RoutePart",)), agreed=while_asked)
+    assert applied.end is End.REFUSED
+    (reason,) = applied.reasons
+    assert reason.startswith(f"{controller.folder}/{name} was changed by somebody else after it was read")
+    assert controller.snapshot() == theirs
+    assert controller.read(name).endswith("# by somebody else\n")
 
 
 class Dying(CommandRunner):

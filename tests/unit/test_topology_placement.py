@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from itertools import pairwise, permutations
 
 import msgspec
@@ -211,6 +212,18 @@ def test_nodes_outside_of_every_block_are_not_used_on_a_block_topology():
     assert set(found.nodes) == set(HALF[:5])
     with pytest.raises(ValueError, match="6 nodes are wanted; 5 usable ones are in a block"):
         plan(site, HALF, Request(tp=8, dp=6), Objective.DATA, slurm=Slurm.BLOCK)
+
+
+@given(st.sets(st.integers(1, 16), min_size=5), st.sampled_from(list(Objective)))
+@settings(max_examples=50)
+def test_on_a_block_topology_nodes_are_planned_that_slurm_gives_a_job_or_it_is_said_that_it_would_wait(free, objective):
+    site = fat_tree(Shape(hosts=16, hosts_per_leaf=4, spines=2))
+    usable = [f"n{number:04}" for number in sorted(free)]
+    found = plan(site, usable, Request(tp=8, pp=5), objective, slurm=Slurm.BLOCK)
+    fullest = Counter((number - 1) // 4 for number in free).most_common(2)  # five nodes are never on three blocks of 4
+    assert ("slurm-would-wait" in codes(found)) == (sum(count for _, count in fullest) < 5)
+    if "slurm-would-wait" not in codes(found):
+        assert len({(int(name[1:]) - 1) // 4 for name in found.nodes}) == 2
 
 
 def codes(found: Plan) -> set[str]:
