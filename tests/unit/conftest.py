@@ -1,5 +1,4 @@
-"""Hypothesis: few examples, no deadline on a loaded machine. A fresh database and a spawner for whoever
-asks."""
+"""A fresh database and a spawner for whoever asks."""
 
 from __future__ import annotations
 
@@ -11,15 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from hpcjobs.agents.pool import AgentPool
 from hpcjobs.store.store import Store
 
 from .builders import until
-
-settings.register_profile("fast", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("fast")
 
 
 @pytest.fixture(scope="session")

@@ -20,6 +20,7 @@ from hpcjobs.agents.pool import AgentPool, Key, SpawnRefused
 from hpcjobs.agents.protocol import HEADER, MAX_FRAME, Hello, RawReply, encode, read_frame
 from hpcjobs.errors import WorkerLost
 from hpcjobs.spawner import Passing, Spawner, allowed_account, load_pyslurm
+from tests.conftest import examples
 
 from .builders import until
 
@@ -145,7 +146,7 @@ def test_a_process_that_is_no_agent_is_not_killed(spawner, folder, bystander):
 NESTED = b"\x82\xa4kind\xa5files\xa1x" + b"\x91" * 200_000 + b"\xc0"
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.binary(max_size=60), st.booleans())
 @example(NESTED, True)
 @example(msgspec.msgpack.encode({"kind": 1}), True)

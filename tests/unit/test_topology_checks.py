@@ -22,6 +22,7 @@ from hpcjobs_plugins.topology.picture import picture
 from hpcjobs_plugins.topology.providers import ibnetdiscover, table
 from hpcjobs_plugins.topology.shown import tree
 from hpcjobs_plugins.topology.twin import Shape, dump_of, fat_tree
+from tests.conftest import examples
 
 from .fabric_edits import Bench
 from .fabrics import real, shapes
@@ -54,7 +55,7 @@ def test_a_fabric_as_it_was_meant_has_no_findings(shape):
     assert check(fat_tree(shape)) == []
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(shapes(), shapes(Network.ETHERNET)))
 def test_no_shape_of_a_fat_tree_is_taken_for_a_wrong_one(shape):
     found = check(fat_tree(shape), Settings(oversubscription=1e9))
@@ -63,7 +64,7 @@ def test_no_shape_of_a_fat_tree_is_taken_for_a_wrong_one(shape):
 
 
 @pytest.mark.parametrize("shape", ALL)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(st.data())
 def test_a_cable_that_was_pulled_is_missing_and_nothing_else(shape, data):
     bench = Bench(fat_tree(shape))
@@ -76,7 +77,7 @@ def test_a_cable_that_was_pulled_is_missing_and_nothing_else(shape, data):
 
 
 @pytest.mark.parametrize("shape", ALL)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(st.data())
 def test_a_cable_in_another_switch_of_the_same_tier_is_misplaced_and_nothing_else(shape, data):
     bench = Bench(fat_tree(shape))
@@ -128,7 +129,7 @@ def test_a_line_card_that_is_out_is_told_of_its_spine_and_not_of_each_leaf():
 
 
 @pytest.mark.parametrize("shape", [TWO_TIERS, PODS, RAILS])
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(st.data())
 def test_two_crossed_cables_are_one_finding(shape, data):
     bench = Bench(fat_tree(shape))
@@ -145,7 +146,7 @@ def test_two_crossed_cables_are_one_finding(shape, data):
 
 
 @pytest.mark.parametrize("shape", [TWO_TIERS, PODS, RAILS, FOUR_TIERS])
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=examples(15))
 @given(st.data())
 def test_a_cable_within_a_tier_is_told_with_where_it_belongs(shape, data):
     bench = Bench(fat_tree(shape))
@@ -251,7 +252,7 @@ def test_a_compute_host_above_the_leaves_of_three_tiers_is_told(switch):
     assert (found.code, found.severity, found.subject) == ("host-above-leaves", Severity.WARNING, switch)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(st.data())
 def test_a_rail_that_is_missing_is_told_with_its_leaf(data):
     bench = Bench(fat_tree(RAILS))
@@ -269,7 +270,7 @@ def test_rails_that_several_hosts_miss_on_one_leaf_are_told_together():
     assert (found.code, found.subject, found.evidence["leaves"]) == ("rail-missing", "n[0002-0003]", ("leaf03",))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(st.data())
 def test_a_rail_on_a_wrong_leaf_is_told_with_the_right_one(data):
     bench = Bench(fat_tree(RAILS))
@@ -285,7 +286,7 @@ def test_a_rail_on_a_wrong_leaf_is_told_with_the_right_one(data):
     assert found.links == ((host, wrong), (host, right))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(st.data())
 def test_rails_that_were_exchanged_are_told(data):
     bench = Bench(fat_tree(RAILS))
@@ -365,7 +366,7 @@ def test_a_slow_link_of_a_host_is_told(gbps, said):
 
 
 @pytest.mark.parametrize("shape", [TWO_TIERS, PODS, TRUNKED])
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(st.data())
 def test_a_slow_cable_between_switches_is_told(shape, data):
     bench = Bench(fat_tree(shape))
@@ -593,7 +594,7 @@ def test_findings_come_worst_first_and_in_the_same_order_each_time():
     assert check(bench.site()) == found
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.sampled_from([TWO_TIERS, PODS, RAILS]), st.integers(1, 3), st.data())
 def test_several_pulled_cables_are_all_told(shape, count, data):
     bench = Bench(fat_tree(shape))
@@ -792,7 +793,7 @@ def tangles(draw: st.DrawFn) -> Site:
     return bench.site(tiers=True)
 
 
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(80), suppress_health_check=[HealthCheck.too_slow])
 @given(tangles())
 def test_whatever_is_cabled_by_chance_can_be_checked_drawn_and_shown(site):
     found = check(site, nodes=["n0001", "x9"])
