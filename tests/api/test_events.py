@@ -217,6 +217,7 @@ async def test_a_service_that_stops_says_goodbye(place, monkeypatch):
         assert (message.event, json.loads(message.data)) == ("bye", {"reason": "the service stops"})
 
 
+@pytest.mark.thorough
 async def test_a_listener_who_does_not_read_is_told_and_misses_nothing(live, monkeypatch):
     """More than sockets hold: the service must stop sending, fall behind, and go on from the table."""
     monkeypatch.setattr("hpcjobs.push.hub.QUEUE", 50)

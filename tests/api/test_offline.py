@@ -368,6 +368,7 @@ def test_a_process_killed_anywhere_loses_and_doubles_nothing(run, door, slurm, s
 SENDING_POINTS = [point for point in POINTS if point not in list(POINTS)[:2] and point != "before the caller is told"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("point", SENDING_POINTS)
 def test_the_same_for_whoever_sends_what_waits(run, sbatch, door, slurm, spool, variables, tmp_path, point):  # noqa: F811
     name = f"later-kill-{SENDING_POINTS.index(point)}"
@@ -386,6 +387,7 @@ def test_the_same_for_whoever_sends_what_waits(run, sbatch, door, slurm, spool, 
     assert spool.waiting() == []
 
 
+@pytest.mark.thorough
 def test_many_processes_that_send_at_once_send_each_once(sbatch, door, slurm, spool, variables):  # noqa: F811
     for number in range(4):
         sbatch("--queue-offline", "-J", f"crowd-{number}", "job.sh")

@@ -170,6 +170,7 @@ async def test_a_discovery_runs_by_the_clock_tells_what_is_new_and_is_remembered
     assert (await found(bench))[2][1] == "discovery-failed"
 
 
+@pytest.mark.thorough
 async def test_what_a_discovery_kept_outlives_the_service(place, site, tmp_path):
     file = tmp_path / "world"
     file.write_text("round")
@@ -187,6 +188,7 @@ async def test_what_a_discovery_kept_outlives_the_service(place, site, tmp_path)
         assert (await bench.submitted())["comment"] == "round"
 
 
+@pytest.mark.thorough
 async def test_a_discovery_that_hangs_holds_up_no_submission_and_is_ended(bench, tmp_path):
     file = tmp_path / "world"
     file.write_text("hang")

@@ -177,6 +177,7 @@ class Submissions(RuleBasedStateMachine):
         shutil.rmtree(self.place)
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # a failing example is left as it stands
 def test_whatever_goes_wrong_in_whatever_order_a_key_makes_one_job_and_nothing_acknowledged_is_lost(empty_database):
     Submissions.database = empty_database

@@ -231,6 +231,7 @@ def test_top_prints_one_frame_in_a_pipe(run):  # noqa: F811
     assert number in [job["slurm_job_id"] for job in told["jobs"]]
 
 
+@pytest.mark.thorough
 def test_top_lives_on_a_terminal_follows_what_happens_and_cancels(run, served, slurm, tmp_path):  # noqa: F811
     """A terminal of 80x24: a job that comes is shown by its event, and c and y cancel it."""
     service, url = served
@@ -279,6 +280,7 @@ def test_top_lives_on_a_terminal_follows_what_happens_and_cancels(run, served, s
     os.close(ours)
 
 
+@pytest.mark.thorough
 def test_watching_shows_the_list_again_when_something_changes(run, served, tmp_path):  # noqa: F811
     service, url = served
     mine = make_token(service.token_key, "watcher", time.time(), 600)

@@ -302,6 +302,7 @@ def killed(service: Service) -> None:
     service.webhooks._places.clear()
 
 
+@pytest.mark.thorough
 async def test_killed_at_any_point_and_started_again_nothing_is_left_out(place, receiver, monkeypatch):
     monkeypatch.setattr(delivering, "TIMEOUT_S", 0.1)
     dice = random.Random(7)

@@ -614,6 +614,7 @@ def seconds(hosts: int, pods: int) -> float:
     return time.process_time() - begun
 
 
+@pytest.mark.thorough
 def test_time_grows_with_the_fabric_and_not_with_its_square():
     seconds(128, 1)
     assert seconds(1024, 8) < 8 * 2.5 * max(seconds(128, 1), 0.02)
@@ -742,6 +743,7 @@ def test_a_switch_that_is_not_there_at_all_is_a_note_of_those_below_it(switch, f
     assert (found.code, found.severity, found.subject) == ("uplinks-differ", Severity.NOTE, few)
 
 
+@pytest.mark.thorough
 def test_leaves_with_few_hosts_each_and_many_cables_do_not_take_long():
     site = fat_tree(Shape(hosts=4096, hosts_per_leaf=8, spines=32))
     begun = time.process_time()

@@ -272,6 +272,7 @@ def dies_after(commands: int, controller: Controller) -> bool:
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.thorough
 def test_killed_at_any_point_it_leaves_old_or_new_files_and_the_next_run_says_so_and_goes_on(tmp_path):
     found = []
     for commands in range(100):
@@ -301,6 +302,7 @@ def test_killed_at_any_point_it_leaves_old_or_new_files_and_the_next_run_says_so
     assert found.count(False) >= 10
 
 
+@pytest.mark.thorough
 def test_the_next_run_itself_undoes_what_was_left_and_says_it(controller):
     commands = next(n for n in range(100) if dies_after(n, controller) and (controller.folder / JOURNAL).exists())
     assert commands
@@ -309,6 +311,7 @@ def test_the_next_run_itself_undoes_what_was_left_and_says_it(controller):
     assert "had not come to its end" in applied.recovered
 
 
+@pytest.mark.thorough
 def test_a_dry_run_does_not_undo_what_was_left_but_says_it(controller):
     assert any(dies_after(n, controller) and (controller.folder / JOURNAL).exists() for n in range(100))
     before = controller.snapshot()

@@ -101,6 +101,7 @@ def test_a_text_that_is_cut_at_any_line_is_refused(name):
         assert refused.value.source == "net"
 
 
+@pytest.mark.thorough
 def test_a_text_that_is_cut_at_any_character_is_refused_or_whole():
     text = small()
     whole = bare(read(text))
