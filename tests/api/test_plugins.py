@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -178,10 +177,8 @@ async def test_a_plugin_that_fails_refuses_jobs_and_after_five_times_is_asked_no
     assert await states(bench) == {name: "ON"}
     await bench.post()
     assert await states(bench) == {name: "BROKEN"}
-    began = time.monotonic()
     answer = await bench.post()
     assert (answer.status_code, "switched off" in answer.json()["detail"]) == (503, True)
-    assert time.monotonic() - began < 5
     assert bench.slurm.attempts == [], "nothing reached Slurm"
     assert await told(bench) == [(name, "ON"), (name, "BROKEN")]
     assert (await bench.get("/v1/jobs")).json()["items"] == []
@@ -240,10 +237,9 @@ def workers() -> list[int]:
 async def test_a_killed_process_of_plugins_is_made_again_and_old_ones_are_let_go(bench):
     await use(bench, "namer")
     await use(bench, "namer")
-    for _ in range(50):
-        if len(workers()) == 1:
-            break
-        await asyncio.sleep(0.1)
+    async with asyncio.timeout(60):
+        while len(workers()) > 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
     (worker,) = workers()
     os.kill(worker, signal.SIGKILL)
     assert (await bench.submitted(name="a"))["name"] == "a-named"

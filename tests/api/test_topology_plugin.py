@@ -73,7 +73,7 @@ async def findings(bench):
     return [one["data"] for one in answer.json()["items"]]
 
 
-async def soon(condition, timeout_s=20.0):
+async def soon(condition, timeout_s=60.0):
     give_up = time.monotonic() + timeout_s
     while True:
         value = await condition()

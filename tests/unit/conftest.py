@@ -48,10 +48,12 @@ def spawner(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     path = folder / "spawner.sock"
     command = [sys.executable, "-m", "hpcjobs.spawner", "--socket", str(path), "--owner", "root"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        until(path.exists)
-        yield process
-        process.terminate()
-        assert process.wait(5) == 0
+        try:
+            until(lambda: path.exists() or process.poll() is not None)
+            yield process
+        finally:
+            process.terminate()
+        assert process.wait(60) == 0
 
 
 @pytest.fixture

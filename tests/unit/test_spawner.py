@@ -117,7 +117,7 @@ async def test_without_a_spawner_nothing_was_sent(tmp_path):
 def say(folder: Path, data: bytes) -> RawReply | None:
     """Send bytes to the spawner as a first frame; its answer, or None where it closed without one."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(10)
+        connection.settimeout(60)
         connection.connect(str(folder / "spawner.sock"))
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)

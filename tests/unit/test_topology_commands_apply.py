@@ -156,13 +156,13 @@ def test_where_the_controller_refuses_everything_is_as_it_was(controller, site):
 
 @pytest.mark.thorough
 def test_a_controller_that_dies_is_started_where_it_is_said_how_and_else_it_is_said_that_it_is_down(controller, site):
-    words = [site, "--yes", "--form", "conf", "--no-trial", "--load-timeout", "2"]
+    words = [site, "--yes", "--form", "conf", "--no-trial"]
     controller.write("topology.mood", "die")
     started = apply(controller, *words, "--start", f"rm {controller.etc}/topology.dead")
     assert started.exit_code == 1, started.stderr
     assert "rolled back" in started.stderr
     controller.write("topology.mood", "die")
-    down = apply(controller, *words)
+    down = apply(controller, *words, "--load-timeout", "2")
     assert down.exit_code == 2
     assert "does not answer: start it" in down.stderr
     assert down.stderr.endswith("hpcjobs: the controller is down\n")
@@ -226,7 +226,7 @@ def begun(controller: StandIn, site: Path):
 def test_ctrl_c_undoes_what_was_begun(controller, site):
     child = begun(controller, site)
     os.kill(child.pid, signal.SIGINT)
-    _, err = child.communicate(timeout=30)
+    _, err = child.communicate(timeout=60)
     assert child.returncode == 130
     assert "had not come to its end" in err
     assert "Traceback" not in err
@@ -238,7 +238,7 @@ def test_what_a_killed_run_left_is_undone_by_recover_or_by_the_next_run(controll
     for words in (["--recover"], [site, "--yes", "--form", "conf", "--no-trial"]):
         child = begun(controller, site)
         os.killpg(child.pid, signal.SIGKILL)
-        child.communicate(timeout=30)
+        child.communicate(timeout=60)
         (controller.etc / "topology.slow").unlink()
         assert JOURNAL in controller.files()
         done = apply(controller, *words)

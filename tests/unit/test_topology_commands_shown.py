@@ -34,7 +34,7 @@ def test_a_site_is_shown_as_a_tree_with_or_without_box_characters(tmp_path):
     brief = run("show", site, "--brief").stdout.splitlines()
     assert brief[2].startswith("   └─ leaf[01-04] (4 leaves): n[0001-0016] (16), 16 cables")
     child = process("show", site, PYTHONIOENCODING="ascii")
-    out, _ = child.communicate(timeout=20)
+    out, _ = child.communicate(timeout=60)
     assert child.returncode == 0
     assert out == run("show", site, "--ascii").stdout
 

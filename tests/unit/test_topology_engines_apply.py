@@ -103,7 +103,7 @@ def controller(tmp_path: Path) -> Controller:
 
 
 def order(plan: Plan | None = None, **more: object) -> Order:
-    return Order(**{"plan": plan or Plan((NEW,)), "tried": False, "load_s": 2.0, **more})
+    return Order(**{"plan": plan or Plan((NEW,)), "tried": False, "load_s": 30.0, **more})
 
 
 def test_a_new_topology_is_written_loaded_and_shown_and_the_old_file_is_kept(controller):
@@ -185,7 +185,7 @@ def test_topology_yaml_is_refused_for_a_slurm_that_does_not_read_it(controller):
 def test_where_the_controller_refuses_or_shows_something_else_the_old_files_come_back(controller, mood, reason):
     old = controller.read("topology.conf")
     controller.mood(mood, once=True)
-    applied = apply(local(), controller.place, order())
+    applied = apply(local(), controller.place, order(load_s=2.0))
     assert applied.end is End.ROLLED_BACK
     assert reason in applied.reasons[0]
     assert controller.read("topology.conf") == old
@@ -203,7 +203,7 @@ def test_where_the_controller_dies_it_is_started_again_on_the_old_files(controll
         scontrol=controller.place.scontrol,
         start=("rm", str(controller.folder / "dead")),
     )
-    applied = apply(local(), begin, order(load_s=20.0))
+    applied = apply(local(), begin, order())
     assert applied.end is End.ROLLED_BACK
     assert applied.reasons == ("the controller has died of it",)
     assert controller.read("topology.conf") == old
