@@ -16,6 +16,8 @@ import pytest
 from hpcjobs.identity import make_token
 from tests.api.test_command_line import run, served, slurm, submitted  # noqa: F401
 
+pytestmark = pytest.mark.thorough
+
 HPCJOBS = """#!{python}
 import sys
 sys.path[:0] = {path!r}
@@ -69,7 +71,6 @@ def test_commands_and_options_are_completed(tab):
     assert tab("hpcjobs", "config", "u") == ["use"]
 
 
-@pytest.mark.thorough
 def test_jobs_partitions_clusters_states_and_profiles_are_completed(tab, run, slurm, tmp_path):  # noqa: F811
     number = submitted(run, "-J", "to-complete", "-p", "gpu")
     other = submitted(run)
@@ -88,7 +89,6 @@ def test_jobs_partitions_clusters_states_and_profiles_are_completed(tab, run, sl
     assert tab("hpcjobs", "config", "use", "") == ["far", "near"]
 
 
-@pytest.mark.thorough
 def test_words_of_sbatch_are_completed(tab):
     assert tab("hpcjobs", "sbatch", "--part") == ["--partition"]
     assert tab("hpcjobs", "sbatch", "--queue") == ["--queue-offline"]
@@ -112,7 +112,6 @@ def test_a_link_named_sbatch_is_completed_and_slurms_own_is_left_alone(tab, tmp_
     assert tab("hpcjobs", "jo", before=probe + READY.splitlines()[1]) == ["jobs"]
 
 
-@pytest.mark.thorough
 @pytest.mark.parametrize(
     "variables",
     [
@@ -129,7 +128,6 @@ def test_whatever_is_wrong_is_no_suggestion_and_no_word(tab, variables):
         assert tab(*words, **variables) == []
 
 
-@pytest.mark.thorough
 def test_a_service_that_does_not_answer_is_waited_for_a_second(tab):
     import socket
 
