@@ -146,7 +146,7 @@ class Stack:
         return response.json()
 
     def wait(
-        self, job_id: str, until: Callable[[dict[str, Any]], bool], user: str = "alice", timeout_s: float = 60
+        self, job_id: str, until: Callable[[dict[str, Any]], bool], user: str = "alice", timeout_s: float = 180
     ) -> dict[str, Any]:
         """Ask until it is so; a 503 is asked again."""
         give_up = time.monotonic() + timeout_s
@@ -161,7 +161,7 @@ class Stack:
                 time.sleep(0.2)
         pytest.fail(f"job {job_id} did not come so far in {timeout_s} s: {last}")
 
-    def finished(self, job_id: str, user: str = "alice", timeout_s: float = 60) -> dict[str, Any]:
+    def finished(self, job_id: str, user: str = "alice", timeout_s: float = 180) -> dict[str, Any]:
         return self.wait(job_id, lambda job: job["state"] == "FINISHED", user, timeout_s)
 
     def running(self, job_id: str, user: str = "alice") -> dict[str, Any]:
@@ -177,7 +177,7 @@ class Stack:
         """Numbers of the jobs of this name that slurmctld knows, whatever became of them."""
         return self.run("slurmctld", f"squeue --states=all --noheader --format=%i --name={shlex.quote(name)}").split()
 
-    def wait_ready(self, timeout_s: float = 60) -> None:
+    def wait_ready(self, timeout_s: float = 180) -> None:
         give_up = time.monotonic() + timeout_s
         last = ""
         while time.monotonic() < give_up:
@@ -192,7 +192,7 @@ class Stack:
         pytest.fail(f"the service of {self.cluster} is not ready: {last}")
 
     @contextmanager
-    def restarted(self, timeout_s: float = 60) -> Iterator[None]:
+    def restarted(self, timeout_s: float = 180) -> Iterator[None]:
         """What is done inside ends the service. After it the service has begun again, and is ready.
 
         Ready alone does not tell: just after a kill the service may still answer, and only then go.

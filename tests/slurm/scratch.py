@@ -90,7 +90,7 @@ class Scratch:
         loop = f"while [ -e {conf} ]; do slurmctld -D -f {conf}; sleep 0.3; done >{self.dir}/out 2>&1"
         start = f"slurmctld -f {conf}" if daemon else f"setsid sh -c {shlex.quote(loop)} </dev/null >/dev/null 2>&1 &"
         self.run(start)
-        give_up = time.monotonic() + 20
+        give_up = time.monotonic() + 120
         while "is UP" not in self.scontrol("ping"):
             assert time.monotonic() < give_up, self.run(f"tail {self.dir}/log", check=False)
             time.sleep(0.1)
@@ -103,7 +103,7 @@ class Scratch:
 
     def shown(self) -> str:
         """Its topology, as soon as it answers: one in the foreground starts again to read its files."""
-        give_up = time.monotonic() + 20
+        give_up = time.monotonic() + 120
         while not (text := self.scontrol("show topology")):
             assert time.monotonic() < give_up, self.run(f"tail {self.dir}/log", check=False)
             time.sleep(0.1)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from hpcjobs.client import Client, SpecFields
+from hpcjobs.client import Client
 from hpcjobs.model.plugin import PluginSet
 from hpcjobs.settings import PluginSettings
 from tests.slurm.conftest import Stack
@@ -56,7 +56,7 @@ def nodes_of(stack: Stack) -> int:
     return len(stack.run("slurmctld", "sinfo -hN -p gpu -o %n").split())
 
 
-def whole(nodes: int) -> SpecFields:
+def whole(nodes: int) -> dict[str, Any]:
     """A request for all GPUs of so many nodes."""
     return {"resources": {"nodes": nodes, "gpus_per_node": 8, "wall_s": 120}}
 

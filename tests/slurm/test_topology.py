@@ -174,7 +174,7 @@ def test_a_slurmctld_that_hangs_is_ended_in_time_with_all_that_it_began(stack):
     stack.run("slurmctld", f"printf '#!/bin/sh\\ntrap \"\" TERM\\nsleep 4711\\n' >{hang}; chmod 755 {hang}")
     result = trial(machine(stack), Place(slurmctld=hang), conf_of("c1", {}), {}, load_s=2)
     assert not result.up
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 300  # far below its 4711 s
     assert stack.run("slurmctld", f"rm {hang}; pgrep -c -f 'sleep 4711'", check=False).strip() == "0"
 
 
@@ -239,7 +239,7 @@ def test_a_controller_that_refuses_or_dies_has_the_old_topology_back(scratch, mo
 def test_a_controller_that_shows_another_graph_has_the_old_topology_back(scratch):
     before = scratch.texts()
     more = Topology(switches=(SwitchLine("all", ("c1", "c2", "c3", "c4", "c5")),))
-    order = Order(Plan((more,)), tried=False, load_s=3, allowed=frozenset({"node-unknown"}))
+    order = Order(Plan((more,)), tried=False, load_s=10, allowed=frozenset({"node-unknown"}))
     applied = apply(scratch.runner, scratch.place, order)
     assert (applied.end, applied.reasons) == (End.ROLLED_BACK, ("switch all is without c5",))
     assert scratch.texts() == before
@@ -270,7 +270,7 @@ def test_a_machine_is_reached_over_ssh_and_a_lock_there_goes_with_its_holder(sta
         pytest.fail("two have one lock")
     with locked(there, f"{folder}/lock", "x"):
         pass
-    assert there.run(["sh", "-c", "sleep 4712 & sleep 4712"], timeout_s=0.5).code == 124
+    assert there.run(["sh", "-c", "sleep 4712 & sleep 4712"], timeout_s=5).code == 124
     assert there.run(["pgrep", "-x", "-f", "sleep 4712"]).code == 1
     assert there.run(["rm", "-r", folder]).code == 0
 

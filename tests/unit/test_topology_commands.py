@@ -402,7 +402,7 @@ def test_ctrl_c_ends_it_with_130_and_with_what_it_has_started(tmp_path):
         assert child.poll() is None
         time.sleep(0.05)
     os.killpg(child.pid, signal.SIGINT)
-    out, err = child.communicate(timeout=20)
+    out, err = child.communicate(timeout=60)
     assert (child.returncode, out, err.strip()) == (130, "", "")
     assert not (tmp_path / "site.json").exists()
     with pytest.raises(ProcessLookupError):

@@ -18,6 +18,7 @@ from hpcjobs_plugins.topology.placement.planning import Plan, plan
 from hpcjobs_plugins.topology.placement.rankmap import ranks
 from hpcjobs_plugins.topology.placement.request import Model, Objective, Request
 from hpcjobs_plugins.topology.twin import Shape, fat_tree
+from tests.conftest import examples
 
 OBJECTIVES = list(Objective)
 SCATTERED = fat_tree(Shape(hosts=64, hosts_per_leaf=8, spines=4, cores=4, pods=2, rails=4, rail_optimised=True))
@@ -62,7 +63,7 @@ def best(site: Site, request: Request, nodes: tuple[str, ...], objective: Object
     return min(score(request, sent, distances, order).key(objective) for order in orders.values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(cases(), st.sampled_from(OBJECTIVES), st.sampled_from(list(Slurm)))
 def test_a_plan_holds_every_rank_once_on_usable_nodes_with_tensor_groups_inside_nodes(case, objective, slurm):
     site, usable, request = case
@@ -79,7 +80,7 @@ def test_a_plan_holds_every_rank_once_on_usable_nodes_with_tensor_groups_inside_
         assert len({every[rank].node for rank in group}) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(cases(), st.sampled_from(OBJECTIVES), st.sampled_from(list(Slurm)), st.randoms(use_true_random=False))
 def test_a_plan_is_never_worse_than_slurms_own_and_the_same_for_the_same_nodes(case, objective, slurm, shuffler):
     site, usable, request = case
@@ -89,7 +90,7 @@ def test_a_plan_is_never_worse_than_slurms_own_and_the_same_for_the_same_nodes(c
     assert plan(site, [*again, *usable[:1]], request, objective, slurm=slurm) == found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(cases(), st.sampled_from(OBJECTIVES))
 def test_no_order_of_the_nodes_of_a_plan_is_better_by_what_its_objective_names(case, objective):
     """All orders of up to six nodes. What breaks ties, or is itself a sum of all kinds, comes within a tenth."""
