@@ -258,7 +258,7 @@ def writable(stack: Stack) -> Iterator[str]:
     yield folder
     for command in (f"ln -sfn {conf} /etc/slurm", "scontrol reconfigure", f"rm -rf {folder}"):
         stack.run("slurmctld", command)
-    give_up = time.monotonic() + 60
+    give_up = time.monotonic() + 180
     while stack.run("slurmctld", "scontrol show topology && scontrol ping", check=False).split("(")[0] != "Slurmctld":
         assert time.monotonic() < give_up, "the live controller is not as it was"
         time.sleep(0.3)
