@@ -419,3 +419,11 @@ def test_without_a_key_nobody_is_asked_by_ssh(tmp_path, monkeypatch):
     fails(
         run("discover", "--command", "ibnetdiscover", "--ssh", "fabric@head1"), "fabric@head1: ibnetdiscover: by ssh: "
     )
+
+
+def test_an_empty_list_of_nodes_is_taken_for_a_variable_that_is_not_set(tmp_path):
+    (tmp_path / "fabric").write_text("")
+    for command in ("check", "translate", "show"):
+        done = run(command, "--nodes", "", tmp_path / "fabric")
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "--nodes is empty" in done.stderr
