@@ -19,10 +19,10 @@ test:           ## every test: linters, unit tests, tests on both dockerized clu
 	@scripts/lint
 	@.venv/bin/pytest -n 2 --dist loadgroup --durations=12 --cov --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
 
-fast:           ## the tests that need no docker, and the linters
+fast:           ## in a minute: the linters, and of the tests without docker all but the thorough ones
 	@scripts/venv
 	@scripts/lint
-	@.venv/bin/pytest -n 2 -m 'not slurm' $(ARGS)
+	@HPCJOBS_TESTS=fast .venv/bin/pytest -n 2 -m 'not thorough' --ignore tests/slurm $(ARGS)
 
 lint:           ## ruff, mypy --strict, import directions, shellcheck
 	@scripts/venv

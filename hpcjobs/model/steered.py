@@ -32,7 +32,7 @@ class Steered(msgspec.Struct, frozen=True):
         base: As it was before, or as somebody else has set it since.
         value: As policies want it.
         was: As policies wanted it before: it is so until the order for ``value`` has come through.
-        at: Unix seconds when it was sent: an older listing does not show it yet.
+        at: Unix seconds when its order was begun, or done where that is known: an older listing tells nothing of it.
     """
 
     key: Key

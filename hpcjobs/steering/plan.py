@@ -2,7 +2,8 @@
 
 A value that somebody else has set since is from then on the value that policies build on: people have the last word on
 what a job is without policies. A row is written before its order is sent, and says both what was and what shall be; so
-whatever is killed when, the next plan finds in the listing which of the two is so.
+whatever is killed when, the next plan finds in the listing which of the two is so. It is forgotten when a listing that
+is younger than the last order has shown that all is as it was.
 """
 
 from __future__ import annotations
@@ -98,16 +99,14 @@ def _step(
         is_so = read(record, now)
         base = is_so if row is None or is_so not in (row.value, row.base, row.was) else row.base
         wanted = wished(base, aim)
-        if wanted is None:
-            if row is not None:
-                dropped.append(key)
-                if is_so != base:
-                    values[field] = base
-        elif wanted != is_so or (row is not None and (row.base, row.value) != (base, wanted)):
-            was = base if row is None else row.value
-            written.append(Steered(key, base, wanted, was, now))
-            if wanted != is_so:
-                values[field] = wanted
+        if wanted is None and (row is None or row.value == base == is_so):
+            dropped += [key] if row is not None else []  # a listing has shown that it is as it was
+            continue
+        target = base if wanted is None else wanted
+        if row is None or (row.base, row.value) != (base, target):
+            written.append(Steered(key, base, target, base if row is None else row.value, now))
+        if target != is_so or (row is not None and row.value != target):  # the last order may have come late
+            values[field] = target
     if not (values or written or dropped):
         return None
     target = str(record.slurm_job_id)

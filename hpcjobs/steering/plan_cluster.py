@@ -49,7 +49,7 @@ def plan_nodes(
         rows: What has been changed.
         now: Unix seconds.
     """
-    steps: dict[tuple[str, Value], list[tuple[str, Steered | None, Key | None]]] = defaultdict(list)
+    steps: dict[tuple[str, Value], list[tuple[str, Steered]]] = defaultdict(list)
     touched = {key.subject for key in rows if key.kind == "node"}
     quiet: list[Key] = []
     for name in sorted(touched | aims.keys()):
@@ -65,14 +65,13 @@ def plan_nodes(
                 continue
             base = is_so if row is None or is_so not in (row.value, row.base, row.was) else row.base
             wanted = _node_wished(field, base, aim)
-            if wanted is None and row is not None:
-                if is_so == base:
-                    quiet.append(key)
-                else:
-                    steps[field, base].append((name, None, key))
-            elif wanted is not None and (wanted != is_so or (row is not None and row.value != wanted)):
+            if wanted is None and (row is None or row.value == base == is_so):
+                quiet += [key] if row is not None else []
+                continue
+            target = base if wanted is None else wanted
+            if target != is_so or row is None or (row.base, row.value) != (base, target):
                 was = base if row is None else row.value
-                steps[field, wanted].append((name, Steered(key, base, wanted, was, now), None))
+                steps[field, target].append((name, Steered(key, base, target, was, now)))
     found = [_node_step(field, value, parts) for (field, value), parts in sorted(steps.items(), key=str)]
     return ([ClusterStep("nodes", None, dropped=tuple(quiet))] if quiet else []) + found
 
@@ -89,14 +88,13 @@ def _node_wished(field: str, base: Value, aim: NodeAim) -> Value | None:
     return ",".join(sorted({*filter(None, str(base).split(",")), *aim.features})) if aim.features else None
 
 
-def _node_step(field: str, value: Value, parts: Sequence[tuple[str, Steered | None, Key | None]]) -> ClusterStep:
-    names = tuple(name for name, _, _ in parts)
+def _node_step(field: str, value: Value, parts: Sequence[tuple[str, Steered]]) -> ClusterStep:
+    names = tuple(name for name, _ in parts)
     if field == "weight":
         order = NodeOrder(names, weight=int(value))
     else:
         order = NodeOrder(names, features=tuple(filter(None, str(value).split(","))))
-    rows = tuple(row for _, row, _ in parts if row is not None)
-    return ClusterStep(f"{field} of nodes", order, rows, tuple(key for _, _, key in parts if key is not None))
+    return ClusterStep(f"{field} of nodes", order, tuple(row for _, row in parts))
 
 
 def plan_reservations(

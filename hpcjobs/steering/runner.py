@@ -184,7 +184,7 @@ class PolicyRunner:
         for job in aims.jobs.values():
             if job.reservation not in view.reservations:
                 job.reservation = ""  # it is made first
-        rows = self._rows or {}
+        rows = self._rows if self._rows is not None else {}
         self._troubles = {of: trouble for of, trouble in self._troubles.items() if trouble.retry_at > now}
         plan = plan_jobs(aims.jobs, view.jobs, told.ids, rows, view.asked_at, now)
         steps = [step for step in plan.steps if _name(step) not in self._troubles][:MOST_STEPS]
@@ -195,9 +195,13 @@ class PolicyRunner:
         written = [row for each in every for row in each.rows]
         if written or plan.forgotten:
             await self._keep(written, plan.forgotten, ())
-        turn = asyncio.Semaphore(AT_ONCE)
+        turn, began = asyncio.Semaphore(AT_ONCE), time.monotonic()
         faults = [*await asyncio.gather(*(self._step(step, turn) for step in steps))]
         faults += [await self._cluster_step(step) for step in beside]
+        # Of a listing that was asked for while orders were under way nobody knows what it shows.
+        done_at = now + time.monotonic() - began
+        for row in written:
+            rows[row.key] = msgspec.structs.replace(row, at=done_at)
         dropped: list[Key] = []
         refused: list[Event] = []
         for step, fault in zip(every, faults, strict=True):

@@ -30,6 +30,7 @@ from hpcjobs_plugins.policies.room import Room, busy_until, room_for
 
 FAR: Final = "now+365days"
 """When a member would start by itself: no gang waits so long, and one whose policy is off does not start in parts."""
+MINUTE_S: Final = 60.0
 SOONER_S: Final = 60.0
 """Other nodes are reserved only where they are free so much earlier, in seconds."""
 
@@ -65,6 +66,8 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
     ahead = settings.ahead
     for gang in gangs:
         if gang.running and gang.waiting:
+            if gang.name in view.reservations and _good(gang, view):  # the others start there, too
+                yield from filter(None, [_reserve(settings, gang, view, until, taken, now)])
             yield from _heal(settings, gang, now)
         elif gang.waiting:
             reserve = _reserve(settings, gang, view, until, taken, now) if ahead else None
@@ -87,17 +90,22 @@ def _reserve(
     there = view.reservations.get(gang.name)
     own = set(there.nodes) if there is not None else set()
     room = room_for(gang.waiting, view, until, taken - own, now)
-    good = all(name in view.nodes and view.nodes[name].usable for name in own)
-    if there is not None and good and (room is None or room.start >= there.start - SOONER_S):
+    if there is not None and _good(gang, view) and (room is None or room.start >= there.start - SOONER_S):
         room = Room(tuple(sorted(own)), float(there.start))
     if room is None:
         return None
-    end = max(room.start, now) + settings.window_s
-    if there is not None and end - settings.window_s / 2 <= there.end <= end:
+    end = -(-(max(room.start, now) + settings.window_s) // MINUTE_S) * MINUTE_S
+    if there is not None and end - settings.window_s / 2 <= there.end <= end + MINUTE_S:
         end = float(there.end)
     jobs = tuple(job.slurm_job_id for job in gang.waiting)
     why = f"{len(jobs)} jobs start together on {len(room.nodes)} nodes."
-    return Reserve(gang.name, room.nodes, room.start, end, jobs, why)
+    return Reserve(gang.name, room.nodes, room.start if room.start > now else 0.0, end, jobs, why)
+
+
+def _good(gang: Gang, view: ClusterView) -> bool:
+    """Whether every node of its reservation can be used."""
+    nodes = view.reservations[gang.name].nodes
+    return all(name in view.nodes and view.nodes[name].usable for name in nodes)
 
 
 def _ready(gang: Gang, view: ClusterView, now: float) -> bool:

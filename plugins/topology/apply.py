@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from hpcjobs.errors import Unavailable
+from hpcjobs.errors import Conflict, Unavailable
 from hpcjobs_plugins.topology.controller import Controller, Place, State
 from hpcjobs_plugins.topology.engines.findings import Finding, Form
 from hpcjobs_plugins.topology.engines.judge import judge, refusals
@@ -19,7 +19,7 @@ from hpcjobs_plugins.topology.engines.plan import said_in, written
 from hpcjobs_plugins.topology.engines.slurm_conf import SlurmConf, amended, read_slurm_conf, settings
 from hpcjobs_plugins.topology.runner import Runner, locked, must, read_bytes
 from hpcjobs_plugins.topology.swap import Change, Journal, finish, put_back, swap, unfinished
-from hpcjobs_plugins.topology.trial import LOAD_S, Tried, trial, tried_against
+from hpcjobs_plugins.topology.trial import LOAD_S, Tried, complaints, trial, tried_against
 
 LOCK: Final = ".hpcjobs-topology.lock"
 """File whose lock two at once cannot have, in the folder of slurm.conf."""
@@ -187,7 +187,7 @@ class _Desk:
             return msgspec.structs.replace(so_far, end=End.DRY)
         if not agreed(so_far):
             return msgspec.structs.replace(so_far, reasons=("it was not agreed to",))
-        return self._bring(so_far, changes)
+        return self._bring(so_far, conf, changes)
 
     def _names(self) -> list[str]:
         return [topology.name for topology in self.order.plan.topologies]
@@ -225,10 +225,13 @@ class _Desk:
                 return wrong
         return []
 
-    def _bring(self, so_far: Applied, changes: Sequence[Change]) -> Applied:
+    def _bring(self, so_far: Applied, conf: SlurmConf, changes: Sequence[Change]) -> Applied:
         before, _ = self.controller.graph()
+        logged = self.controller.log_bytes(conf)
         try:
             journal = swap(self.runner, self.place.conf_dir, changes, self.stamp)
+        except Conflict as error:
+            return msgspec.structs.replace(so_far, reasons=(f"{error}; look at it again",))
         except Unavailable:
             if half := unfinished(self.runner, self.place.conf_dir):
                 put_back(self.runner, self.place.conf_dir, half)
@@ -241,6 +244,8 @@ class _Desk:
         if not reasons:
             finish(self.runner, self.place.conf_dir)
             return msgspec.structs.replace(so_far, end=End.APPLIED, seconds=time.monotonic() - begun)
+        said = complaints(self.controller.logged(conf, logged).decode(errors="replace"))
+        reasons += [f"slurmctld says: {one}" for one in dict.fromkeys(said) if one.startswith("fatal")]
         end, more = self._roll_back(journal, before)
         return msgspec.structs.replace(so_far, end=end, reasons=(*reasons, *more))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -13,6 +14,9 @@ from hpcjobs_plugins.topology.engines.show import read_shown
 from hpcjobs_plugins.topology.engines.slurm_conf import SlurmConf, read_slurm_conf
 from hpcjobs_plugins.topology.fabric import FabricError
 from hpcjobs_plugins.topology.runner import Runner, must, read_bytes
+
+MOST_LOG: Final = 400_000
+"""Bytes of a log that are looked at."""
 
 
 class State(StrEnum):
@@ -87,6 +91,26 @@ class Controller:
         """Tell it to read its files: why it did not, or ``""``. A controller in the foreground says yes, then dies."""
         text, complaint = self.ask("reconfigure", timeout_s=120)
         return complaint if text is None else ""
+
+    def logged(self, conf: SlurmConf, since: int = 0) -> bytes:
+        """What it has written into its log file; nothing where it has none, or where it cannot be read.
+
+        Args:
+            conf: Its slurm.conf, which says where.
+            since: Byte to begin at.
+        """
+        path = conf.settings.get("slurmctldlogfile", "")
+        script = f'tail -c +{since + 1} -- "$1" | tail -c {MOST_LOG}'
+        try:
+            return self.runner.run(["sh", "-c", script, "sh", path]).out if path else b""
+        except Unavailable:
+            return b""
+
+    def log_bytes(self, conf: SlurmConf) -> int:
+        """How long its log file is."""
+        path = conf.settings.get("slurmctldlogfile", "")
+        size = self.runner.run(["stat", "-L", "-c", "%s", "--", path]).out.strip() if path else b""
+        return int(size) if size.isdigit() else 0
 
     def state(self) -> State:
         """Whether it answers."""

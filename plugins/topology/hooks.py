@@ -9,7 +9,6 @@ import msgspec
 
 from hpcjobs.errors import Refusal
 from hpcjobs.model.cluster import ClusterView, Node
-from hpcjobs.model.parallel import parse_parallel
 from hpcjobs.model.placement import Placement
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.plugin import Configure, Discover, Discovery, Finding, Hook, Inventory, Place
@@ -19,17 +18,16 @@ from hpcjobs_plugins.topology.engines.plan import written
 from hpcjobs_plugins.topology.engines.slurm_conf import fragment
 from hpcjobs_plugins.topology.fabric import FabricError, Site
 from hpcjobs_plugins.topology.gathering import gather
+from hpcjobs_plugins.topology.placement.blocks import Blocks
 from hpcjobs_plugins.topology.placement.default import Slurm
 from hpcjobs_plugins.topology.placement.explain import explain
-from hpcjobs_plugins.topology.placement.planning import Plan, plan
+from hpcjobs_plugins.topology.placement.planning import WAITS, Plan, plan
 from hpcjobs_plugins.topology.placement.rankmap import slurm_side
-from hpcjobs_plugins.topology.placement.request import Objective, Request
+from hpcjobs_plugins.topology.placement.request import Objective, wanted
 from hpcjobs_plugins.topology.settings import OfCluster, Settings, Translation
 
 MOST_TOLD: Final = 100
 """As many changes as one discovery tells of by themselves."""
-
-OBJECTIVE: Final = "objective"
 
 
 def findings(before: Site | None, after: Site) -> list[Finding]:
@@ -83,6 +81,16 @@ def _default_partitions(view: ClusterView) -> set[str]:
 
 def _is_idle(node: Node, gpus: int) -> bool:
     return node.usable and not node.cpus_alloc and sum(node.gpus.values()) >= gpus
+
+
+def blocks_of(site: Site, of: OfCluster) -> Blocks | None:
+    """The blocks that Slurm is told of; None: none, or none can be made of what is there now."""
+    if of.translation.slurm is not Slurm.BLOCK:
+        return None
+    try:
+        return Blocks.of(of.translation.plan(site, of.names).default)
+    except FabricError:
+        return None
 
 
 def _kept(state: bytes) -> Site | None:
@@ -148,18 +156,25 @@ class Topology:
             return Refusal("parallel", f"{error}.", "not-placeable")
 
     def _placed(self, spec: JobSpec, view: ClusterView, site: Site, of: OfCluster) -> Placement:
-        words = parse_parallel(spec.parallel or "")
-        objective = Objective(words.pop(OBJECTIVE, self.settings.objective))
         gpus = sum(spec.resources.gpus_each_node.values()) or self.settings.gpus
-        request = Request.parse(",".join(f"{name}={value}" for name, value in {"gpus": str(gpus), **words}.items()))
-        request.check()
+        request, objective = wanted(spec.parallel or "", gpus, Objective(self.settings.objective))
         free = usable(spec, view, request.gpus)
         if len(free) < request.nodes and not spec.resources.nodelist:
             return Placement(
                 why=f"{request.nodes} idle nodes of {request.gpus} GPUs are needed and {len(free)} are there: Slurm "
                 "chooses when it can, and hpcjobs place orders the ranks in the job."
             )
-        return placement_of(plan(site, free, request, objective, slurm=of.translation.slurm), spec)
+        made = plan(
+            site, free, request, objective,
+            slurm=of.translation.slurm, blocks=blocks_of(site, of), release=of.translation.release,
+            tasks_each=spec.resources.ntasks_per_node or 0,
+        )  # fmt: skip
+        if any(one.code == WAITS for one in made.notices) and not spec.resources.nodelist:
+            return Placement(
+                why=f"Slurm (topology/{made.slurm}) would not give a job of {request.nodes} nodes any of those that "
+                "are idle now: Slurm chooses when it can, and hpcjobs place orders the ranks in the job."
+            )
+        return placement_of(made, spec)
 
 
 def placement_of(made: Plan, spec: JobSpec) -> Placement:

@@ -7,12 +7,13 @@ that nobody finished, and puts the old files back.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from hpcjobs.errors import Unavailable
+from hpcjobs.errors import Conflict, Unavailable
 from hpcjobs_plugins.topology.runner import Runner, must, read_bytes, write_beside
 
 JOURNAL: Final = ".hpcjobs-topology.journal"
@@ -72,6 +73,14 @@ cp -p -T -- "$1" "$2"
 sync "$2"
 """
 
+CHANGED: Final = 45
+"""Exit code of _AS_READ for a file that is not as it was read."""
+
+_AS_READ: Final = f"""set -eu
+if [ -e "$1" ]; then is=$(sha256sum <"$1" | cut -c 1-64); else is=; fi
+[ "$is" = "$2" ] || exit {CHANGED}
+"""
+
 
 def swap(runner: Runner, folder: str, changes: Sequence[Change], stamp: str) -> Journal:
     """Exchange files. Before the first is, all new ones and all backups are on disk.
@@ -83,6 +92,7 @@ def swap(runner: Runner, folder: str, changes: Sequence[Change], stamp: str) -> 
         stamp: For the names of backups.
 
     Raises:
+        Conflict: A file is not as it was read: somebody else has written it since. Nothing is left behind.
         Unavailable: Something could not be written. Where the journal is there, ``put_back`` undoes the rest; where it
             is not, nothing is left behind.
     """
@@ -99,8 +109,10 @@ def swap(runner: Runner, folder: str, changes: Sequence[Change], stamp: str) -> 
                 must(runner, ["sh", "-c", _KEEP, "sh", entry.path, entry.backup], f"{entry.path} cannot be kept")
             if change.new is not None:
                 write_beside(runner, entry.path, change.new, NEW, f"{folder}/slurm.conf")
+            # The backup is what was there when it was made: it is compared, not the file, which may change again.
+            _as_read(runner, change, entry.backup or entry.path)
         _write_journal(runner, folder, journal)
-    except Unavailable:
+    except (Conflict, Unavailable):
         left = [f"{entry.path}.{NEW}" for entry in journal.entries]
         left += [entry.backup for entry in journal.entries if entry.backup]
         runner.run(["rm", "-f", "--", *left])
@@ -108,6 +120,16 @@ def swap(runner: Runner, folder: str, changes: Sequence[Change], stamp: str) -> 
     for entry in journal.entries:
         _move(runner, "" if entry.gone else f"{entry.path}.{NEW}", entry.path)
     return journal
+
+
+def _as_read(runner: Runner, change: Change, path: str) -> None:
+    """See that what was in a file when it was read was still in it."""
+    digest = "" if change.old is None else hashlib.sha256(change.old).hexdigest()
+    ran = runner.run(["sh", "-c", _AS_READ, "sh", path, digest])
+    if ran.code == CHANGED:
+        raise Conflict(f"{change.path} was changed by somebody else after it was read: nothing was written")
+    if ran.code:
+        raise Unavailable(f"{path} cannot be read: {ran.complaint}")
 
 
 def put_back(runner: Runner, folder: str, journal: Journal) -> None:

@@ -17,7 +17,7 @@ from typing import Final
 import msgspec
 
 from hpcjobs.errors import Unavailable
-from hpcjobs_plugins.topology.controller import Place
+from hpcjobs_plugins.topology.controller import MOST_LOG, Place
 from hpcjobs_plugins.topology.engines.model import DEFAULT, Plan, differences
 from hpcjobs_plugins.topology.engines.show import read_shown
 from hpcjobs_plugins.topology.engines.slurm_conf import SlurmConf
@@ -36,9 +36,6 @@ PORTS: Final = range(20_000, 32_000)
 
 LOAD_S: Final = 60.0
 """How long slurmctld may take to load; it grows with the cube of the number of switches."""
-
-MOST_LOG: Final = 400_000
-"""Bytes of the log that are looked at."""
 
 _COMPLAINT = re.compile(r"(?:\[[^\]]*\] )?(?:slurmctld: )?((?:fatal|error|warning): .*)")
 _SCRATCH = re.compile(r"\S*/hpcjobs-trial\.[A-Za-z0-9]+/conf/")
@@ -247,17 +244,26 @@ def _tried(printed: str, mark: str, names: Sequence[str]) -> Tried | None:
     if not parts or not parts[-1][0].startswith("log"):
         return None
     _, up, nanoseconds = parts[0][0].split()
-    log = parts[-1][2]
-    log = _SCRATCH.sub("", log)
-    complaints = [match[1] for line in log.splitlines() if (match := _COMPLAINT.match(line))]
+    log = _SCRATCH.sub("", parts[-1][2])
     loads = [int(usec) / 1e6 for usec in _LOAD.findall(log)]
     return Tried(
         up=up == "yes",
-        complaints=tuple(one for one in complaints if up != "yes" or not _NOISE.search(one)),
+        complaints=tuple(complaints(log, noise=up != "yes")),
         shown={name: text for name, (_, _, text) in zip(names, parts[1:-1], strict=False)},
         seconds=int(nanoseconds) / 1e9,
         load_s=max(loads, default=0.0),
     )
+
+
+def complaints(log: str, *, noise: bool = False) -> list[str]:
+    """What slurmctld did not like, as it says it in its log.
+
+    Args:
+        log: Lines of it.
+        noise: Whether what has nothing to do with a topology is among them.
+    """
+    found = [match[1] for line in log.splitlines() if (match := _COMPLAINT.match(line))]
+    return [one for one in found if noise or not _NOISE.search(one)]
 
 
 def tried_against(tried: Tried, plan: Plan) -> list[str]:

@@ -56,7 +56,7 @@ class Receiver:
     async def after(self, many: int) -> list[Request]:
         """Wait until so many requests came."""
         async with self.came:
-            await asyncio.wait_for(self.came.wait_for(lambda: len(self.requests) >= many), 20)
+            await asyncio.wait_for(self.came.wait_for(lambda: len(self.requests) >= many), 60)
         return self.requests
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:

@@ -32,7 +32,7 @@ class Served(Bench):
     def stream(self, user: str = "alice", headers: dict[str, str] | None = None, **params: Any) -> Listening:
         """Open ``/v1/events``."""
         told = self.headers(user, params.pop("scopes", None)) | (headers or {})
-        return Listening(self.http.stream("GET", "/v1/events", headers=told, params=params, timeout=20))
+        return Listening(self.http.stream("GET", "/v1/events", headers=told, params=params, timeout=60))
 
 
 class Listening:
@@ -59,10 +59,18 @@ class Listening:
             StopAsyncIteration: The stream has ended.
         """
         while not self._messages:
-            data = await anext(self._bytes)
-            self.raw += data
-            self._messages += self._parser.feed(data)
+            await self.more()
         return self._messages.pop(0)
+
+    async def more(self) -> None:
+        """Read on, also what is no message.
+
+        Raises:
+            StopAsyncIteration: The stream has ended.
+        """
+        data = await anext(self._bytes)
+        self.raw += data
+        self._messages += self._parser.feed(data)
 
 
 @contextlib.asynccontextmanager

@@ -19,6 +19,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "CLI.md").read_text()
 BLOCKS = re.findall(r"^```bash\n(.*?)^```$", PAGE, re.M | re.S)
 
 
+@pytest.mark.thorough
 def test_the_examples_run_one_after_the_other(there, tmp_path):
     (tmp_path / "token").write_text(there.pop("HPCJOBS_TOKEN"))
     (tmp_path / "token").chmod(0o600)

@@ -16,6 +16,8 @@ import pytest
 from hpcjobs.identity import make_token
 from tests.api.test_command_line import run, served, slurm, submitted  # noqa: F401
 
+pytestmark = pytest.mark.thorough
+
 HPCJOBS = """#!{python}
 import sys
 sys.path[:0] = {path!r}

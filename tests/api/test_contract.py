@@ -24,6 +24,9 @@ from schemathesis.specs.openapi.checks import (
 from hpcjobs.service import Service
 from hpcjobs.settings import ClusterSettings
 from tests.api.bench import NEVER, Bench, UnrulySlurm, caller, problem_of, settings_of, shared_app
+from tests.conftest import examples
+
+pytestmark = pytest.mark.thorough
 
 CHECKS = [status_code_conformance, content_type_conformance, response_schema_conformance]
 DOCUMENT = msgspec.json.decode(msgspec.json.encode(shared_app().openapi_schema.to_schema()))
@@ -31,7 +34,7 @@ SCHEMA = schemathesis.openapi.from_dict(DOCUMENT)
 OPERATIONS = {operation.ok().label: operation.ok() for operation in SCHEMA.get_all_operations()}
 USER = "nobody"
 FEW = settings(
-    max_examples=8, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck),
+    max_examples=examples(8), deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck),
     phases=[hypothesis.Phase.explicit, hypothesis.Phase.generate],
 )  # fmt: skip
 

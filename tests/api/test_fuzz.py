@@ -14,8 +14,11 @@ from hypothesis import strategies as st
 from hpcjobs.model.spec import JobSpec, Resources
 from hpcjobs.service import Service
 from tests.api.bench import Bench, UnrulySlurm, caller, problem_of, settings_of, shared_app
+from tests.conftest import examples
 
-FEW = settings(max_examples=60, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+FEW = settings(
+    max_examples=examples(60), deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+)
 
 
 @pytest.fixture(scope="module")

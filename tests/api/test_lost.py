@@ -73,6 +73,7 @@ async def test_jobs_that_were_lost_go_out_in_the_order_in_which_they_came(bench)
     assert [entry.record.name for entry in bench.slurm._jobs.values()] == ["a", "b", "c"]
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("listed", [True, False])
 @pytest.mark.parametrize("restarted", [True, False])
 async def test_of_two_jobs_that_got_one_number_the_lost_one_goes_out_again(place, listed, restarted):

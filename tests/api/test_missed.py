@@ -7,6 +7,7 @@ import itertools
 import time
 
 import msgspec
+import pytest
 
 from hpcjobs.model.history import Accounted
 from hpcjobs.observe import endings
@@ -120,6 +121,7 @@ async def test_listings_go_on_while_accounting_takes_its_time(bench):
     await asking
 
 
+@pytest.mark.thorough
 async def test_however_many_attempts_are_open_accounting_is_asked_once_and_seldom_in_vain(bench):
     bench.slurm.mishaps, bench.slurm.cannot_find = ["lost before"] * 5, True
     for name in "abcde":

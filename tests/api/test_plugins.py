@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -167,6 +166,7 @@ async def test_a_change_made_from_another_generation_is_a_conflict(bench):
     assert (await use(bench, "namer", "namer")).status_code == 422
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["broken", "slow", "dying"])
 async def test_a_plugin_that_fails_refuses_jobs_and_after_five_times_is_asked_no_more(bench, name):
     await use(bench, {"name": name, "timeout_s": 0.2})
@@ -177,10 +177,8 @@ async def test_a_plugin_that_fails_refuses_jobs_and_after_five_times_is_asked_no
     assert await states(bench) == {name: "ON"}
     await bench.post()
     assert await states(bench) == {name: "BROKEN"}
-    began = time.monotonic()
     answer = await bench.post()
     assert (answer.status_code, "switched off" in answer.json()["detail"]) == (503, True)
-    assert time.monotonic() - began < 5
     assert bench.slurm.attempts == [], "nothing reached Slurm"
     assert await told(bench) == [(name, "ON"), (name, "BROKEN")]
     assert (await bench.get("/v1/jobs")).json()["items"] == []
@@ -195,6 +193,7 @@ async def test_a_plugin_that_is_not_required_is_passed_by_when_it_fails(bench):
     assert await states(bench) == {"broken": "BROKEN", "namer": "ON"}
 
 
+@pytest.mark.thorough
 async def test_calls_that_another_plugin_takes_with_it_are_asked_again(bench):
     await use(bench, {"name": "namer"}, {"name": "dying", "required": False})
     answers = await asyncio.gather(*(bench.post(name=f"n{number}") for number in range(12)))
@@ -202,6 +201,7 @@ async def test_calls_that_another_plugin_takes_with_it_are_asked_again(bench):
     assert {answer.json()["name"] for answer in answers} == {f"n{number}-named" for number in range(12)}
 
 
+@pytest.mark.thorough
 async def test_jobs_that_come_while_plugins_are_exchanged_are_judged_by_the_one_or_the_other(bench, site):
     await use(bench, "namer")
 
@@ -237,10 +237,9 @@ def workers() -> list[int]:
 async def test_a_killed_process_of_plugins_is_made_again_and_old_ones_are_let_go(bench):
     await use(bench, "namer")
     await use(bench, "namer")
-    for _ in range(50):
-        if len(workers()) == 1:
-            break
-        await asyncio.sleep(0.1)
+    async with asyncio.timeout(60):
+        while len(workers()) > 1:  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
     (worker,) = workers()
     os.kill(worker, signal.SIGKILL)
     assert (await bench.submitted(name="a"))["name"] == "a-named"
@@ -248,6 +247,7 @@ async def test_a_killed_process_of_plugins_is_made_again_and_old_ones_are_let_go
     assert workers() != [worker]
 
 
+@pytest.mark.thorough
 async def test_a_change_outlives_the_service_until_the_settings_file_says_something_else(place, monkeypatch, site):
     monkeypatch.setattr("hpcjobs.store.store.Store.upgrade", lambda _store: None)
     from_file = (PluginSettings("namer"),)

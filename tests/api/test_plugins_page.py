@@ -74,6 +74,7 @@ OTHER = Plugin("night", 1, [Admit(lambda spec, context: (open("/dev/null").close
 """
 
 
+@pytest.mark.thorough
 def test_its_tests_pass_and_fail_for_a_plugin_that_is_none_of_it(site, away, tmp_path):
     def tested(text: str) -> subprocess.CompletedProcess[str]:
         (tmp_path / "test_night.py").write_text(text)
@@ -95,6 +96,7 @@ def hpcjobs(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **variables}, check=False)
 
 
+@pytest.mark.thorough
 def test_check_says_what_is_wrong(away):
     good = hpcjobs("plugins", "check", "night", "--settings", '{"from_hour": 20}')
     assert good.returncode == 0, good.stdout + good.stderr
@@ -110,6 +112,7 @@ def served(empty_database, tmp_path, spawner, folder, away, monkeypatch):
     yield from serve(tmp_path, empty_database, folder)
 
 
+@pytest.mark.thorough
 def test_it_is_enabled_listed_changed_reloaded_and_disabled_on_the_command_line(served, away, tmp_path):
     service, url = served
 

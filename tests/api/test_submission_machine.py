@@ -21,6 +21,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invar
 from hpcjobs.errors import SlurmUnavailable
 from hpcjobs.service import Service
 from tests.api.bench import Bench, UnrulySlurm, caller, settings_of, shared_app
+from tests.conftest import examples
 
 MISHAPS = st.sampled_from(["late", "lost after", None, "lost before", "bug after", "bug before", "busy"])
 
@@ -176,6 +177,7 @@ class Submissions(RuleBasedStateMachine):
         shutil.rmtree(self.place)
 
 
+@pytest.mark.thorough
 @pytest.mark.filterwarnings("ignore::ResourceWarning")  # a failing example is left as it stands
 def test_whatever_goes_wrong_in_whatever_order_a_key_makes_one_job_and_nothing_acknowledged_is_lost(empty_database):
     Submissions.database = empty_database
@@ -183,7 +185,7 @@ def test_whatever_goes_wrong_in_whatever_order_a_key_makes_one_job_and_nothing_a
         run_state_machine_as_test(
             Submissions,
             settings=settings(
-                max_examples=20,
+                max_examples=examples(20),
                 stateful_step_count=25,
                 deadline=None,
                 derandomize=True,

@@ -73,7 +73,7 @@ async def findings(bench):
     return [one["data"] for one in answer.json()["items"]]
 
 
-async def soon(condition, timeout_s=20.0):
+async def soon(condition, timeout_s=60.0):
     give_up = time.monotonic() + timeout_s
     while True:
         value = await condition()
@@ -108,6 +108,7 @@ def without_leaf(dump: Dump) -> Dump:
     return msgspec.structs.replace(dump, chips=chips, adapters=adapters, cables=cables)
 
 
+@pytest.mark.thorough
 async def test_a_leaf_that_goes_and_comes_back_is_told_within_a_discovery_each(bench, site):
     await use(bench, site)
     await soon(lambda: files(bench))
@@ -125,6 +126,7 @@ async def test_a_leaf_that_goes_and_comes_back_is_told_within_a_discovery_each(b
     assert (await findings(bench))[1]["code"] == "switch-came"
 
 
+@pytest.mark.thorough
 async def test_a_source_that_cannot_be_read_is_told_with_its_line_and_what_was_known_stays(bench, site):
     await use(bench, site)
     before = await soon(lambda: files(bench))
@@ -152,6 +154,7 @@ async def test_a_training_is_placed_on_idle_nodes_in_the_order_of_its_ranks(benc
     assert (spec.resources.nodes, spec.resources.switches) == (4, 2)
 
 
+@pytest.mark.thorough
 async def test_what_cannot_be_placed_is_refused_or_left_to_slurm_with_the_reason(bench, site):
     refused = await bench.post(parallel="tp=8")
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "no-placement")

@@ -14,6 +14,7 @@ import time
 
 import pytest
 
+from hpcjobs.cli.output import last_lines
 from hpcjobs.identity import make_token
 from tests.api.test_command_line import ROOT, run, served, slurm, submitted  # noqa: F401
 from tests.unit.builders import until
@@ -101,15 +102,18 @@ def test_only_the_failed_tasks_of_an_array_run_again(run, slurm):  # noqa: F811
     number = int(told.stdout.split()[3])
     until(lambda: sum(e.record.array_job_id == number for e in slurm._jobs.values()) >= 3)
     assert run("retry", "--failed", str(number)).exit_code == 1
-    for _ in range(3):
+
+    def over() -> bool:
+        """End the tasks that run; those that wait for them begin with the next listing."""
         for other, entry in list(slurm._jobs.items()):
             if entry.record.array_job_id == number and entry.record.raw_state == "RUNNING":
                 task = int(entry.record.array_task)
                 slurm.let_go(entry)
                 entry.placed = ()
                 slurm.end(other, "FAILED" if task in (1, 2, 4) else "COMPLETED")
-        time.sleep(0.3)
-    until(lambda: shown(run, number)["state"] == "FINISHED")
+        return bool(shown(run, number)["state"] == "FINISHED")
+
+    until(over)
     done = run("retry", "--failed", str(number))
     assert done.exit_code == 0, done.output
     assert slurm._jobs[int(done.stdout.split()[3])].spec.array == "1-2,4%3"
@@ -201,13 +205,22 @@ def test_the_output_of_several_jobs_is_told_apart(run, slurm, folder):  # noqa: 
 
 
 @ROOT
-def test_following_may_begin_with_the_last_lines(run, slurm, folder):  # noqa: F811
+def test_following_may_begin_with_the_last_lines(run, slurm, folder, monkeypatch):  # noqa: F811
     path = folder / "logs-tail"
     path.write_text("1\n2\n3\n")
     number = submitted(run, "-o", str(path))
 
+    looked = threading.Event()
+
+    def last_lines_and_tell(*asked):
+        found = last_lines(*asked)
+        looked.set()
+        return found
+
+    monkeypatch.setattr("hpcjobs.cli.output.last_lines", last_lines_and_tell)
+
     def end() -> None:
-        time.sleep(0.3)
+        looked.wait(60)
         with path.open("a") as out:
             out.write("4\n")
         slurm.end(number, "COMPLETED")
@@ -231,6 +244,7 @@ def test_top_prints_one_frame_in_a_pipe(run):  # noqa: F811
     assert number in [job["slurm_job_id"] for job in told["jobs"]]
 
 
+@pytest.mark.thorough
 def test_top_lives_on_a_terminal_follows_what_happens_and_cancels(run, served, slurm, tmp_path):  # noqa: F811
     """A terminal of 80x24: a job that comes is shown by its event, and c and y cancel it."""
     service, url = served
@@ -279,6 +293,7 @@ def test_top_lives_on_a_terminal_follows_what_happens_and_cancels(run, served, s
     os.close(ours)
 
 
+@pytest.mark.thorough
 def test_watching_shows_the_list_again_when_something_changes(run, served, tmp_path):  # noqa: F811
     service, url = served
     mine = make_token(service.token_key, "watcher", time.time(), 600)

@@ -85,7 +85,7 @@ class Subject:
         found = [job for job in (await self.jobs()).values() if job.array_job_id == number]
         return {job.array_task: job for job in found}
 
-    async def until(self, number: int, true: Callable[[JobRecord], bool], within_s: float = 45) -> JobRecord:
+    async def until(self, number: int, true: Callable[[JobRecord], bool], within_s: float = 180) -> JobRecord:
         """Look until it is so."""
         end = time.monotonic() + within_s
         while True:

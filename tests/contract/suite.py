@@ -332,7 +332,7 @@ async def test_an_estimate_says_when_and_where_and_submits_nothing(subject: Subj
 async def test_accounting_knows_a_job_that_has_ended_and_its_steps_where_they_are_asked_for(subject: Subject) -> None:
     number = await subject.submit("#!/bin/bash\nsleep 1\n", name="accounted for")
     await subject.ended(number)
-    for _ in range(100):
+    for _ in range(400):
         found = await subject.backend.history(HistoryQuery(numbers=(number,), steps=True))
         if found and found[0].record.fate is not None and found[0].steps:
             break
@@ -356,7 +356,7 @@ async def test_accounting_is_asked_for_a_span_of_time(subject: Subject) -> None:
         found = await subject.backend.history(HistoryQuery(**query))
         return number in {one.record.slurm_job_id for one in found}
 
-    for _ in range(100):
+    for _ in range(400):
         if await there(since=job.submit_time - 60):
             break
         await subject.pause()
@@ -375,7 +375,7 @@ async def test_accounting_is_asked_for_users_names_states_and_more_at_once(subje
         found = await subject.backend.history(HistoryQuery(**span))  # type: ignore[arg-type]
         return number in {one.record.slurm_job_id for one in found}
 
-    for _ in range(100):
+    for _ in range(400):
         if await there(users=("alice",), names=("sought for",), states=("COMPLETED",)):
             break
         await subject.pause()
@@ -393,7 +393,7 @@ async def test_an_array_of_accounting_is_all_its_tasks(subject: Subject) -> None
     for job in (await subject.tasks(number)).values():
         await subject.ended(job.slurm_job_id)
     wanted = {("3", Fate.COMPLETED), ("4", Fate.COMPLETED)}
-    for _ in range(100):
+    for _ in range(400):
         found = await subject.backend.history(HistoryQuery(numbers=(number,)))
         if {(one.record.array_task, one.record.fate) for one in found} == wanted:
             break

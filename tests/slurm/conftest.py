@@ -18,6 +18,8 @@ import httpx
 import pytest
 from docker.models.containers import Container
 
+from .scratch import Scratch
+
 PROJECT = os.environ.get("COMPOSE_PROJECT_NAME", "hpcjobs")
 SERVICE = os.environ.get("HPCJOBS_TEST_SERVICE", "hpcjobs")
 """The service under test beside the cluster: another container with that label may stand in for it."""
@@ -144,7 +146,7 @@ class Stack:
         return response.json()
 
     def wait(
-        self, job_id: str, until: Callable[[dict[str, Any]], bool], user: str = "alice", timeout_s: float = 60
+        self, job_id: str, until: Callable[[dict[str, Any]], bool], user: str = "alice", timeout_s: float = 180
     ) -> dict[str, Any]:
         """Ask until it is so; a 503 is asked again."""
         give_up = time.monotonic() + timeout_s
@@ -159,7 +161,7 @@ class Stack:
                 time.sleep(0.2)
         pytest.fail(f"job {job_id} did not come so far in {timeout_s} s: {last}")
 
-    def finished(self, job_id: str, user: str = "alice", timeout_s: float = 60) -> dict[str, Any]:
+    def finished(self, job_id: str, user: str = "alice", timeout_s: float = 180) -> dict[str, Any]:
         return self.wait(job_id, lambda job: job["state"] == "FINISHED", user, timeout_s)
 
     def running(self, job_id: str, user: str = "alice") -> dict[str, Any]:
@@ -175,7 +177,7 @@ class Stack:
         """Numbers of the jobs of this name that slurmctld knows, whatever became of them."""
         return self.run("slurmctld", f"squeue --states=all --noheader --format=%i --name={shlex.quote(name)}").split()
 
-    def wait_ready(self, timeout_s: float = 60) -> None:
+    def wait_ready(self, timeout_s: float = 180) -> None:
         give_up = time.monotonic() + timeout_s
         last = ""
         while time.monotonic() < give_up:
@@ -190,7 +192,7 @@ class Stack:
         pytest.fail(f"the service of {self.cluster} is not ready: {last}")
 
     @contextmanager
-    def restarted(self, timeout_s: float = 60) -> Iterator[None]:
+    def restarted(self, timeout_s: float = 180) -> Iterator[None]:
         """What is done inside ends the service. After it the service has begun again, and is ready.
 
         Ready alone does not tell: just after a kill the service may still answer, and only then go.
@@ -236,6 +238,31 @@ def old(engine: docker.DockerClient) -> Iterator[Stack]:
 def stack(request: pytest.FixtureRequest) -> Stack:
     """Both, one after the other."""
     return request.getfixturevalue(request.param)
+
+
+@pytest.fixture(params=[True, False], ids=["daemon", "foreground"])
+def scratch(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Scratch]:
+    """A controller of its own beside each cluster's."""
+    made = Scratch(stack, daemon=request.param)
+    yield made
+    made.end()
+
+
+@pytest.fixture
+def writable(stack: Stack) -> Iterator[str]:
+    """The live controller's configuration in a folder that can be written; after the test all is as it was."""
+    conf = stack.run("slurmctld", "readlink /etc/slurm").strip()
+    folder = "/run/topology-test"
+    copied = f"rm -rf {folder} && cp -r /etc/slurm-conf {folder} && ln -sfn {folder}/$(basename {conf}) /etc/slurm"
+    stack.run("slurmctld", copied)
+    yield folder
+    for command in (f"ln -sfn {conf} /etc/slurm", "scontrol reconfigure", f"rm -rf {folder}"):
+        stack.run("slurmctld", command)
+    give_up = time.monotonic() + 180
+    while stack.run("slurmctld", "scontrol show topology && scontrol ping", check=False).split("(")[0] != "Slurmctld":
+        assert time.monotonic() < give_up, "the live controller is not as it was"
+        time.sleep(0.3)
+    stack.wait_ready()
 
 
 @pytest.fixture

@@ -110,7 +110,7 @@ def test_nodes_are_listed_with_their_gpus(run: Run, stack: Stack) -> None:
 
 
 def test_the_demonstration_runs_a_real_distributed_job_on_all_gpus(new: Stack) -> None:
-    done = subprocess.run(["scripts/demo"], capture_output=True, text=True, timeout=180, check=False)
+    done = subprocess.run(["scripts/demo"], capture_output=True, text=True, timeout=400, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "OK: 32 ranks on 4 nodes with 32 GPUs agree on every element" in done.stdout
     assert f"{new.url}/docs" in done.stdout
@@ -138,7 +138,7 @@ def test_retry_requeues_a_job_that_slurm_has_and_it_starts_at_once(new: Stack, n
     begun = time.monotonic()
     assert typed(new, f"hpcjobs retry {number}") == f"Requeueing job {number} on cluster {new.cluster}"
     new.wait(number, lambda job: job["restarts"] == 1 and job["state"] == "FINISHED")
-    assert time.monotonic() - begun < 60  # Slurm's own pause is 121 s
+    assert time.monotonic() - begun < 110  # Slurm's own pause is 121 s
     assert new.slurm_jobs_named(name) == [number]
 
 

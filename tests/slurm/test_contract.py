@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import time
 from collections.abc import AsyncIterator
@@ -20,6 +21,7 @@ from hpcjobs.slurm.ssh import SshBackend
 from hpcjobs.slurm.ssh_transport import SshPool
 from tests.contract.subject import LONG, Subject
 
+from ..unit.builders import until
 from .conftest import Stack
 from .ways import OBSERVER, WAYS, jwt_key, known_hosts, opened, ssh_pool
 
@@ -122,11 +124,12 @@ async def test_an_exit_code_and_a_signal_are_told_as_they_were(
     assert (job.fate, job.exit_code, job.exit_signal) == (Fate.FAILED, code, signal)
 
 
-async def test_a_signal_to_the_batch_script_is_not_one_to_its_steps(subject: Subject) -> None:
-    script = "#!/bin/bash\ntrap 'exit 7' USR1\nsleep 60 &\nwait\nexit 1\n"
+async def test_a_signal_to_the_batch_script_is_not_one_to_its_steps(subject: Subject, cluster: Stack) -> None:
+    trapped = f"/scratch/contract-{time.time_ns()}"
+    script = f"#!/bin/bash\ntrap 'rm {trapped}; exit 7' USR1\ntouch {trapped}\nsleep 60 &\nwait\nexit 1\n"
     number = await subject.submit(script)
     await subject.running(number)
-    time.sleep(1)  # noqa: ASYNC251  the trap must be set
+    await asyncio.to_thread(until, lambda: cluster.run("login", f"ls {trapped} 2>/dev/null", check=False))
     assert await subject.order(Verb.SIGNAL, number, signal="USR1", scope=SignalScope.STEPS)
     assert (await subject.record(number)).fate is None
     assert await subject.order(Verb.SIGNAL, number, signal="USR1", scope=SignalScope.BATCH)

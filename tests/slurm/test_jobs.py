@@ -110,7 +110,7 @@ def test_a_running_job_is_requeued_and_a_signal_reaches_its_script(
     script = "#!/bin/bash\ntrap 'echo got it; exit 7' USR1\necho ready\nfor i in $(seq 300); do sleep 1; done\n"
     job = submitted(script)
     stack.running(job["id"])
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 90
     while "ready" not in api.get(f"/v1/jobs/{job['id']}/output").text and time.monotonic() < give_up:
         time.sleep(0.2)
     signal = {"signal": "USR1", "scope": "batch"}
@@ -194,7 +194,7 @@ def test_a_jobs_detail_holds_spec_attempts_events_and_steps(stack: Stack, api: h
     kinds = [(event["kind"], event["data"].get("state")) for event in detail["events"]]
     assert kinds[0] == ("job.submitted", None)
     assert kinds[-1] == ("job.state", "FINISHED")
-    give_up = time.monotonic() + 30
+    give_up = time.monotonic() + 90
     while len(detail["steps"]) < 2 and time.monotonic() < give_up:
         time.sleep(1)
         detail = api.get(f"/v1/jobs/{job['id']}/detail").json()

@@ -74,14 +74,14 @@ def test_a_webhook_is_told_of_a_jobs_end_signed(stack: Stack, client: Client, ho
     made = client.webhooks.make(f"http://{stack.prefix}login:{PORT}/hook", WebhookFilter(states=(State.FINISHED,)))
     try:
         job = stack.submit(HELLO)
-        give_up = time.monotonic() + 60
+        give_up = time.monotonic() + 180
         told: list[Request] = []
         while not told and time.monotonic() < give_up:
-            lines = stack.run("login", f"cat {hook}").splitlines()
+            *lines, _unfinished = stack.run("login", f"cat {hook}").split("\n")
             requests = [Request("", headers, body.encode()) for headers, body in map(json.loads, lines)]
             told = [request for request in requests if request.event["job_id"] == job["id"]]
             time.sleep(0.5)
-        assert told, "nothing came within a minute"
+        assert told, "nothing came within three minutes"
         assert told[0].event["data"]["fate"] == "COMPLETED"
         assert told[0].is_signed_with(made.secret)
         assert not told[0].is_signed_with("whsec_" + base64.b64encode(b"x" * 32).decode())
@@ -107,15 +107,16 @@ def test_many_readers_cost_slurm_no_more_than_none(stack: Stack) -> None:
                     answers.append(api.get(path).status_code)
                 time.sleep(0.5)
 
-    before = listings(stack)
+    before, began = listings(stack), time.monotonic()
     readers = [threading.Thread(target=read) for _ in range(10)]
     for reader in readers:
         reader.start()
     for reader in readers:
         reader.join()
-    asked = listings(stack) - before
+    asked, took_s = listings(stack) - before, time.monotonic() - began
     with stack.api() as api:
         api.delete(f"/v1/jobs/{job['id']}")
     assert set(answers) == {200}
-    # One a second, however long the last second was; the readers asked for hundreds.
-    assert 1 <= asked <= 14 < len(answers) / 4
+    # One a second, also while the last readers came to their end; the readers asked many times as often.
+    assert 1 <= asked <= took_s + 6
+    assert asked < len(answers) / 4

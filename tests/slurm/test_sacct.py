@@ -12,6 +12,7 @@ import pytest
 
 from hpcjobs.cli.slurm.sacct_fields import TABLE
 from tests.slurm.conftest import Stack
+from tests.unit.builders import until
 
 SUBMIT = r"""
 S() { local name=$1; shift; echo "$name $(sbatch --parsable --job-name=sacct-$name "$@")"; }
@@ -26,10 +27,10 @@ S waiting --hold --array=1-7:2%1 --wrap true
 S many --hold --array=0-60:10 --wrap true
 S het -n1 : -n1 --mem=60M --wrap 'srun --het-group=0,1 true'
 S gpus --gpus=a100:1 --mem=1536M --constraint=a100 --extra=team=7 --wrap true
-S suspended --wrap 'sleep 6'
+S suspended --wrap 'sleep 15'
 S requeued --requeue --wrap 'sleep 1; [ "$SLURM_RESTART_COUNT" ] || sleep 60'
 S running -t 1-3:04:05 -N2 --mem-per-cpu=50M --wrap 'srun sleep 100'
-S stepkill --wrap 'srun sleep 60 & sleep 2; scancel $SLURM_JOB_ID.0; wait'
+S stepkill --wrap 'srun sleep 60 & until squeue -hsj $SLURM_JOBID|grep [.]0;do sleep 1;done;scancel $SLURM_JOBID.0;wait'
 S files -o '/scratch/sacct-%j.out' -e '/scratch/sacct-%x.err' -i /dev/zero --wrap true
 """
 
@@ -61,7 +62,12 @@ class Jobs(NamedTuple):
         )
 
     def same(self, words: str, user: str = "alice", **variables: str) -> str:
-        theirs, ours = self.both(words, user, **variables)
+        """What both say; asked again where they differ, as the second may have begun between the two."""
+        for _ in range(6):
+            theirs, ours = self.both(words, user, **variables)
+            if ours == theirs:
+                break
+            time.sleep(0.5)
         assert ours == theirs
         return ours[1]
 
@@ -77,7 +83,7 @@ def jobs(new: Stack) -> Iterator[Jobs]:
         return new.run("slurmctld", f"sacct -nXPa -j {numbers[name]} -o state").partition("\n")[0]
 
     def until(name: str, *states: str) -> None:
-        give_up = time.monotonic() + 60
+        give_up = time.monotonic() + 180
         while not state(name).startswith(states):
             assert time.monotonic() < give_up, (name, state(name))
             time.sleep(0.3)
@@ -91,10 +97,15 @@ def jobs(new: Stack) -> Iterator[Jobs]:
     until("running", "RUNNING")
     time.sleep(1)
     new.typed(f"scancel {numbers['running']} {numbers['held']} {numbers['later']}")
+    give_up = time.monotonic() + 300
     for name in ("steps", "exit3", "signal", "array", "het", "gpus", "suspended", "requeued", "running", "stepkill",
                  "files", "held", "later"):  # fmt: skip
         until(name, "COMPLETED", "FAILED", "CANCELLED")
-    time.sleep(2)  # slurmdbd hears of steps a little later
+    before, ended = "", f"sacct -nPa -j {','.join(map(str, numbers.values()))} -o jobid,state,end,exitcode"
+    while (now := new.run("slurmctld", ended)) != before:  # slurmdbd hears of steps a little later
+        assert time.monotonic() < give_up, "accounting does not come to rest"
+        before = now
+        time.sleep(2)
     yield Jobs(new, numbers, since)
     new.typed(f"scancel {numbers['waiting']} {numbers['many']}")
 
@@ -254,9 +265,10 @@ def test_nobody_sees_anothers_jobs_but_who_manages_or_operates(jobs):
 def test_our_mark_shows_nowhere(jobs):
     job = jobs.stack.submit("#!/bin/bash\ntrue\n", name="sacct-marked", comment="mine")
     jobs.stack.finished(job["id"])
-    time.sleep(2)
+    ours = f"hpcjobs sacct -j {job['slurm_job_id']}"
+    until(lambda: "mine" in jobs.stack.typed(f"{ours} -P -o ALL")[1])  # slurmdbd hears of it a little later
     for words in ("-P -o ALL", "--json"):
-        code, told, _ = jobs.stack.typed(f"hpcjobs sacct -j {job['slurm_job_id']} {words}")
+        code, told, _ = jobs.stack.typed(f"{ours} {words}")
         assert code == 0
         assert "mine" in told
         assert "hpcjobs:" not in told

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tests.slurm.conftest import Stack
+from tests.unit.builders import until
 
 PROGRAMS = ("scancel", "hpcjobs scancel")
 SLEEP = "--wrap 'sleep 900'"
@@ -23,7 +24,7 @@ def submit(stack: Stack, name: str, options: str) -> str:
 
 def listed(stack: Stack, number: str) -> None:
     """Wait until the service has seen a job as Slurm has it."""
-    end = time.monotonic() + 30
+    end = time.monotonic() + 120
     while True:
         native, mine = (
             stack.typed(f"{one} -h -r -t all -o '%i %T' -j {number}")[1] for one in ("squeue", "hpcjobs squeue")
@@ -39,6 +40,18 @@ def states(stack: Stack, *numbers: str) -> list[str]:
     return sorted(line for line in text.splitlines() if line)
 
 
+def settled(stack: Stack, *numbers: str) -> list[str]:
+    """Their states when they stand still for two seconds."""
+    found, since = states(stack, *numbers), time.monotonic()
+    give_up = since + 60
+    while time.monotonic() < since + 2 and time.monotonic() < give_up:
+        time.sleep(0.5)
+        now = states(stack, *numbers)
+        if now != found or any("COMPLETING" in state for state in now):
+            found, since = now, time.monotonic()
+    return found
+
+
 def typed_for(stack: Stack, name: str, options: str, words: str) -> list[tuple[int, str, str, list[str]]]:
     """The same with two jobs, by both programs: what came of it, the numbers written as N."""
     found = []
@@ -46,8 +59,7 @@ def typed_for(stack: Stack, name: str, options: str, words: str) -> list[tuple[i
         number = submit(stack, name, options)
         listed(stack, number)
         code, out, err = stack.typed(f"{program} {words.replace('N', number)}")
-        time.sleep(1)
-        found.append((code, out.replace(number, "N"), err.replace(number, "N"), states(stack, number)))
+        found.append((code, out.replace(number, "N"), err.replace(number, "N"), settled(stack, number)))
     return found
 
 
@@ -97,23 +109,23 @@ def test_jobs_are_cancelled_by_their_name_and_by_what_they_are(new: Stack, name:
 
 
 def test_signals_reach_whom_scancels_reach(new: Stack, name: str) -> None:
-    script = "--wrap 'trap \"exit 7\" USR1; sleep 60 & wait'"
+    trapped = f"/scratch/{name}-$SLURM_JOB_ID"
+    script = f"--wrap 'trap \"exit 7\" USR1; touch {trapped}; sleep 60 & wait'"
     for words in ("-s USR1 N", "-b -s USR1 N", "--signal=10 --full N"):
         found = []
         for program in PROGRAMS:
             number = submit(new, name, script)
             until_state(new, number, "RUNNING")
             listed(new, number)
-            time.sleep(1)
+            until(lambda: new.typed(f"test -e /scratch/{name}-{number}")[0] == 0)  # noqa: B023
             code, out, err = new.typed(f"{program} {words.replace('N', number)}")
-            time.sleep(2)
-            found.append((code, out, err, states(new, number)))
-            new.typed(f"scancel {number}")
+            found.append((code, out, err, settled(new, number)))
+            new.typed(f"scancel {number}; rm -f /scratch/{name}-{number}")
         assert found[0] == found[1], words
 
 
 def until_state(stack: Stack, number: str, state: str) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 180
     while state not in " ".join(states(stack, number)):
         assert time.monotonic() < end
         time.sleep(0.3)
@@ -171,8 +183,7 @@ def shown(stack: Stack, number: str) -> dict[str, Any]:
 
 
 def test_a_job_is_held_released_requeued_and_changed_as_by_scontrol(new: Stack, name: str) -> None:
-    until = "-b now+1day"
-    number = submit(new, name, f"{until} {SLEEP}")
+    number = submit(new, name, f"-b now+1day {SLEEP}")
     listed(new, number)
 
     def scontrol(words: str) -> None:
@@ -185,8 +196,7 @@ def test_a_job_is_held_released_requeued_and_changed_as_by_scontrol(new: Stack, 
     scontrol(f"hold Name={name}")
     assert shown(new, number)["hold"] is True
     scontrol(f"update JobId={number} TimeLimit=20 Nice=7 Requeue=0 Comment='two words' JobName={name}x Features=a100")
-    while new.typed(f"hpcjobs squeue -h -o %l -j {number}")[1] != "20:00\n":
-        time.sleep(0.3)
+    until(lambda: new.typed(f"hpcjobs squeue -h -o %l -j {number}")[1] == "20:00\n")
     scontrol(f"update jobid={number} timelimit+=10 NumNodes=1-2 StartTime=now+2hours ReqNodeList=c1 ExcNodeList=c3")
     job = shown(new, number)
     assert (job["time_limit"]["number"], job["nice"], job["requeue"]) == (30, 7, False)
@@ -211,9 +221,13 @@ def test_a_running_job_is_suspended_resumed_and_requeued_held(new: Stack, name: 
         assert new.typed(f"hpcjobs scontrol {words} {number}") == (0, "", ""), words
         until_state(new, number, state)
         listed(new, number)
-        native, mine = (
-            re.sub(r" LastSchedEval=\S+ Scheduler=\S+|RunTime=\S+", "", new.typed(f"{one} show job {number}")[1])
-            for one in ("scontrol", "hpcjobs scontrol")
-        )
+        for _ in range(10):  # ours may be as old as the listing before
+            native, mine = (
+                re.sub(r" LastSchedEval=\S+ Scheduler=\S+|RunTime=\S+", "", new.typed(f"{one} show job {number}")[1])
+                for one in ("scontrol", "hpcjobs scontrol")
+            )
+            if re.sub(r"\n   OOMKillStep=\d", "", native) == mine:
+                break
+            time.sleep(1)
         assert re.sub(r"\n   OOMKillStep=\d", "", native) == mine
     new.typed(f"scancel {number}")

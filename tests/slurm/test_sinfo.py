@@ -227,7 +227,7 @@ def busy(new: Stack) -> Iterator[Stack]:
         assert code == 0, err
         numbers.append(out.strip())
     try:
-        for _ in range(30):
+        for _ in range(100):
             states = new.run("slurmctld", f"squeue -h -o %T -j {','.join(numbers)}").split()
             if states == ["RUNNING"] * 2:
                 break

@@ -45,8 +45,8 @@ def test_a_job_gets_the_nodes_and_gpus_that_it_asked_for(stack: Stack, name: str
     assert (done["nodes"], sum(done["gpus"].values()), done["name"], done["wall_s"]) == (nodes, nodes * 8, name, 120)
 
 
-def test_output_comes_while_the_job_still_runs(stack: Stack) -> None:
-    job = stack.submit("#!/bin/bash\necho first\nsleep 4\necho last\n")
+def test_output_comes_while_the_job_still_runs(stack: Stack, name: str) -> None:
+    job = stack.submit(f"#!/bin/bash\necho first\nuntil [ -e /scratch/{name} ]; do sleep 0.5; done\necho last\n")
     seen: list[tuple[str, str]] = []
     with (
         stack.api() as api,
@@ -56,6 +56,8 @@ def test_output_comes_while_the_job_still_runs(stack: Stack) -> None:
         assert response.headers["content-type"].startswith("text/plain")
         for text in response.iter_text():
             seen.append((text, other.get(f"/v1/jobs/{job['id']}").json()["state"]))
+            stack.as_user("alice", f"touch /scratch/{name}")  # now it may go on
+    stack.as_user("alice", f"rm /scratch/{name}")
     assert "".join(text for text, _ in seen) == "first\nlast\n"
     assert seen[0][0] == "first\n"
     assert seen[0][1] != "FINISHED"
@@ -185,7 +187,7 @@ def test_a_job_is_there_for_reading_as_soon_as_it_is_submitted(stack: Stack) -> 
 
 def test_jobs_of_native_sbatch_are_listed_too(stack: Stack, name: str) -> None:
     number = stack.as_user("alice", f"sbatch --parsable -J {name} --wrap 'echo native'").strip()
-    give_up = time.monotonic() + 20
+    give_up = time.monotonic() + 90
     found: list[dict[str, object]] = []
     with stack.api() as api:
         while not found and time.monotonic() < give_up:
@@ -223,7 +225,7 @@ def test_nodes_show_what_is_taken(stack: Stack) -> None:
     node = stack.running(job["id"])["node_list"]
     with stack.api() as api:
         nodes = {entry["name"]: entry for entry in api.get(f"/v1/clusters/{stack.cluster}/nodes").json()["items"]}
-        give_up = time.monotonic() + 10
+        give_up = time.monotonic() + 90
         while nodes[node]["gpus_alloc"] != {"a100": 3} and time.monotonic() < give_up:
             time.sleep(0.3)
             nodes = {entry["name"]: entry for entry in api.get(f"/v1/clusters/{stack.cluster}/nodes").json()["items"]}

@@ -20,6 +20,7 @@ from hpcjobs.slurm.ssh_keys import CertificateKeys
 from hpcjobs.slurm.ssh_transport import CHANNELS, AnswerLost, NotSent, SshPool
 from tests.contract.subject import Subject
 
+from ..unit.builders import until
 from .conftest import Stack
 from .ways import ca_key, ssh_pool
 
@@ -75,8 +76,8 @@ async def test_a_connection_that_has_died_is_made_again(stack: Stack, pool: SshP
 
 
 async def test_a_connection_that_dies_while_a_command_runs_leaves_its_outcome_open(stack: Stack, pool: SshPool):
-    call = asyncio.create_task(pool.run("alice", "sleep 20\n", 30))
-    await asyncio.sleep(1.5)
+    call = asyncio.create_task(pool.run("alice", "sleep 123\n", 180))
+    await asyncio.to_thread(until, lambda: stack.run("login", "pgrep -u alice -x -f 'sleep 123'", check=False))
     cut(stack)
     with pytest.raises(AnswerLost):
         await call
@@ -85,17 +86,18 @@ async def test_a_connection_that_dies_while_a_command_runs_leaves_its_outcome_op
 async def test_a_submission_whose_answer_is_lost_is_not_sent_again_and_is_found_by_its_mark(
     stack: Stack, pool: SshPool, bashrc: str
 ):
-    put(stack, "/home/alice/bin/sbatch", '#!/bin/sh\nsleep 4\nexec /usr/bin/sbatch "$@"\n')
+    put(stack, "/home/alice/bin/sbatch", '#!/bin/sh\ntouch ~/bin/begun\nsleep 10\nexec /usr/bin/sbatch "$@"\n')
     put(stack, bashrc, "PATH=/home/alice/bin:$PATH\n")
     subject = Subject(SshBackend(stack.cluster, pool, "hpcjobs"))
     launch = subject.launch(hold=True)
     call = asyncio.create_task(subject.backend.submit("alice", launch))
-    await asyncio.sleep(2)
+    begun = "ls /home/alice/bin/begun 2>/dev/null"
+    await asyncio.to_thread(until, lambda: stack.run("login", begun, check=False))
     cut(stack)
     with pytest.raises(OutcomeUnknown):
         await call
     found = None
-    for _ in range(60):
+    for _ in range(300):
         found = found or await subject.backend.find("alice", launch.attempt)
         await asyncio.sleep(0.2)
     assert found
@@ -127,7 +129,7 @@ async def test_an_idle_connection_is_closed(stack: Stack, tmp_path: Path):
     of_the_service = set(sessions(stack))
     await pool.run("alice", "true\n", 30)
     assert set(sessions(stack)) - of_the_service
-    for _ in range(50):
+    for _ in range(300):
         await asyncio.sleep(0.2)
         if not set(sessions(stack)) - of_the_service:
             break

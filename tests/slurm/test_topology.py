@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
 import msgspec
 import pytest
@@ -16,27 +15,21 @@ from hpcjobs_plugins.topology.apply import End, Order, apply
 from hpcjobs_plugins.topology.controller import Place
 from hpcjobs_plugins.topology.engines.block import By, block
 from hpcjobs_plugins.topology.engines.findings import Fate, Form, fate_of
-from hpcjobs_plugins.topology.engines.model import YAML_SINCE, Block, Kind, Plan, Release, SwitchLine, Topology, graph
+from hpcjobs_plugins.topology.engines.model import YAML_SINCE, Block, Kind, Plan, SwitchLine, Topology, graph
 from hpcjobs_plugins.topology.engines.show import read_shown
 from hpcjobs_plugins.topology.engines.slurm_conf import SlurmConf, read_slurm_conf, settings
 from hpcjobs_plugins.topology.engines.topology_conf import write_conf
 from hpcjobs_plugins.topology.engines.topology_yaml import write_yaml
 from hpcjobs_plugins.topology.engines.tree import tree
 from hpcjobs_plugins.topology.fabric import Site
-from hpcjobs_plugins.topology.runner import CommandRunner, locked, over_ssh, read_bytes, write_beside
+from hpcjobs_plugins.topology.runner import locked, over_ssh, read_bytes, write_beside
 from hpcjobs_plugins.topology.trial import Tried, trial, tried_against
 from hpcjobs_plugins.topology.twin import Shape, fat_tree
 
 from ..unit.bad_topologies import BAD, NODES, Bad
 from ..unit.fabrics import real
 from .conftest import Stack
-
-RELEASES: Mapping[str, Release] = {"slurm2605": (26, 5), "slurm2411": (24, 11)}
-
-
-def machine(stack: Stack) -> CommandRunner:
-    """The controller's container."""
-    return CommandRunner(["docker", "exec", "-i", str(stack.container("slurmctld").name)])
+from .scratch import LOOP, ONE, RELEASES, TWO, machine
 
 
 def conf_of(nodes: str, said: Mapping[str, str], partitions: str = "") -> SlurmConf:
@@ -181,94 +174,8 @@ def test_a_slurmctld_that_hangs_is_ended_in_time_with_all_that_it_began(stack):
     stack.run("slurmctld", f"printf '#!/bin/sh\\ntrap \"\" TERM\\nsleep 4711\\n' >{hang}; chmod 755 {hang}")
     result = trial(machine(stack), Place(slurmctld=hang), conf_of("c1", {}), {}, load_s=2)
     assert not result.up
-    assert time.monotonic() - begun < 30
+    assert time.monotonic() - begun < 300  # far below its 4711 s
     assert stack.run("slurmctld", f"rm {hang}; pgrep -c -f 'sleep 4711'", check=False).strip() == "0"
-
-
-TWO = Topology(
-    switches=(SwitchLine("s1", ("c1", "c2")), SwitchLine("s2", ("c3", "c4")), SwitchLine("r", (), ("s1", "s2")))
-)
-ONE = Topology(switches=(SwitchLine("all", ("c1", "c2", "c3", "c4")),))
-LOOP = Topology(
-    switches=(SwitchLine("all", ("c1", "c2", "c3", "c4")), SwitchLine("x", (), ("y",)), SwitchLine("y", (), ("x",)))
-)
-
-_SCRATCH = """set -eu
-dir=$1 host=$(uname -n)
-mkdir -p "$dir/state"
-cat >"$dir/slurm.conf" <<EOF
-ClusterName=scratch
-SlurmctldHost=${host%%.*}(127.0.0.1)
-SlurmctldPort=$2
-SlurmdPort=1
-SlurmdTimeout=0
-SlurmUser=slurm
-AuthType=auth/munge
-StateSaveLocation=$dir/state
-SlurmctldPidFile=$dir/pid
-SlurmctldLogFile=$dir/log
-SelectType=select/cons_tres
-ProctrackType=proctrack/linuxproc
-TaskPlugin=task/none
-MailProg=/bin/true
-TopologyPlugin=topology/tree # ours
-NodeName=c[1-4] NodeAddr=127.0.0.1
-PartitionName=p Nodes=ALL
-EOF
-echo 'SwitchName=all Nodes=c[1-4]' >"$dir/topology.conf"
-chmod 640 "$dir/topology.conf"
-chown -R slurm:slurm "$dir"
-"""
-
-
-class Scratch:
-    """A controller of no cluster, with files that can be written, as a daemon or in the foreground.
-
-    In the foreground it has a supervisor that starts it again, as containers have: a reconfiguration that goes wrong
-    ends such a controller, where a daemon goes on with what it had.
-    """
-
-    def __init__(self, stack: Stack, *, daemon: bool) -> None:
-        self.stack = stack
-        self.dir = f"/tmp/scratch-{uuid.uuid4().hex[:8]}"
-        self.place = Place(conf_dir=self.dir)
-        self.runner = machine(stack)
-        port = str(32_100 + int(uuid.uuid4().hex[:2], 16))
-        made = self.runner.run(["sh", "-c", _SCRATCH, "sh", self.dir, port])
-        assert made.code == 0, made
-        conf = f"{self.dir}/slurm.conf"
-        loop = f"while [ -e {conf} ]; do slurmctld -D -f {conf}; sleep 0.3; done >{self.dir}/out 2>&1"
-        start = f"slurmctld -f {conf}" if daemon else f"setsid sh -c {shlex.quote(loop)} </dev/null >/dev/null 2>&1 &"
-        self.run(start)
-        give_up = time.monotonic() + 20
-        while "is UP" not in self.scontrol("ping"):
-            assert time.monotonic() < give_up, self.run(f"tail {self.dir}/log", check=False)
-            time.sleep(0.1)
-
-    def run(self, command: str, *, check: bool = True) -> str:
-        return self.stack.run("slurmctld", command, check=check)
-
-    def scontrol(self, words: str) -> str:
-        return self.run(f"SLURM_CONF={self.dir}/slurm.conf timeout 20 scontrol {words}", check=False)
-
-    def files(self) -> str:
-        return self.run(f"cd {self.dir}; stat -c '%n %a %U' topology.* slurm.conf; cat topology.conf slurm.conf")
-
-    def end(self) -> None:
-        """Stop it and its supervisor, by their own numbers."""
-        self.run(
-            f"cd {self.dir} && mv slurm.conf gone.conf && kill $(cat pid); "
-            f"for try in $(seq 60); do pgrep -f '[s]lurmctld.*{self.dir}/' >/dev/null || break; sleep 0.1; done; "
-            f"rm -rf {self.dir}",
-            check=False,
-        )
-
-
-@pytest.fixture(params=[True, False], ids=["daemon", "foreground"])
-def scratch(request, stack) -> Iterator[Scratch]:
-    made = Scratch(stack, daemon=request.param)
-    yield made
-    made.end()
 
 
 def test_a_new_tree_comes_to_a_running_controller_and_the_old_one_back(scratch):
@@ -324,18 +231,18 @@ def test_a_controller_that_refuses_or_dies_has_the_old_topology_back(scratch, mo
     assert applied.end is End.ROLLED_BACK, applied
     assert applied.reasons
     assert scratch.files().startswith(before.splitlines()[0])
-    assert before.endswith(scratch.run(f"cat {scratch.dir}/topology.conf {scratch.dir}/slurm.conf"))
+    assert before.endswith(scratch.texts())
     assert read_shown(scratch.scontrol("show topology")) == graph(ONE)
 
 
 @pytest.mark.parametrize("stack", ["new"], indirect=True)  # the older shows leaves as the file has them
 def test_a_controller_that_shows_another_graph_has_the_old_topology_back(scratch):
-    before = scratch.run(f"cat {scratch.dir}/topology.conf {scratch.dir}/slurm.conf")
+    before = scratch.texts()
     more = Topology(switches=(SwitchLine("all", ("c1", "c2", "c3", "c4", "c5")),))
-    order = Order(Plan((more,)), tried=False, load_s=3, allowed=frozenset({"node-unknown"}))
+    order = Order(Plan((more,)), tried=False, load_s=10, allowed=frozenset({"node-unknown"}))
     applied = apply(scratch.runner, scratch.place, order)
     assert (applied.end, applied.reasons) == (End.ROLLED_BACK, ("switch all is without c5",))
-    assert scratch.run(f"cat {scratch.dir}/topology.conf {scratch.dir}/slurm.conf") == before
+    assert scratch.texts() == before
     tested = apply(scratch.runner, scratch.place, msgspec.structs.replace(order, tried=True))
     assert (tested.end, tested.reasons) == (End.REFUSED, ("in a trial, switch all is without c5",))
 
@@ -363,26 +270,9 @@ def test_a_machine_is_reached_over_ssh_and_a_lock_there_goes_with_its_holder(sta
         pytest.fail("two have one lock")
     with locked(there, f"{folder}/lock", "x"):
         pass
-    assert there.run(["sh", "-c", "sleep 4712 & sleep 4712"], timeout_s=0.5).code == 124
+    assert there.run(["sh", "-c", "sleep 4712 & sleep 4712"], timeout_s=5).code == 124
     assert there.run(["pgrep", "-x", "-f", "sleep 4712"]).code == 1
     assert there.run(["rm", "-r", folder]).code == 0
-
-
-@pytest.fixture
-def writable(stack) -> Iterator[str]:
-    """The live controller's configuration in a folder that can be written; after the test all is as it was."""
-    conf = stack.run("slurmctld", "readlink /etc/slurm").strip()
-    folder = "/run/topology-test"
-    copied = f"rm -rf {folder} && cp -r /etc/slurm-conf {folder} && ln -sfn {folder}/$(basename {conf}) /etc/slurm"
-    stack.run("slurmctld", copied)
-    yield folder
-    for command in (f"ln -sfn {conf} /etc/slurm", "scontrol reconfigure", f"rm -rf {folder}"):
-        stack.run("slurmctld", command)
-    give_up = time.monotonic() + 60
-    while stack.run("slurmctld", "scontrol show topology && scontrol ping", check=False).split("(")[0] != "Slurmctld":
-        assert time.monotonic() < give_up, "the live controller is not as it was"
-        time.sleep(0.3)
-    stack.wait_ready()
 
 
 def test_the_live_cluster_gets_a_tree_runs_jobs_on_it_and_is_as_before(stack, writable):

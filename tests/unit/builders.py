@@ -51,7 +51,8 @@ def view(*jobs: JobRecord, nodes: tuple[Node, ...] = (), at: float = 1000.0) -> 
     return ClusterView("big", at, {job.slurm_job_id: job for job in jobs}, {node.name: node for node in nodes})
 
 
-def until(what: Callable[[], object], within_s: float = 10.0) -> None:
+def until(what: Callable[[], object], within_s: float = 60.0) -> None:
+    """Wait until it is so. The bound is for what never comes, not for a machine that is slow today."""
     end = time.monotonic() + within_s
     while not what():
         assert time.monotonic() < end, "it did not happen"

@@ -1,5 +1,4 @@
-"""Hypothesis: few examples, no deadline on a loaded machine. A fresh database and a spawner for whoever
-asks."""
+"""A fresh database and a spawner for whoever asks."""
 
 from __future__ import annotations
 
@@ -11,15 +10,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
 
 from hpcjobs.agents.pool import AgentPool
 from hpcjobs.store.store import Store
 
 from .builders import until
-
-settings.register_profile("fast", max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("fast")
 
 
 @pytest.fixture(scope="session")
@@ -53,10 +48,12 @@ def spawner(folder: Path) -> Iterator[subprocess.Popen[bytes]]:
     path = folder / "spawner.sock"
     command = [sys.executable, "-m", "hpcjobs.spawner", "--socket", str(path), "--owner", "root"]
     with subprocess.Popen(command, stderr=subprocess.DEVNULL) as process:
-        until(path.exists)
-        yield process
-        process.terminate()
-        assert process.wait(5) == 0
+        try:
+            until(lambda: path.exists() or process.poll() is not None)
+            yield process
+        finally:
+            process.terminate()
+        assert process.wait(60) == 0
 
 
 @pytest.fixture

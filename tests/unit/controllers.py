@@ -33,7 +33,7 @@ reconfigure)
   case $mood in
   refuse) echo 'slurm_reconfigure error: Invalid argument' >&2; exit 1 ;;
   die) touch "$home/topology.dead" ;;
-  slow) touch "$home/topology.slow"; sleep 30 ;;
+  slow) touch "$home/topology.slow"; sleep 300 ;;
   *) @load@ "$home" >&2 ;;
   esac ;;
 esac

@@ -78,7 +78,7 @@ class JwksServer:
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
                 outer.asked += 1
-                outer.hold.wait(10)
+                outer.hold.wait(60)
                 body = outer.answer if outer.answer is not None else json.dumps({"keys": outer.keys}).encode()
                 self.send_response(outer.status)
                 if outer.location:
@@ -99,4 +99,4 @@ class JwksServer:
         self.hold.set()
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(10)
+        self._thread.join(60)

@@ -95,7 +95,7 @@ def slurmrestd():
     yield server
     server.shutdown()
     server.server_close()
-    thread.join(10)
+    thread.join(60)
 
 
 @pytest.fixture

@@ -16,6 +16,7 @@ from hpcjobs.model.spec import Component, JobSpec, Resources
 from hpcjobs.sbatch.effective import with_absolute_times
 from hpcjobs.slurm import pyslurm_description, slurm_commands, slurmrestd_body
 from hpcjobs.submission import launch_of
+from tests.conftest import examples
 
 from .builders import SCRIPT, spec
 
@@ -101,7 +102,9 @@ def send(asked: JobSpec) -> bool:
     return True
 
 
-@settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow])
+@settings(
+    max_examples=examples(250), deadline=None, suppress_health_check=[HealthCheck.filter_too_much, HealthCheck.too_slow]
+)
 @given(SPECS)
 def test_whatever_is_admitted_can_be_sent(asked):
     assume(send(asked))
@@ -137,7 +140,7 @@ def fault_of(name: str, text: str) -> str:
     st.sampled_from(sorted(FORMS)),
     st.one_of(st.text(), st.sampled_from(COUNTS), st.text("0123456789:=@-,%²٣KMGgpu/.", max_size=12)),
 )
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 def test_what_reads_a_text_has_an_error_of_its_own(name, text):
     assert "int()" not in fault_of(name, text)
     assert "integer string conversion" not in fault_of(name, text)

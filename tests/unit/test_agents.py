@@ -25,7 +25,7 @@ NOBODY = 65534
 FILES = Key("files", "nobody")
 
 
-async def read(pool: AgentPool, path: Path | str, offset: int = 0, limit: int = 4096, timeout_s: float = 20.0) -> Chunk:
+async def read(pool: AgentPool, path: Path | str, offset: int = 0, limit: int = 4096, timeout_s: float = 60.0) -> Chunk:
     told = {"roots": [b"/"], "path": os.fsencode(path), "offset": offset, "limit": limit}
     return msgspec.structs.replace(await pool.call(FILES, "read", told, Chunk, timeout_s), file=None)
 
@@ -89,7 +89,7 @@ async def test_what_is_no_regular_file_is_refused_without_hanging(pool, folder, 
     else:
         path.symlink_to(folder / "a-fifo")
     with pytest.raises(AgentFailure) as failed:
-        await read(pool, path, timeout_s=5)
+        await read(pool, path, timeout_s=60)
     assert failed.value.failure.errno in (errno.EINVAL, errno.EISDIR, errno.EACCES)
 
 
@@ -113,7 +113,7 @@ async def test_a_missing_file_is_told_in_the_systems_number(pool, path, number):
 )
 async def test_a_bad_call_is_answered_and_the_agent_lives_on(pool, text, op, args, kind):
     with pytest.raises(AgentFailure) as failed:
-        await pool.call(FILES, op, args, Chunk, 5)
+        await pool.call(FILES, op, args, Chunk, 60)
     assert failed.value.failure.kind == kind
     pid = pid_of(pool)
     assert (await read(pool, text)).size == 10
@@ -177,7 +177,7 @@ async def test_of_an_agent_that_cannot_be_ended_nobody_says_what_it_has_done(poo
 async def test_a_call_that_cannot_be_written_costs_the_others_nothing(pool, text):
     await read(pool, text)
     with pytest.raises(OverflowError):
-        await pool.call(FILES, "read", {"path": str(text), "offset": 10**30, "size": 10}, Chunk, 5)
+        await pool.call(FILES, "read", {"path": str(text), "offset": 10**30, "size": 10}, Chunk, 60)
     assert (await read(pool, text)).data == b"0123456789"
 
 

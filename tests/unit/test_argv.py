@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from hpcjobs.model.spec import Component, JobSpec, Resources
 from hpcjobs.sbatch.argv import argv_of
 from hpcjobs.sbatch.fold import read_command, with_carried_over
+from tests.conftest import examples
 
 from .builders import SCRIPT, spec
 
@@ -111,7 +112,7 @@ SPECS = st.builds(
 ).map(with_carried_over)
 
 
-@settings(max_examples=60, deadline=None, derandomize=True, database=None)
+@settings(max_examples=examples(60), deadline=None, derandomize=True, database=None)
 @given(asked=SPECS)
 def test_a_spec_written_as_a_command_line_reads_as_the_same_spec(asked: JobSpec):
     words = argv_of(asked)

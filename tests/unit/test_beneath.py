@@ -265,6 +265,7 @@ def test_nothing_outside_is_written_made_moved_or_removed_in_any_tree(tree, root
         assert outside(place) == before
 
 
+@pytest.mark.thorough
 def test_a_folder_that_turns_into_a_link_and_back_all_the_time_is_no_way_out(place):
     """The race itself: somebody swaps a folder for a link to the outside as fast as the system can."""
     (place / "scratch/real").mkdir()

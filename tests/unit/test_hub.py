@@ -89,7 +89,8 @@ async def test_two_hundred_listeners_cause_one_reading_for_a_commit_and_not_two_
     for number in range(5):
         await append(store, told())
         assert [await seqs(listener, 1) for listener in listeners] == [[number + 1]] * 200
-    assert 5 <= len(readings) <= 7  # it also looks when the first comes, and may be looking when a commit ends
+    # Not once for each listener. It also looks when the first comes, and again where a commit ends as it looks.
+    assert 5 <= len(readings) <= 11
     for listener in listeners:
         listener.close()
     await asyncio.sleep(0.05)
@@ -178,7 +179,7 @@ async def test_a_listener_who_is_cancelled_as_something_comes_is_gone(hub):
         await asyncio.sleep(0.05)
         listener.wake()
         waiting.cancel()
-        done, _ = await asyncio.wait([waiting], timeout=5)
+        done, _ = await asyncio.wait([waiting], timeout=60)
         assert done == {waiting}
         assert waiting.cancelled()
 
@@ -384,13 +385,13 @@ class Life:
         return got, seen
 
     async def rest(self, listener) -> list[int]:
-        """What is still to come; 5 s without anything say that it never does."""
+        """What is still to come; half a minute without anything says that it never does."""
         found: list[int] = []
         while self._pace or listener.position < await self.store.read(events.last_seq):
             self._pace.clear()
             before = listener.position
             found += numbers(await listener.next(0.01))
-            for _ in range(500):
+            for _ in range(3000):
                 if listener.position > before or listener.position == await self.store.read(events.last_seq):
                     break
                 found += numbers(await listener.next(0.01))

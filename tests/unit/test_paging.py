@@ -11,6 +11,7 @@ from hpcjobs.model.job import Fate, State
 from hpcjobs.store import listing, repository
 from hpcjobs.store.repository import JobFilter
 from hpcjobs.store.rows import job_of
+from tests.conftest import examples
 
 from .builders import finished, record
 
@@ -64,7 +65,7 @@ def test_every_combination_of_filters_finds_exactly_the_jobs_for_which_all_hold(
                 assert found == expected, names
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=examples(15), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.integers(0, 12), st.lists(st.integers(0, 3), max_size=6), st.integers(1, 5))
 def test_paging_is_complete_and_without_doubles_while_jobs_are_added(store, there, arriving, limit):
     with store.engine.connect() as connection:

@@ -82,7 +82,7 @@ def test_a_lock_is_had_by_one_and_let_go_of_by_the_dead(tmp_path):
         with private.lock(path, 0.0) as had:
             assert not had
         other.kill()
-    with private.lock(path, 5.0) as had:
+    with private.lock(path, 60.0) as had:
         assert had
 
 

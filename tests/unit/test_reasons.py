@@ -12,6 +12,7 @@ from hpcjobs.model.job import Fate, State
 from hpcjobs.slurm.reason_words import DESCRIPTIONS, WORDS, limit_of, word_of
 from hpcjobs.slurm.reasons import why
 from hpcjobs.slurm.states import HELD_REASONS, read_state
+from tests.conftest import examples
 
 from .builders import job, node, record, view
 
@@ -318,7 +319,7 @@ def numbers(*texts: str) -> set[int]:
     return {int(number) for number in re.findall(r"\d+", without_types)}
 
 
-@settings(max_examples=100)
+@settings(max_examples=examples(100))
 @given(RECORDS, st.lists(RECORDS, max_size=4), NODES)
 @example(record(reason="Resources", gpus={"": 1}, nodes=1, partition=""), [], [])
 def test_why_never_raises_and_says_no_number_that_the_job_or_the_listing_does_not_hold(asked, others, nodes):

@@ -20,6 +20,7 @@ from hpcjobs.agents.pool import AgentPool, Key, SpawnRefused
 from hpcjobs.agents.protocol import HEADER, MAX_FRAME, Hello, RawReply, encode, read_frame
 from hpcjobs.errors import WorkerLost
 from hpcjobs.spawner import Passing, Spawner, allowed_account, load_pyslurm
+from tests.conftest import examples
 
 from .builders import until
 
@@ -116,7 +117,7 @@ async def test_without_a_spawner_nothing_was_sent(tmp_path):
 def say(folder: Path, data: bytes) -> RawReply | None:
     """Send bytes to the spawner as a first frame; its answer, or None where it closed without one."""
     with socket.socket(socket.AF_UNIX) as connection:
-        connection.settimeout(10)
+        connection.settimeout(60)
         connection.connect(str(folder / "spawner.sock"))
         connection.sendall(data)
         connection.shutdown(socket.SHUT_WR)
@@ -145,7 +146,7 @@ def test_a_process_that_is_no_agent_is_not_killed(spawner, folder, bystander):
 NESTED = b"\x82\xa4kind\xa5files\xa1x" + b"\x91" * 200_000 + b"\xc0"
 
 
-@settings(max_examples=25)
+@settings(max_examples=examples(25))
 @given(st.binary(max_size=60), st.booleans())
 @example(NESTED, True)
 @example(msgspec.msgpack.encode({"kind": 1}), True)

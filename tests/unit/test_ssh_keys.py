@@ -92,8 +92,8 @@ def test_a_shell_that_does_not_get_the_whole_script_runs_nothing_of_it(tmp_path)
     whole = body + end
     assert body.count(b"}") == 0
     for cut in range(0, len(whole) - 2, 7):
-        subprocess.run(["/bin/sh"], input=whole[:cut], capture_output=True, check=False, timeout=10)
+        subprocess.run(["/bin/sh"], input=whole[:cut], capture_output=True, check=False, timeout=60)
         assert not there.exists(), whole[:cut]
-    done = subprocess.run(["/bin/sh"], input=whole, capture_output=True, check=False, timeout=10)
+    done = subprocess.run(["/bin/sh"], input=whole, capture_output=True, check=False, timeout=60)
     assert there.exists()
     assert (done.stdout, done.stderr, done.returncode) == (b"NNNNNNNN\nsaid\n", b"NNNNNNNN\n", 1)

@@ -169,6 +169,28 @@ class Killed(RuleBasedStateMachine):
         self.person = {"nice": nice, "exclude": exclude}
         settled(self.slurm, {1: self.aim}, self.rows)
 
+    @rule()
+    def a_listing_is_asked_while_orders_are_under_way(self):
+        """It shows what was before them; the service lives, and knows when they were done."""
+        before = dict(self.slurm.jobs)
+        self.slurm.now += 10
+        plan = plan_jobs({1: self.aim}, self.slurm.jobs, {1: "id1"}, self.rows, self.slurm.now - 1, self.slurm.now)
+        for step in plan.steps:
+            for order in step.orders:
+                self.slurm.act(order)
+            self.rows |= {row.key: msgspec.structs.replace(row, at=self.slurm.now + 5) for row in step.rows}
+            for key in step.dropped:
+                del self.rows[key]
+        asked_at = self.slurm.now + 2
+        self.slurm.now += 6
+        plan = plan_jobs({1: JobAim()}, before, {1: "id1"}, self.rows, asked_at, self.slurm.now)
+        for step in plan.steps:
+            for order in step.orders:
+                self.slurm.act(order)
+            self.rows |= {row.key: row for row in step.rows}
+            for key in step.dropped:
+                del self.rows[key]
+
     @rule(upto=st.integers(0, 4))
     def a_tick_is_killed(self, upto):
         """After so many of: rows, each order, rows again."""

@@ -24,6 +24,7 @@ from hpcjobs_plugins.topology.picture import picture
 from hpcjobs_plugins.topology.providers import ibnetdiscover, table
 from hpcjobs_plugins.topology.shown import summary, tree
 from hpcjobs_plugins.topology.twin import Shape, dump_of, fat_tree
+from tests.conftest import examples
 
 from .fabric_edits import Bench
 from .fabrics import real, shapes
@@ -56,7 +57,7 @@ def test_a_fabric_as_it_was_meant_has_no_findings(shape):
     assert check(fat_tree(shape)) == []
 
 
-@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(150), suppress_health_check=[HealthCheck.too_slow])
 @given(st.one_of(shapes(), shapes(Network.ETHERNET)))
 def test_no_shape_of_a_fat_tree_is_taken_for_a_wrong_one(shape):
     found = check(fat_tree(shape), Settings(oversubscription=1e9))
@@ -65,7 +66,7 @@ def test_no_shape_of_a_fat_tree_is_taken_for_a_wrong_one(shape):
 
 
 @pytest.mark.parametrize("shape", ALL)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(st.data())
 def test_a_cable_that_was_pulled_is_missing_and_nothing_else(shape, data):
     bench = Bench(fat_tree(shape))
@@ -78,7 +79,7 @@ def test_a_cable_that_was_pulled_is_missing_and_nothing_else(shape, data):
 
 
 @pytest.mark.parametrize("shape", ALL)
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(st.data())
 def test_a_cable_in_another_switch_of_the_same_tier_is_misplaced_and_nothing_else(shape, data):
     bench = Bench(fat_tree(shape))
@@ -130,7 +131,7 @@ def test_a_line_card_that_is_out_is_told_of_its_spine_and_not_of_each_leaf():
 
 
 @pytest.mark.parametrize("shape", [TWO_TIERS, PODS, RAILS])
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(st.data())
 def test_two_crossed_cables_are_one_finding(shape, data):
     bench = Bench(fat_tree(shape))
@@ -147,7 +148,7 @@ def test_two_crossed_cables_are_one_finding(shape, data):
 
 
 @pytest.mark.parametrize("shape", [TWO_TIERS, PODS, RAILS, FOUR_TIERS])
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=examples(15))
 @given(st.data())
 def test_a_cable_within_a_tier_is_told_with_where_it_belongs(shape, data):
     bench = Bench(fat_tree(shape))
@@ -253,7 +254,7 @@ def test_a_compute_host_above_the_leaves_of_three_tiers_is_told(switch):
     assert (found.code, found.severity, found.subject) == ("host-above-leaves", Severity.WARNING, switch)
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(st.data())
 def test_a_rail_that_is_missing_is_told_with_its_leaf(data):
     bench = Bench(fat_tree(RAILS))
@@ -271,7 +272,7 @@ def test_rails_that_several_hosts_miss_on_one_leaf_are_told_together():
     assert (found.code, found.subject, found.evidence["leaves"]) == ("rail-missing", "n[0002-0003]", ("leaf03",))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(st.data())
 def test_a_rail_on_a_wrong_leaf_is_told_with_the_right_one(data):
     bench = Bench(fat_tree(RAILS))
@@ -287,7 +288,7 @@ def test_a_rail_on_a_wrong_leaf_is_told_with_the_right_one(data):
     assert found.links == ((host, wrong), (host, right))
 
 
-@settings(deadline=None, max_examples=25)
+@settings(deadline=None, max_examples=examples(25))
 @given(st.data())
 def test_rails_that_were_exchanged_are_told(data):
     bench = Bench(fat_tree(RAILS))
@@ -367,7 +368,7 @@ def test_a_slow_link_of_a_host_is_told(gbps, said):
 
 
 @pytest.mark.parametrize("shape", [TWO_TIERS, PODS, TRUNKED])
-@settings(deadline=None, max_examples=20)
+@settings(deadline=None, max_examples=examples(20))
 @given(st.data())
 def test_a_slow_cable_between_switches_is_told(shape, data):
     bench = Bench(fat_tree(shape))
@@ -659,7 +660,7 @@ def test_findings_come_worst_first_and_in_the_same_order_each_time():
     assert check(bench.site()) == found
 
 
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None, max_examples=examples(60))
 @given(st.sampled_from([TWO_TIERS, PODS, RAILS]), st.integers(1, 3), st.data())
 def test_several_pulled_cables_are_all_told(shape, count, data):
     bench = Bench(fat_tree(shape))
@@ -679,6 +680,7 @@ def seconds(hosts: int, pods: int) -> float:
     return time.process_time() - begun
 
 
+@pytest.mark.thorough
 def test_time_grows_with_the_fabric_and_not_with_its_square():
     seconds(128, 1)
     assert seconds(1024, 8) < 8 * 2.5 * max(seconds(128, 1), 0.02)
@@ -807,6 +809,7 @@ def test_a_switch_that_is_not_there_at_all_is_a_note_of_those_below_it(switch, f
     assert (found.code, found.severity, found.subject) == ("uplinks-differ", Severity.NOTE, few)
 
 
+@pytest.mark.thorough
 def test_leaves_with_few_hosts_each_and_many_cables_do_not_take_long():
     site = fat_tree(Shape(hosts=4096, hosts_per_leaf=8, spines=32))
     begun = time.process_time()
@@ -858,7 +861,7 @@ def tangles(draw: st.DrawFn) -> Site:
     return bench.site(tiers=True)
 
 
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(80), suppress_health_check=[HealthCheck.too_slow])
 @given(tangles())
 def test_whatever_is_cabled_by_chance_can_be_checked_drawn_and_shown(site):
     found = check(site, nodes=["n0001", "x9"])

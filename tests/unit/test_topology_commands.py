@@ -402,7 +402,7 @@ def test_ctrl_c_ends_it_with_130_and_with_what_it_has_started(tmp_path):
         assert child.poll() is None
         time.sleep(0.05)
     os.killpg(child.pid, signal.SIGINT)
-    out, err = child.communicate(timeout=20)
+    out, err = child.communicate(timeout=60)
     assert (child.returncode, out, err.strip()) == (130, "", "")
     assert not (tmp_path / "site.json").exists()
     with pytest.raises(ProcessLookupError):
@@ -419,3 +419,11 @@ def test_without_a_key_nobody_is_asked_by_ssh(tmp_path, monkeypatch):
     fails(
         run("discover", "--command", "ibnetdiscover", "--ssh", "fabric@head1"), "fabric@head1: ibnetdiscover: by ssh: "
     )
+
+
+def test_an_empty_list_of_nodes_is_taken_for_a_variable_that_is_not_set(tmp_path):
+    (tmp_path / "fabric").write_text("")
+    for command in ("check", "translate", "show"):
+        done = run(command, "--nodes", "", tmp_path / "fabric")
+        assert (done.exit_code, done.stdout) == (2, "")
+        assert "--nodes is empty" in done.stderr

@@ -76,6 +76,7 @@ def test_it_is_applied_once_and_then_there_is_nothing_to_do(controller, site):
     assert again.stderr == "hpcjobs: nothing to do: slurmctld has this topology\n"
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("release", "form"), [("24.11", "topology.conf"), ("26.05", "topology.yaml")])
 def test_which_file_is_written_follows_from_the_release_of_the_controller(tmp_path, site, monkeypatch, release, form):
     controller = StandIn(tmp_path.resolve(), "n[0001-0016]", OLD, release)
@@ -86,6 +87,7 @@ def test_which_file_is_written_follows_from_the_release_of_the_controller(tmp_pa
     assert ("topology.yaml" in controller.files()) == (form == "topology.yaml")
 
 
+@pytest.mark.thorough
 def test_the_nodes_are_those_of_slurm_conf_there(tmp_path, site, monkeypatch):
     controller = StandIn(tmp_path.resolve(), "n[0001-0008]", "SwitchName=old Nodes=n[0001-0008]\n")
     monkeypatch.setenv("PATH", controller.path)
@@ -97,6 +99,7 @@ def test_the_nodes_are_those_of_slurm_conf_there(tmp_path, site, monkeypatch):
         assert "n0009" not in controller.read("topology.conf")
 
 
+@pytest.mark.thorough
 def test_slurm_conf_of_the_environment_says_where_the_files_are_but_not_on_another_machine(
     controller, site, monkeypatch
 ):
@@ -106,6 +109,7 @@ def test_slurm_conf_of_the_environment_says_where_the_files_are_but_not_on_anoth
     fails(run("apply", site, "--yes", "--runner", "env"), "/etc/slurm/slurm.conf: the file is not there")
 
 
+@pytest.mark.thorough
 def test_a_finding_is_refused_until_somebody_says_that_it_is_meant_so(controller, site):
     controller.write("slurm.conf", controller.read("slurm.conf").replace("0016", "0018"))
     before = controller.files()
@@ -126,6 +130,7 @@ def test_a_finding_is_refused_until_somebody_says_that_it_is_meant_so(controller
     assert "hpcjobs: trial: warning: n[0017-0018] of slurm.conf are in no switch" in allowed.stderr
 
 
+@pytest.mark.thorough
 def test_what_a_second_slurmctld_dies_of_is_not_written(controller, site):
     (controller.bin / "slurmctld").write_text("#!/bin/sh\necho 'fatal: I do not like it'\nexit 1\n")
     before = controller.files()
@@ -138,6 +143,7 @@ def test_what_a_second_slurmctld_dies_of_is_not_written(controller, site):
     assert apply(controller, site, "--yes", "--no-trial").exit_code == 0
 
 
+@pytest.mark.thorough
 def test_where_the_controller_refuses_everything_is_as_it_was(controller, site):
     controller.write("topology.mood", "refuse")
     shown = controller.shown
@@ -148,20 +154,22 @@ def test_where_the_controller_refuses_everything_is_as_it_was(controller, site):
     assert (controller.read("topology.conf"), controller.shown) == (OLD, shown)
 
 
+@pytest.mark.thorough
 def test_a_controller_that_dies_is_started_where_it_is_said_how_and_else_it_is_said_that_it_is_down(controller, site):
-    words = [site, "--yes", "--form", "conf", "--no-trial", "--load-timeout", "2"]
+    words = [site, "--yes", "--form", "conf", "--no-trial"]
     controller.write("topology.mood", "die")
     started = apply(controller, *words, "--start", f"rm {controller.etc}/topology.dead")
     assert started.exit_code == 1, started.stderr
     assert "rolled back" in started.stderr
     controller.write("topology.mood", "die")
-    down = apply(controller, *words)
+    down = apply(controller, *words, "--load-timeout", "2")
     assert down.exit_code == 2
     assert "does not answer: start it" in down.stderr
     assert down.stderr.endswith("hpcjobs: the controller is down\n")
     assert controller.read("topology.conf") == OLD
 
 
+@pytest.mark.thorough
 def test_it_is_one_document_as_json(controller, site):
     done = apply(controller, site, "--yes", "--json", "--shape", "physical")
     document = json.loads(done.stdout)
@@ -170,6 +178,7 @@ def test_it_is_one_document_as_json(controller, site):
     assert "spine02" in document["changes"][f"{controller.etc}/topology.yaml"]
 
 
+@pytest.mark.thorough
 def test_a_controller_is_reached_through_other_words_or_over_ssh(controller, site):
     (controller.bin / "ssh").write_text(
         '#!/bin/sh\nwhile [ "$1" != -- ]; do shift; done\n[ "$2" = root@ctl1 ] && shift 2 && exec sh -c "$*"\n'
@@ -182,6 +191,7 @@ def test_a_controller_is_reached_through_other_words_or_over_ssh(controller, sit
     assert "leaf01" in controller.shown
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize(("typed", "code"), [("y\n", 0), ("n\n", 1), ("\n", 1), ("\x03", 130), ("\x04", 130)])
 def test_on_a_terminal_it_asks_and_only_a_yes_is_one(controller, site, typed, code):
     words = ["apply", site, "--conf-dir", controller.etc, "--form", "conf", "--no-trial"]
@@ -212,21 +222,23 @@ def begun(controller: StandIn, site: Path):
     return child
 
 
+@pytest.mark.thorough
 def test_ctrl_c_undoes_what_was_begun(controller, site):
     child = begun(controller, site)
     os.kill(child.pid, signal.SIGINT)
-    _, err = child.communicate(timeout=30)
+    _, err = child.communicate(timeout=60)
     assert child.returncode == 130
     assert "had not come to its end" in err
     assert "Traceback" not in err
     assert controller.read("topology.conf") == OLD
 
 
+@pytest.mark.thorough
 def test_what_a_killed_run_left_is_undone_by_recover_or_by_the_next_run(controller, site):
     for words in (["--recover"], [site, "--yes", "--form", "conf", "--no-trial"]):
         child = begun(controller, site)
         os.killpg(child.pid, signal.SIGKILL)
-        child.communicate(timeout=30)
+        child.communicate(timeout=60)
         (controller.etc / "topology.slow").unlink()
         assert JOURNAL in controller.files()
         done = apply(controller, *words)

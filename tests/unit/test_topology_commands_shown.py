@@ -34,7 +34,7 @@ def test_a_site_is_shown_as_a_tree_with_or_without_box_characters(tmp_path):
     brief = run("show", site, "--brief").stdout.splitlines()
     assert brief[2].startswith("   └─ leaf[01-04] (4 leaves): n[0001-0016] (16), 16 cables")
     child = process("show", site, PYTHONIOENCODING="ascii")
-    out, _ = child.communicate(timeout=20)
+    out, _ = child.communicate(timeout=60)
     assert child.returncode == 0
     assert out == run("show", site, "--ascii").stdout
 
@@ -336,6 +336,7 @@ def test_the_help_of_every_command_fits_its_width_and_names_each_option_once(com
     assert done.stdout.count("Who is asked:") == 1
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("columns", [40, 80, 120])
 def test_on_a_terminal_no_line_is_longer_than_it(tmp_path, columns):
     path = tmp_path / "x"
@@ -349,6 +350,7 @@ def test_on_a_terminal_no_line_is_longer_than_it(tmp_path, columns):
             assert max(map(len, lines)) <= columns or words == ["discover"], max(lines, key=len)
 
 
+@pytest.mark.thorough
 def test_a_terminal_has_colours_unless_it_is_said_that_it_should_not(tmp_path):
     _, after = edited(tmp_path)
     assert "\x1b[33mwarning\x1b[0m" in on_terminal(80, "check", after)[1]
@@ -374,6 +376,7 @@ def test_folded_lines_are_short_and_lose_nothing(text, width):
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
 
 
+@pytest.mark.thorough
 def test_a_reader_that_goes_away_is_no_error(tmp_path):
     child = process("show", saved(tmp_path, Shape(hosts=6000, hosts_per_leaf=4, spines=2, cores=2, pods=4)))
     child.stdout.read(10)

@@ -6,8 +6,9 @@ from typing import Any, ClassVar
 
 import msgspec
 
-from hpcjobs.conformance import NOW, SPECS, VIEW, PluginConformance
+from hpcjobs.conformance import HELLO, NOW, SPECS, VIEW, PluginConformance
 from hpcjobs.model.placement import Placement
+from hpcjobs.model.spec import JobSpec
 from hpcjobs_plugins.topology.hooks import Topology
 from hpcjobs_plugins.topology.plugin import PLUGIN
 from hpcjobs_plugins.topology.settings import OfCluster, Settings
@@ -51,3 +52,21 @@ def test_it_places_the_jobs_of_the_conformance_tests_once_it_knows_a_fabric(tmp_
     idle = {name for name, node in VIEW.nodes.items() if not node.cpus_alloc}
     assert all(set(one.nodes or ()) <= idle for one in placed if isinstance(one, Placement))
     assert topology.discover("beta", None, NOW) is None
+
+
+def test_where_a_block_topology_would_let_a_job_wait_on_every_idle_node_slurm_chooses():
+    of = msgspec.convert({"sources": [SOURCE], "translation": {"shape": "leaf-block"}}, OfCluster)
+    topology = Topology(Settings({"alpha": of}))
+    site = fat_tree(Shape(hosts=8, hosts_per_leaf=4, spines=2))
+    topology.remember("alpha", msgspec.msgpack.encode(site))
+    one = next(node for node in VIEW.nodes.values() if not node.cpus_alloc)
+    job = JobSpec(HELLO, parallel="tp=8,dp=4")
+    for idle, chosen in (((1, 2, 5, 6), False), ((1, 2, 3, 4, 5, 6), True)):  # four nodes are of one block of four
+        names = [f"n{number:04}" for number in idle]
+        nodes = {name: msgspec.structs.replace(one, name=name) for name in names}
+        placed = topology.place(job, msgspec.structs.replace(VIEW, nodes=nodes))
+        assert isinstance(placed, Placement)
+        assert (placed.avoid is not None) == (placed.ranks is not None) == chosen
+        assert ("Slurm chooses when it can" in placed.why) == (not chosen)
+        if chosen:
+            assert set(placed.ranks or ()) == set(names[:4])

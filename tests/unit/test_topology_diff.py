@@ -14,6 +14,7 @@ from hpcjobs_plugins.topology.fabric import Notice, Role, Site
 from hpcjobs_plugins.topology.naming import Naming
 from hpcjobs_plugins.topology.providers import ibnetdiscover
 from hpcjobs_plugins.topology.twin import Shape, fat_tree
+from tests.conftest import examples
 
 from .fabric_edits import Bench
 from .fabrics import real
@@ -429,7 +430,7 @@ def edit(data: st.DataObject, bench: Bench, used: set[str], expected: Expected) 
         expected.add("node-moved", host, f"{point.switch}:{point.switch_port}", f"{moved.switch}:{moved.switch_port}")
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=examples(150))
 @given(st.sampled_from(SHAPES), st.integers(1, 4), st.data())
 def test_random_edits_are_told_exactly_and_backwards_too(shape, edits, data):
     before = fat_tree(shape)

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from hpcjobs.errors import Conflict, Unavailable
-from hpcjobs_plugins.topology.apply import End, Order, apply, recover
+from hpcjobs_plugins.topology.apply import Applied, End, Order, apply, recover
 from hpcjobs_plugins.topology.controller import Place
 from hpcjobs_plugins.topology.engines.findings import Form
 from hpcjobs_plugins.topology.engines.model import Kind, Plan, SwitchLine, Topology
@@ -103,7 +103,7 @@ def controller(tmp_path: Path) -> Controller:
 
 
 def order(plan: Plan | None = None, **more: object) -> Order:
-    return Order(**{"plan": plan or Plan((NEW,)), "tried": False, "load_s": 2.0, **more})
+    return Order(**{"plan": plan or Plan((NEW,)), "tried": False, "load_s": 30.0, **more})
 
 
 def test_a_new_topology_is_written_loaded_and_shown_and_the_old_file_is_kept(controller):
@@ -185,7 +185,7 @@ def test_topology_yaml_is_refused_for_a_slurm_that_does_not_read_it(controller):
 def test_where_the_controller_refuses_or_shows_something_else_the_old_files_come_back(controller, mood, reason):
     old = controller.read("topology.conf")
     controller.mood(mood, once=True)
-    applied = apply(local(), controller.place, order())
+    applied = apply(local(), controller.place, order(load_s=2.0))
     assert applied.end is End.ROLLED_BACK
     assert reason in applied.reasons[0]
     assert controller.read("topology.conf") == old
@@ -203,7 +203,7 @@ def test_where_the_controller_dies_it_is_started_again_on_the_old_files(controll
         scontrol=controller.place.scontrol,
         start=("rm", str(controller.folder / "dead")),
     )
-    applied = apply(local(), begin, order(load_s=20.0))
+    applied = apply(local(), begin, order())
     assert applied.end is End.ROLLED_BACK
     assert applied.reasons == ("the controller has died of it",)
     assert controller.read("topology.conf") == old
@@ -247,6 +247,25 @@ def test_a_slurm_conf_that_cannot_be_read_is_an_error_and_nothing_is_written(con
     assert controller.snapshot() == before
 
 
+@pytest.mark.parametrize(("name", "there"), [("topology.conf", True), ("topology.conf", False), ("slurm.conf", True)])
+def test_what_somebody_else_writes_while_it_asks_is_not_lost(controller, name, there):
+    def while_asked(_: Applied) -> bool:
+        with open(controller.folder / name, "a") as file:
+            file.write("# by somebody else\n")
+        theirs.update(controller.snapshot())
+        return True
+
+    if not there:
+        (controller.folder / name).unlink()
+    theirs: dict[str, bytes] = {}
+    applied = apply(local(), controller.place, order(params=("RoutePart",)), agreed=while_asked)
+    assert applied.end is End.REFUSED
+    (reason,) = applied.reasons
+    assert reason.startswith(f"{controller.folder}/{name} was changed by somebody else after it was read")
+    assert controller.snapshot() == theirs
+    assert controller.read(name).endswith("# by somebody else\n")
+
+
 class Dying(CommandRunner):
     """Ends this process just before its n-th command: as hard as can be."""
 
@@ -272,6 +291,7 @@ def dies_after(commands: int, controller: Controller) -> bool:
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
+@pytest.mark.thorough
 def test_killed_at_any_point_it_leaves_old_or_new_files_and_the_next_run_says_so_and_goes_on(tmp_path):
     found = []
     for commands in range(100):
@@ -301,6 +321,7 @@ def test_killed_at_any_point_it_leaves_old_or_new_files_and_the_next_run_says_so
     assert found.count(False) >= 10
 
 
+@pytest.mark.thorough
 def test_the_next_run_itself_undoes_what_was_left_and_says_it(controller):
     commands = next(n for n in range(100) if dies_after(n, controller) and (controller.folder / JOURNAL).exists())
     assert commands
@@ -309,6 +330,7 @@ def test_the_next_run_itself_undoes_what_was_left_and_says_it(controller):
     assert "had not come to its end" in applied.recovered
 
 
+@pytest.mark.thorough
 def test_a_dry_run_does_not_undo_what_was_left_but_says_it(controller):
     assert any(dies_after(n, controller) and (controller.folder / JOURNAL).exists() for n in range(100))
     before = controller.snapshot()

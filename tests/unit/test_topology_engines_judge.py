@@ -72,6 +72,7 @@ def test_no_switches_whatever_they_are_raise(lines):
         assert {finding.code for finding in findings} <= FATES.keys()
 
 
+@pytest.mark.thorough
 def test_a_large_cycle_is_found_in_a_moment():
     lines = tuple(SwitchLine(f"s{n}", (), (f"s{(n + 1) % 20_000}",)) for n in range(20_000))
     begun = time.process_time()

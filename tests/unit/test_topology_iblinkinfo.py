@@ -14,6 +14,7 @@ from hpcjobs_plugins.topology.naming import Naming
 from hpcjobs_plugins.topology.providers import iblinkinfo, ibnetdiscover
 from hpcjobs_plugins.topology.twin import Shape, dump_of, fat_tree
 from hpcjobs_plugins.topology.twin_texts import as_iblinkinfo
+from tests.conftest import examples
 
 from .fabrics import bare
 
@@ -119,7 +120,7 @@ def test_two_nodes_that_cannot_be_told_apart_are_refused_with_the_way_out():
         read(text)
 
 
-@settings(max_examples=150)
+@settings(max_examples=examples(150))
 @given(st.data(), st.booleans())
 def test_a_damaged_text_is_a_dump_that_holds_together_or_is_refused(data, line):
     text = small(line=line)

@@ -14,6 +14,7 @@ from hpcjobs_plugins.topology.fabric import Dump, FabricError, Network
 from hpcjobs_plugins.topology.providers import ibnetdiscover
 from hpcjobs_plugins.topology.twin import Shape, dump_of, fat_tree
 from hpcjobs_plugins.topology.twin_texts import as_ibnetdiscover
+from tests.conftest import examples
 
 from .fabrics import bare, real
 
@@ -100,6 +101,7 @@ def test_a_text_that_is_cut_at_any_line_is_refused(name):
         assert refused.value.source == "net"
 
 
+@pytest.mark.thorough
 def test_a_text_that_is_cut_at_any_character_is_refused_or_whole():
     text = small()
     whole = bare(read(text))
@@ -344,7 +346,7 @@ def damaged(draw: st.DrawFn) -> bytes:
     return text.encode(errors="surrogatepass")
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(damaged())
 def test_a_damaged_text_is_a_dump_that_holds_together_or_is_refused(data):
     began = time.process_time()

@@ -98,6 +98,7 @@ def place() -> Iterator[Place]:
         yield Place(Path(folder).resolve())
 
 
+@pytest.mark.thorough
 def test_what_the_page_shows_is_what_is_seen(place):
     shown = [call for block in CONSOLE for call in calls(block)]
     assert len(shown) >= 8

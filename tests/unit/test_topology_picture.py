@@ -21,6 +21,7 @@ from hpcjobs_plugins.topology.drawing import HOSTS, MOST_BOXES, draw
 from hpcjobs_plugins.topology.fabric import Role, Site
 from hpcjobs_plugins.topology.picture import picture
 from hpcjobs_plugins.topology.twin import Shape, fat_tree
+from tests.conftest import examples
 
 from .fabric_edits import Bench
 from .fabrics import shapes
@@ -46,7 +47,7 @@ def of_class(root: ET.Element, name: str) -> list[ET.Element]:
     return [one for one in root.iter() if name in (one.get("class") or "").split()]
 
 
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(80), suppress_health_check=[HealthCheck.too_slow])
 @given(shapes())
 def test_every_fabric_has_a_well_formed_picture_with_all_that_is_in_it(shape):
     site = fat_tree(shape)
@@ -60,7 +61,7 @@ def test_every_fabric_has_a_well_formed_picture_with_all_that_is_in_it(shape):
         assert sum(bundle.cables for bundle in drawing.bundles) == cables - inside
 
 
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(80), suppress_health_check=[HealthCheck.too_slow])
 @given(shapes())
 def test_boxes_lie_beside_each_other_and_rows_below(shape):
     for fabric in fat_tree(shape).fabrics:
@@ -202,7 +203,7 @@ def test_cables_within_a_row_and_switches_that_hang_on_nothing_are_drawn():
 NAMES = st.text(st.characters(codec="utf-8"), min_size=1, max_size=70)
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=examples(80))
 @given(NAMES, NAMES, NAMES)
 def test_no_name_breaks_a_picture(host, switch, said):
     bench = Bench(fat_tree(Shape(hosts=4, hosts_per_leaf=2, spines=1)))

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 from itertools import pairwise, permutations
 
 import msgspec
@@ -17,6 +18,7 @@ from hpcjobs_plugins.topology.placement.planning import Plan, plan
 from hpcjobs_plugins.topology.placement.rankmap import ranks
 from hpcjobs_plugins.topology.placement.request import Model, Objective, Request
 from hpcjobs_plugins.topology.twin import Shape, fat_tree
+from tests.conftest import examples
 
 OBJECTIVES = list(Objective)
 SCATTERED = fat_tree(Shape(hosts=64, hosts_per_leaf=8, spines=4, cores=4, pods=2, rails=4, rail_optimised=True))
@@ -61,7 +63,7 @@ def best(site: Site, request: Request, nodes: tuple[str, ...], objective: Object
     return min(score(request, sent, distances, order).key(objective) for order in orders.values())
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(cases(), st.sampled_from(OBJECTIVES), st.sampled_from(list(Slurm)))
 def test_a_plan_holds_every_rank_once_on_usable_nodes_with_tensor_groups_inside_nodes(case, objective, slurm):
     site, usable, request = case
@@ -78,7 +80,7 @@ def test_a_plan_holds_every_rank_once_on_usable_nodes_with_tensor_groups_inside_
         assert len({every[rank].node for rank in group}) == 1
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(cases(), st.sampled_from(OBJECTIVES), st.sampled_from(list(Slurm)), st.randoms(use_true_random=False))
 def test_a_plan_is_never_worse_than_slurms_own_and_the_same_for_the_same_nodes(case, objective, slurm, shuffler):
     site, usable, request = case
@@ -88,7 +90,7 @@ def test_a_plan_is_never_worse_than_slurms_own_and_the_same_for_the_same_nodes(c
     assert plan(site, [*again, *usable[:1]], request, objective, slurm=slurm) == found
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(cases(), st.sampled_from(OBJECTIVES))
 def test_no_order_of_the_nodes_of_a_plan_is_better_by_what_its_objective_names(case, objective):
     """All orders of up to six nodes. What breaks ties, or is itself a sum of all kinds, comes within a tenth."""
@@ -211,6 +213,18 @@ def test_nodes_outside_of_every_block_are_not_used_on_a_block_topology():
     assert set(found.nodes) == set(HALF[:5])
     with pytest.raises(ValueError, match="6 nodes are wanted; 5 usable ones are in a block"):
         plan(site, HALF, Request(tp=8, dp=6), Objective.DATA, slurm=Slurm.BLOCK)
+
+
+@given(st.sets(st.integers(1, 16), min_size=5), st.sampled_from(list(Objective)))
+@settings(max_examples=50)
+def test_on_a_block_topology_nodes_are_planned_that_slurm_gives_a_job_or_it_is_said_that_it_would_wait(free, objective):
+    site = fat_tree(Shape(hosts=16, hosts_per_leaf=4, spines=2))
+    usable = [f"n{number:04}" for number in sorted(free)]
+    found = plan(site, usable, Request(tp=8, pp=5), objective, slurm=Slurm.BLOCK)
+    fullest = Counter((number - 1) // 4 for number in free).most_common(2)  # five nodes are never on three blocks of 4
+    assert ("slurm-would-wait" in codes(found)) == (sum(count for _, count in fullest) < 5)
+    if "slurm-would-wait" not in codes(found):
+        assert len({(int(name[1:]) - 1) // 4 for name in found.nodes}) == 2
 
 
 def codes(found: Plan) -> set[str]:

@@ -30,10 +30,10 @@ def test_the_rank_map_says_of_every_rank_where_it_is_and_what_it_is():
     found = placed(Request(tp=2, pp=2, dp=4, ep=2))
     every = list(ranks(found))
     assert every[13] == Rank(13, found.nodes[1], 5, tp=1, pp=1, dp=2, ep=0)
-    lines = rank_table(found).splitlines()
-    assert lines[0] == "rank\tnode\tgpu\ttp\tpp\tdp\tep"
-    assert lines[14] == f"13\t{found.nodes[1]}\t5\t1\t1\t2\t0"
-    assert len(lines) == 17
+    table = rank_table(found)
+    assert table.head == ("RANK", "NODE", "GPU", "TP", "PP", "DP", "EP")
+    assert table.rows[13] == ("13", found.nodes[1], "5", "1", "1", "2", "0")
+    assert len(table.rows) == 16
 
 
 def test_the_file_for_slurm_hostfile_names_a_node_for_each_task():

@@ -24,6 +24,7 @@ from hpcjobs_plugins.topology.shown import (
     tree,
 )
 from hpcjobs_plugins.topology.twin import Shape, fat_tree
+from tests.conftest import examples
 
 from .fabric_edits import Bench
 from .fabrics import shapes
@@ -69,7 +70,7 @@ def test_one_switch_and_no_fabric():
     assert tree(Site(())) == ["no fabric"]
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(deadline=None, max_examples=examples(60), suppress_health_check=[HealthCheck.too_slow])
 @given(shapes())
 def test_every_switch_and_host_is_in_the_tree_once_for_each_leaf_group(shape):
     site = fat_tree(shape)

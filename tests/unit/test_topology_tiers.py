@@ -132,6 +132,7 @@ def test_real_fabrics_have_the_tiers_that_they_were_built_with(name, counts):
     assert {number: tier.count(number) for number in set(tier)} == counts
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("name", ["loginoff-stage-144hca.ibnetdiscover", "ufm-selene.storage.ibnetdiscover.gz"])
 def test_a_host_on_any_switch_above_the_leaves_of_a_real_fabric_changes_no_tier(name):
     site = assemble([ibnetdiscover.read(real(name), name)], Naming(), None, {}, 0.0)

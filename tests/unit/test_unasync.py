@@ -63,6 +63,7 @@ async def other(client: AsyncClient) -> None:
 """
 
 
+@pytest.mark.thorough
 def test_types_are_known_and_mistakes_are_found(tmp_path):
     (tmp_path / "typed.py").write_text(TYPED)
     command = [Path(sys.executable).with_name("mypy"), "--strict", "--no-error-summary", "--hide-error-codes"]

@@ -13,10 +13,11 @@ from hpcjobs_plugins.topology.commands.apply import apply
 from hpcjobs_plugins.topology.commands.check import check
 from hpcjobs_plugins.topology.commands.diff import diff
 from hpcjobs_plugins.topology.commands.discover import discover
+from hpcjobs_plugins.topology.commands.rankmap import rankmap
 from hpcjobs_plugins.topology.commands.show import show
 from hpcjobs_plugins.topology.commands.translate import translate
 
-COMMANDS: Final[tuple[click.Command, ...]] = (discover, show, diff, check, translate, apply)
+COMMANDS: Final[tuple[click.Command, ...]] = (discover, show, diff, check, translate, apply, rankmap)
 
 
 class InOrder(click.Group):
@@ -29,7 +30,7 @@ class InOrder(click.Group):
 
 @click.group(cls=InOrder, context_settings={"help_option_names": ["-h", "--help"]})
 def topology() -> None:
-    """Fabrics: discover, show, compare, check them, and tell Slurm of them.
+    """Fabrics: discover, show, compare, check them, tell Slurm of them, and lay ranks on them.
 
     \b
     hpcjobs topology discover --command ibnetdiscover -o site.json

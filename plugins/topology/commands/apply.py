@@ -174,7 +174,7 @@ def _order(asked: Asked, wanted: Wanted, runner: Runner, place: Place) -> Order:
     known = given(asked)
     controller = Controller(runner, place)
     translation: Translation = translation_of(wanted, known.of, controller.release())
-    if not (asked.nodes or asked.slurm_conf):
+    if asked.nodes is None and not asked.slurm_conf:
         known = known._replace(nodes=frozenset(controller.conf().nodes))
     plan = translation.plan(site_of(asked, known), known.nodes)
     tell_notices(plan.notices)

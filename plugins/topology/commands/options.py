@@ -39,7 +39,7 @@ class Asked(NamedTuple):
         cluster: Which of its clusters.
         guid_map: File with names by GUID.
         storage: Regular expressions.
-        nodes: Hostlist.
+        nodes: Hostlist; None: not said.
         slurm_conf: File with the nodes.
     """
 
@@ -54,7 +54,7 @@ class Asked(NamedTuple):
     cluster: str
     guid_map: Path | None
     storage: tuple[str, ...]
-    nodes: str
+    nodes: str | None
     slurm_conf: Path | None
 
 
@@ -133,7 +133,7 @@ def site_options(*, ssh: str = "--ssh", positional: bool = True) -> Decorator:
         click.option("--cluster", metavar="NAME", default="", help="Which cluster of --settings."),
         click.option("--guid-map", type=PATH, metavar="FILE", help='Names of nodes by GUID: lines "GUID NAME".'),
         click.option("--storage", metavar="REGEX", multiple=True, help="Hosts with such a whole name are storage."),
-        click.option("--nodes", metavar="HOSTLIST", default="", help="Slurm's nodes."),
+        click.option("--nodes", metavar="HOSTLIST", help="Slurm's nodes."),
         click.option("--slurm-conf", type=PATH, metavar="FILE", help="Slurm's nodes as this file has them."),
     ]  # fmt: skip
     if positional:

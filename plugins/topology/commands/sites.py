@@ -73,12 +73,14 @@ def given(asked: Asked) -> Given:
         FabricError: They cannot be read.
         OSError: A file is not there.
     """
-    if asked.nodes and asked.slurm_conf:
+    if asked.nodes is not None and asked.slurm_conf:
         raise click.UsageError("say --nodes or --slurm-conf")
     if asked.cluster and not asked.settings:
         raise click.UsageError("--cluster says which one of --settings")
     of = cluster_of(asked.settings, asked.cluster) if asked.settings else None
-    if asked.nodes:
+    if asked.nodes is not None:
+        if not asked.nodes.strip():
+            raise click.UsageError("--nodes is empty: is the variable set that should have named the nodes?")
         return Given(of, _expanded(asked.nodes, "--nodes"))
     if asked.slurm_conf:
         return Given(of, nodes_of(asked.slurm_conf))

@@ -6,22 +6,29 @@ Modelled after Slurm 26.05 (slurm-26.05 at 531c4b2e), for whole, equal, idle nod
   nodes, leaves one after the other: the tightest of those that hold what is still wanted, else the one with most nodes;
   leaves that do not hold it are compared by the switches above them, and one nearer to those taken goes first where it,
   or what is above it, holds the rest;
-- topology/block (``eval_nodes_block`` in topology/block/eval_nodes_block.c, BlockSizes with base blocks only): best fit
-  of blocks, for each segment by itself;
+- topology/block: blocks.py;
 - topology/flat (``_eval_nodes_consec`` in topology/common/eval_nodes.c): runs of nodes that follow each other in the
-  node table, the tightest that holds the rest, else the longest.
+  node table, the tightest that holds the rest, else the longest;
+- a job of one node gets the first of the node table since 26.05, whatever the topology (``_get_one_res`` in
+  select/cons_tres/job_test.c).
 
-Tasks are laid on nodes by leaf or block and in it by name (``topology_p_get_rank``, ``_task_layout_topo``); by name
-alone with topology/flat, and up to 25.11 everywhere.
+Tasks are laid on nodes by leaf or block and in it by name (``topology_p_get_rank``, ``_task_layout_topo``). By name
+alone with topology/flat, up to 25.11 everywhere, and where a step has no more tasks than nodes, as with torchrun: srun
+then asks for --distribution=cyclic, where it asks for block else, and cyclic and plane do not look at the topology.
+
+All of this was compared with real controllers of 26.05 and 24.11: tests/slurm/test_topology_ranks.py.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from enum import StrEnum
+from typing import Final
 
 from hpcjobs.sbatch.hostlists import natural
+from hpcjobs_plugins.topology.engines.model import Release
 from hpcjobs_plugins.topology.fabric import Site
+from hpcjobs_plugins.topology.placement.blocks import Blocks, in_blocks
 from hpcjobs_plugins.topology.placement.distance import Cell, Distances
 from hpcjobs_plugins.topology.placement.grouping import Path
 
@@ -34,8 +41,21 @@ class Slurm(StrEnum):
     FLAT = "flat"  # nothing
 
 
+RANKS_SINCE: Final[Release] = (26, 5)
+"""Since this release tasks are laid by leaf or block, and a job of one node has a way of its own."""
+
+
 def in_default_order(
-    site: Site, distances: Distances, usable: Iterable[str], count: int, slurm: Slurm, segment: int = 0
+    site: Site,
+    distances: Distances,
+    usable: Iterable[str],
+    count: int,
+    slurm: Slurm,
+    segment: int = 0,
+    *,
+    tasks_each: int = 8,
+    release: Release = RANKS_SINCE,
+    blocks: Blocks | None = None,
 ) -> list[str] | None:
     """The nodes that Slurm would give a job, in the order of ranks.
 
@@ -46,16 +66,38 @@ def in_default_order(
         count: Nodes wanted.
         slurm: What it knows of the fabric.
         segment: --segment; for blocks only.
+        tasks_each: Tasks of a node.
+        release: Of Slurm.
+        blocks: That Slurm knows; None: those that engines/block.py makes of the site.
 
     Returns:
         The nodes; None where Slurm would let the job wait.
     """
+    found = _chosen(site, distances, usable, count, slurm, segment, release, blocks)
+    if found is None or (release >= RANKS_SINCE and tasks_each > 1):
+        return found
+    return sorted(found, key=natural)
+
+
+def _chosen(
+    site: Site,
+    distances: Distances,
+    usable: Iterable[str],
+    count: int,
+    slurm: Slurm,
+    segment: int,
+    release: Release,
+    blocks: Blocks | None,
+) -> list[str] | None:
+    """The nodes by leaf or block."""
     names = sorted(set(usable), key=natural)
+    if count == 1 and release >= RANKS_SINCE:
+        return names[:1] or None
+    if slurm is Slurm.BLOCK:
+        return in_blocks(blocks or Blocks.of_site(site), names, count, segment, release)
     if slurm is Slurm.FLAT:
         table = {host for fabric in site.fabrics for host in fabric.hosts} | set(names)
         return _flat(sorted(table, key=natural), set(names), count)
-    if slurm is Slurm.BLOCK:
-        return _block(_bins(distances, names, block_of(distances)), count, segment)
     leaves = _bins(distances, names, lambda cell: cell.group if cell.fabric else None)
     return _Tree(leaves).choose(count)
 
@@ -93,8 +135,8 @@ def _flat(table: Sequence[str], usable: set[str], count: int) -> list[str] | Non
     return [name for name in table if name in chosen]
 
 
-def _tightest(sizes: Sequence[int], wanted: int, *, later: bool = False) -> int | None:
-    """The smallest that holds what is wanted, else the largest; of equal ones the first, or the last."""
+def _tightest(sizes: Sequence[int], wanted: int) -> int | None:
+    """The smallest that holds what is wanted, else the largest; of equal ones the first."""
     best = None
     for index, size in enumerate(sizes):
         if not size:
@@ -104,23 +146,9 @@ def _tightest(sizes: Sequence[int], wanted: int, *, later: bool = False) -> int 
             continue
         fits, fitted = size >= wanted, sizes[best] >= wanted
         better = fits - fitted if fits != fitted else (sizes[best] - size if fits else size - sizes[best])
-        if better > 0 or (later and better == 0):
+        if better > 0:
             best = index
     return best
-
-
-def _block(blocks: dict[Path, list[str]], count: int, segment: int) -> list[str] | None:
-    left = [list(names) for names in blocks.values()]
-    taken: list[tuple[int, str]] = []
-    piece = segment if segment <= count else 0
-    while len(taken) < count:
-        wanted = piece or count - len(taken)
-        best = _tightest([len(names) for names in left], wanted, later=True)
-        if best is None or (piece and len(left[best]) < piece):
-            return None
-        taken += [(best, name) for name in left[best][:wanted]]
-        left[best] = left[best][wanted:]
-    return [name for _, name in sorted(taken, key=lambda one: (one[0], natural(one[1])))]
 
 
 class _Tree:

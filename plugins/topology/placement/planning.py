@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import product
 from math import lcm
 from typing import Final, NamedTuple
@@ -10,10 +10,12 @@ from typing import Final, NamedTuple
 import msgspec
 
 from hpcjobs.sbatch.hostlists import natural
+from hpcjobs_plugins.topology.engines.model import Release
 from hpcjobs_plugins.topology.fabric import Notice, Site
+from hpcjobs_plugins.topology.placement.blocks import Blocks, in_blocks
 from hpcjobs_plugins.topology.placement.choose import Place, choose, places
 from hpcjobs_plugins.topology.placement.cost import Score, score
-from hpcjobs_plugins.topology.placement.default import Slurm, block_of, in_default_order
+from hpcjobs_plugins.topology.placement.default import RANKS_SINCE, Slurm, block_of, in_default_order
 from hpcjobs_plugins.topology.placement.distance import Distances, leaf_groups
 from hpcjobs_plugins.topology.placement.layout import Traffic, traffic
 from hpcjobs_plugins.topology.placement.mend import Mending, matrices
@@ -23,6 +25,9 @@ from hpcjobs_plugins.topology.placement.request import Objective, Request
 MENDED: Final = 512
 """As many units are in the orders that are mended, the best ones, at least four of them."""
 
+
+WAITS: Final = "slurm-would-wait"
+"""Code of the notice that Slurm would not give a job these nodes, though all of them are idle."""
 
 SPARE: Final = 2
 """As many places of a cell that nothing was put on may be exchanged for others in mending."""
@@ -87,7 +92,15 @@ class _Try(NamedTuple):
 
 
 def plan(
-    site: Site, usable: Sequence[str], request: Request, objective: Objective | str, *, slurm: Slurm = Slurm.TREE
+    site: Site,
+    usable: Sequence[str],
+    request: Request,
+    objective: Objective | str,
+    *,
+    slurm: Slurm = Slurm.TREE,
+    blocks: Blocks | None = None,
+    release: Release = RANKS_SINCE,
+    tasks_each: int = 0,
 ) -> Plan:
     """Place a job on usable nodes, best by an objective. The same input gives the same plan.
 
@@ -97,6 +110,9 @@ def plan(
         request: Parallel degrees.
         objective: What to be best at; it is never worse by that than what Slurm would do by itself.
         slurm: What Slurm knows of the fabric.
+        blocks: Those that it knows, with topology/block; None: those that engines/block.py makes of the site.
+        release: Of Slurm.
+        tasks_each: Tasks of a node; 0: one for each GPU.
 
     Raises:
         ValueError: The request cannot be, or not on these nodes; with the reason.
@@ -117,10 +133,23 @@ def plan(
     if choose(every, wanted, unit=unit) is None:
         raise ValueError(_why_not(request, every, segment))
     sent = traffic(request)
-    default = in_default_order(site, distances, names, request.nodes, slurm, request.segment)
-    alone = default or in_default_order(site, distances, names, request.nodes, Slurm.FLAT) or []
+    blocks = (blocks or Blocks.of_site(site)) if slurm is Slurm.BLOCK else None
+
+    def in_order(topology: Slurm) -> list[str] | None:
+        return in_default_order(
+            site, distances, names, request.nodes, topology, request.segment,
+            tasks_each=tasks_each or request.gpus, release=release, blocks=blocks,
+        )  # fmt: skip
+
+    def given(nodes: Iterable[str]) -> bool:
+        if blocks is None:
+            return True
+        return in_blocks(blocks, set(nodes), request.nodes, request.segment, release) is not None
+
+    default = in_order(slurm)
+    alone = default or in_order(Slurm.FLAT) or []
     before = score(request, sent, distances, alone)
-    best = _best(request, sent, distances, every, unit, objective, alone if default else [])
+    best = _best(request, sent, distances, every, unit, objective, alone if default else [], given)
     after = score(request, sent, distances, best.nodes)
     if before.key(objective) < best.key and (default or slurm is not Slurm.BLOCK):
         best, after = best._replace(nodes=tuple(alone), tile=(0, 0)), before
@@ -137,7 +166,7 @@ def plan(
         before=before,
         default_groups=_groups(distances, alone),
         tile=best.tile,
-        notices=tuple(_notices(request, distances, default, slurm)),
+        notices=tuple(_notices(request, distances, slurm, waits=default is None or not given(best.nodes))),
     )
 
 
@@ -149,8 +178,12 @@ def _best(
     unit: int,
     objective: Objective,
     default: Sequence[str],
+    given: Callable[[Iterable[str]], bool],
 ) -> _Try:
-    """The best of all tiles on all choices, and of what mending makes of the best few."""
+    """The best of all tiles on all choices, and of what mending makes of the best few.
+
+    Nodes that Slurm would not give the job are no choice, unless there is no other.
+    """
     tries: dict[tuple[str, ...], _Try] = {}
 
     def judge(chosen: list[Place], where: list[int], tile: tuple[int, int]) -> None:
@@ -160,7 +193,9 @@ def _best(
             tries[nodes] = _Try(key, len({chosen[index].path for index in where}), nodes, tile, chosen, where)
 
     grid = units(request)
-    for tile, chosen in _choices(distances, every, grid, unit, default):
+    found = list(_choices(distances, every, grid, unit, default))
+    possible = [one for one in found if given(name for place in one[1] for name in place.nodes)]
+    for tile, chosen in possible or found:
         for tiling in lines(grid, tile):
             judge(chosen, packed(tiling, chosen), tile)
     for one in sorted(tries.values(), key=_rank)[: max(4, MENDED // len(grid))]:
@@ -227,16 +262,16 @@ def _why_not(request: Request, every: Sequence[Place], segment: int) -> str:
     return f"{request.nodes} nodes are wanted; {len(every)} usable ones are in a block"
 
 
-def _notices(request: Request, distances: Distances, default: list[str] | None, slurm: Slurm) -> Iterator[Notice]:
+def _notices(request: Request, distances: Distances, slurm: Slurm, *, waits: bool) -> Iterator[Notice]:
     cells = distances.cells
     lost = sum(not cells[index].fabric for index in distances.cell.values())
     if lost:
         yield Notice("node-without-fabric", f"{lost} usable nodes are on no fabric that is known")
-    if default is None:
+    if waits:
         text = (
             f"with topology {slurm} Slurm would let the job wait; it is compared with Slurm's order without a topology"
         )
-        yield Notice("slurm-would-wait", text)
+        yield Notice(WAITS, text)
     if request.segment and slurm is not Slurm.BLOCK:
         yield Notice(
             "segment-without-block", f"--segment is of block topologies; with topology {slurm} it does nothing"

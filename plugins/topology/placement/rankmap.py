@@ -11,6 +11,7 @@ from hpcjobs.sbatch.hostlists import fold_hostlist
 from hpcjobs_plugins.topology.placement.default import Slurm
 from hpcjobs_plugins.topology.placement.layout import coordinates
 from hpcjobs_plugins.topology.placement.planning import Plan
+from hpcjobs_plugins.topology.shown import Table
 
 
 class Rank(NamedTuple):
@@ -96,11 +97,9 @@ def ranks(plan: Plan) -> Iterator[Rank]:
         yield Rank(rank, plan.nodes[node], gpu, *coordinates(plan.request, rank))
 
 
-def rank_table(plan: Plan) -> str:
-    """Every rank as a line of tab-separated columns, under their names."""
-    lines = ["\t".join(Rank._fields)]
-    lines += ["\t".join(map(str, rank)) for rank in ranks(plan)]
-    return "\n".join(lines) + "\n"
+def rank_table(plan: Plan) -> Table:
+    """Every rank as a row."""
+    return Table(tuple(name.upper() for name in Rank._fields), [tuple(map(str, rank)) for rank in ranks(plan)])
 
 
 def hostfile(plan: Plan) -> str:

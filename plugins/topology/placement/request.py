@@ -7,6 +7,8 @@ from typing import Final
 
 import msgspec
 
+from hpcjobs.model.parallel import parse_parallel
+
 MOST_RANKS: Final = 1_000_000
 """As many ranks as one job may have; more is a slip of the pen."""
 
@@ -168,3 +170,22 @@ class Request(msgspec.Struct, frozen=True):
                 f"{self.gpus} GPUs have {nodes * self.gpus:,}"
             )
         return self
+
+
+def wanted(parallel: str, gpus: int, objective: Objective = Objective.BALANCED) -> tuple[Request, Objective]:
+    """Read what a training says of itself, as ``tp=8,pp=4,dp=32,objective=pipeline``.
+
+    Args:
+        parallel: The words.
+        gpus: Of a node, where they do not say it.
+        objective: Where they do not say it.
+
+    Raises:
+        ValueError: They are of no such form, or cannot be.
+    """
+    words = parse_parallel(parallel)
+    said = words.pop("objective", objective)
+    if said not in set(Objective):
+        raise ValueError(f"{said!r} is no objective; there are {', '.join(Objective)}")
+    request = Request.parse(",".join(f"{name}={value}" for name, value in {"gpus": str(gpus), **words}.items()))
+    return request, Objective(said)
