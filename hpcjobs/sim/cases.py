@@ -169,7 +169,7 @@ def scheduler_of(case: Case) -> Scheduler:
     Raises:
         Refused: It is none, or does not want its settings.
     """
-    name, settings = case.scheduler.name, case.scheduler.settings
+    name = case.scheduler.name
     if name not in SCHEDULERS:
         there = ", ".join(SCHEDULERS)
         raise _refused("--scheduler", f"{case.name}: no scheduler is called {name[:60]!r}; there are {there}")

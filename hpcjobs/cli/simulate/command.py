@@ -48,8 +48,8 @@ _FILE: Final = click.Path(path_type=Path)
 
 @click.command()
 @click.argument("files", metavar="[FILE]...", nargs=-1, type=_FILE)
-@click.option("--format", "format_name", metavar="NAME", default="", help="Form of FILE: swf, sacct, openb-pods, philly "
-    "and so on; where left out, as its first lines have it.")  # fmt: skip
+@click.option("--format", "format_name", metavar="NAME", default="", help="Form of FILE: swf, sacct, openb-pods, "
+    "philly and so on; where left out, as its first lines have it.")  # fmt: skip
 @click.option("--fleet", metavar="FILE|NxG", default="", help="The nodes: a file, or N nodes of G GPUs, as 1250x8.")
 @click.option("--generate", metavar="llm[:JSON]", default="",
     help="""Make the jobs: an LLM mix. JSON, as '{"jobs": 5000, "gangs": 0.2}'.""")  # fmt: skip
@@ -61,11 +61,13 @@ _FILE: Final = click.Path(path_type=Path)
 @click.option("--repair", "repair_s", type=Duration(), default="4h", show_default=True, help="How long a node is away.")
 @click.option("--requeue", "requeue_s", type=Duration(), default="121s", show_default=True,
     help="How long a job waits at least whose node failed.")  # fmt: skip
-@click.option("--scheduler", metavar="NAME[:JSON]", default="", help="fcfs, easy, conservative or slurm.  [default: slurm]")
+@click.option(
+    "--scheduler", metavar="NAME[:JSON]", default="", help="fcfs, easy, conservative or slurm.  [default: slurm]"
+)
 @click.option("--policy", metavar="NAME[:JSON]", multiple=True, help="A plugin that is a policy, and its settings; "
     "may be given several times.")  # fmt: skip
-@click.option("--placement", metavar="NAME", default="", help="How nodes are chosen: order, best-fit, spread, fgd, leaves; "
-    "counts: only their number.  [default: order]")  # fmt: skip
+@click.option("--placement", metavar="NAME", default="", help="How nodes are chosen: order, best-fit, spread, fgd, "
+    "leaves; counts: only their number.  [default: order]")  # fmt: skip
 @click.option("--case", metavar="'NAME: KEY=VALUE ...'", multiple=True, help="One of several to be compared; keys are "
     "scheduler, placement, policy, add-nodes, without. What stands beside holds for all.")  # fmt: skip
 @click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), default=1, show_default=True, help="So many times, each "

@@ -159,7 +159,9 @@ def _moment(text: str, made: Workload) -> float:
     try:
         date = datetime.fromisoformat(text)
     except ValueError:
-        raise refused("--window", f"{text[:40]!r} is neither a length of time like 10d nor a date like 2023-02-01") from None
+        raise refused(
+            "--window", f"{text[:40]!r} is neither a length of time like 10d nor a date like 2023-02-01"
+        ) from None
     if made.started_at is None:
         raise refused("--window", f"{made.origin} does not say when it began: use lengths of time, as 10d..40d")
     return (date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - made.started_at

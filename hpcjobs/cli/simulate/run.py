@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final, NamedTuple
-
-import msgspec
 
 from hpcjobs import __version__
 from hpcjobs.cli.common import print_json
 from hpcjobs.cli.simulate.command import Asked
-from hpcjobs.cli.simulate.inputs import Made, refused, workloads
+from hpcjobs.cli.simulate.inputs import refused, workloads
 from hpcjobs.cli.simulate.out import Out
 from hpcjobs.cli.simulate.policies import Steering
 from hpcjobs.errors import HpcjobsError
@@ -32,8 +30,8 @@ ALONE: Final = "simulated"
 
 ASSUMPTIONS: Final = (
     "A scheduler's pass and a policy's tick take no time, and what a policy orders happens at once.",
-    "Limits of users, accounts, QOS and partitions, dependencies, licenses and preemption by QOS are not modelled; jobs "
-    "start in the order of submission, and no priority by age, size or fair share changes it.",
+    "Limits of users, accounts, QOS and partitions, dependencies, licenses and preemption by QOS are not modelled; "
+    "jobs start in the order of submission, and no priority by age, size or fair share changes it.",
     "A job runs as long wherever it is placed: neither the network nor its neighbours slow it down.",
 )
 _UNCHECKED: Final = "A job that makes no checkpoints begins anew when a node fails under it or it is requeued."

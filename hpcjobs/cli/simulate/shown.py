@@ -43,7 +43,11 @@ def _expected(found: Report, cases: Sequence[str]) -> None:
         )
         for one in found.expected
     ]
-    table(("JOB", "NAME", "USER", "NODES", "GPUS", "LIMIT", *(f"{case}: STARTS" for case in cases)), rows[:MOST_LINES], None)
+    table(
+        ("JOB", "NAME", "USER", "NODES", "GPUS", "LIMIT", *(f"{case}: STARTS" for case in cases)),
+        rows[:MOST_LINES],
+        None,
+    )
     if len(rows) > MOST_LINES:
         click.echo(f"and {len(rows) - MOST_LINES} more; --json and --out have all", err=True)
 

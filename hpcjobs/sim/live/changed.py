@@ -29,7 +29,9 @@ def more_nodes(nodes: Sequence[Node], said: str) -> list[Node]:
     """
     count, _, name = said.partition(":")
     if not (count.isascii() and count.isdecimal() and 0 < int(count[:9]) <= MOST_ADDED and len(count) < 9):
-        raise _refused("--add-nodes", f"{said[:60]!r} is not of the form COUNT or COUNT:NODE, COUNT from 1 to {MOST_ADDED}")
+        raise _refused(
+            "--add-nodes", f"{said[:60]!r} is not of the form COUNT or COUNT:NODE, COUNT from 1 to {MOST_ADDED}"
+        )
     if name:
         like = next((node for node in nodes if node.name == name), None)
         if like is None:

@@ -24,7 +24,9 @@ def expected(outcomes: Mapping[str, tuple[Snapshot, Result]]) -> tuple[Expected,
         if number in begin.running or job.id in found:
             continue
         asked = begin.workload.jobs[number - 1]
-        tasks = job.slurm_name if not job.array_task or job.task is not None else f"{job.array_job_id}_[{job.array_task}]"
+        tasks = (
+            job.slurm_name if not job.array_task or job.task is not None else f"{job.array_job_id}_[{job.array_task}]"
+        )
         found[job.id] = Expected(
             job=tasks,
             id=job.id,
@@ -40,7 +42,9 @@ def expected(outcomes: Mapping[str, tuple[Snapshot, Result]]) -> tuple[Expected,
 
 def displaced(begin: Snapshot, result: Result) -> int:
     """How many of the jobs that run could not be put where they run, because there was not room as nodes are known."""
-    at_once = {run.job for run in result.runs if run.start_s == 0.0 and set(run.indices) <= begin.running.get(run.job, set())}
+    at_once = {
+        run.job for run in result.runs if run.start_s == 0.0 and set(run.indices) <= begin.running.get(run.job, set())
+    }
     return len(begin.running.keys() - at_once)
 
 

@@ -13,6 +13,8 @@ from hpcjobs.sim.report.report import Report
 from hpcjobs.sim.result import Result, Run
 from hpcjobs.sim.workload import SimNode
 
+NOISE: Final = 1e-9
+"""A relative spread below it is that of rounding, and not told."""
 ONLY_WHERE_THERE: Final = frozenset({"gang_wait_count", "waiting", "refused", "restarts", "failures"})
 """Figures that are not shown where they are 0."""
 Row = tuple[str, ...]
@@ -37,7 +39,8 @@ def _cell(figure: Spread | None) -> str:
     if figure is None:
         return "-"
     mean = number(figure.mean)
-    return f"{mean} ± {figure.sd:.2g}" if figure.seeds > 1 and figure.sd else mean
+    spread = number(float(f"{figure.sd:.2g}"))
+    return f"{mean} ± {spread}" if figure.sd > abs(figure.mean) * NOISE else mean
 
 
 def figures(report: Report) -> list[Row]:
