@@ -115,7 +115,7 @@ def parse_case(text: str, base: Case) -> Case:
     """
     name, colon, rest = text.partition(":")
     name = name.strip()
-    if not colon or not name or len(name) > MOST_NAME or not name.isprintable():
+    if not colon or not name[:1].isalnum() or len(name) > MOST_NAME or not name.isprintable():
         what = f"it begins with a name of up to {MOST_NAME} characters and a colon: {text[:60]!r} does not"
         raise _refused("--case", what)
     said: dict[str, Any] = {}

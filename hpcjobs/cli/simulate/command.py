@@ -24,6 +24,7 @@ class Asked(NamedTuple):
     topology: Path | None
     demand: float | None
     window: str
+    stretch_limits: bool
     failures: float | None
     repair_s: float
     requeue_s: float
@@ -57,6 +58,8 @@ _FILE: Final = click.Path(path_type=Path)
 @click.option("--demand", type=click.FloatRange(min=0, min_open=True), help="Scale arrivals: work offered, of what the "
     "fleet can do.")  # fmt: skip
 @click.option("--window", metavar="FROM..TO", default="", help="Only jobs submitted then: 10d..40d, or dates.")
+@click.option("--stretch-limits", is_flag=True, help="Raise limits that jobs outran to their run times; else they are "
+    "cut.")  # fmt: skip
 @click.option("--failures", metavar="RATE", type=click.FloatRange(min=0), help="Failures per 1000 node-days.")
 @click.option("--repair", "repair_s", type=Duration(), default="4h", show_default=True, help="How long a node is away.")
 @click.option("--requeue", "requeue_s", type=Duration(), default="121s", show_default=True,

@@ -15,7 +15,7 @@ from hpcjobs.cli.simulate.command import Asked
 from hpcjobs.errors import Refusal, Refused
 from hpcjobs.sim.cases import parse_named
 from hpcjobs.sim.generate import Plan, generate, with_caches
-from hpcjobs.sim.scale import to_demand, window
+from hpcjobs.sim.scale import raised, to_demand, window
 from hpcjobs.sim.traces.clos import spread
 from hpcjobs.sim.traces.formats import joined, load
 from hpcjobs.sim.workload import SimNode, Workload
@@ -62,14 +62,24 @@ def workloads(asked: Asked) -> Made:
     made = msgspec.structs.replace(made, nodes=_over(made.nodes, asked.topology))
     if asked.window:
         made = window(made, *_window(asked.window, made))
+    if asked.stretch_limits:
+        made = raised(made)
     if asked.demand is not None:
         made = to_demand(made, asked.demand)
+    made = _before(made, asked.until_s)
     return lambda _seed: made
+
+
+def _before(made: Workload, until_s: float | None) -> Workload:
+    """Without what is submitted when the simulation has stopped: its demand is that of what is simulated."""
+    return made if until_s is None else window(made, 0.0, until_s)
 
 
 def _generated(asked: Asked) -> Made:
     if asked.window:
         raise refused("--window", "it is for traces: made jobs have as many as --generate says")
+    if asked.stretch_limits:
+        raise refused("--stretch-limits", "it is for traces: no made job outruns its limit")
     if asked.format_name:
         raise refused("--format", "it says the form of a FILE with jobs; --generate makes them")
     named = parse_named(asked.generate, "--generate")
@@ -93,7 +103,7 @@ def _generated(asked: Asked) -> Made:
     def made(seed: int) -> Workload:
         cached = with_caches(nodes, plan.datasets, COPIES, seed) if plan.datasets else nodes
         found = generate(cached, plan, seed)
-        return msgspec.structs.replace(found, remarks=found.remarks | holder.remarks)
+        return _before(msgspec.structs.replace(found, remarks=found.remarks | holder.remarks), asked.until_s)
 
     return made
 

@@ -67,9 +67,9 @@ def run_live(asked: Asked) -> None:
         heard = _heard(client, asked, any(case.policies for case in cases))
     out = Out(asked.out)
     begins: dict[str, Snapshot] = {}
-    outcome = Outcome({}, {})
     for case in cases:
         begins[case.name] = _begin(heard, case)
+    outcome = Outcome({}, {}, {name: begin.workload.nodes for name, begin in begins.items()})
     first = begins[cases[0].name]
     with progress(len(cases), len(first.workload.jobs)) as tell:
         for case in cases:
@@ -103,7 +103,7 @@ def run_live(asked: Asked) -> None:
         observed_at=heard.observed_at,
         expected=expected({name: (begin, outcome.first[name]) for name, begin in begins.items()}),
     )
-    finish(asked, report, outcome, first.workload, steering, out)
+    finish(asked, report, outcome, steering, out)
 
 
 def _cases(asked: Asked) -> list[Case]:
@@ -111,6 +111,7 @@ def _cases(asked: Asked) -> list[Case]:
     beside = {
         "FILE": asked.files, "--fleet": asked.fleet, "--generate": asked.generate, "--topology": asked.topology,
         "--demand": asked.demand, "--window": asked.window, "--failures": asked.failures, "--format": asked.format_name,
+        "--stretch-limits": asked.stretch_limits,
     }  # fmt: skip
     for option, value in beside.items():
         if value:

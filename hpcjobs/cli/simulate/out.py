@@ -45,7 +45,7 @@ class Out:
             self._write("jobs.csv", tables.jobs_rows(case, seed, result, nodes), "a")
             self._write("samples.csv", tables.samples_rows(case, seed, result), "a")
 
-    def report(self, report: Report, results: Mapping[str, Result], nodes: Sequence[SimNode]) -> None:
+    def report(self, report: Report, results: Mapping[str, Result], nodes: Mapping[str, Sequence[SimNode]]) -> None:
         """All have ended. Without matplotlib there are no plots, and it is said what to install."""
         if self._folder is None:
             return
@@ -57,7 +57,8 @@ class Out:
             click.echo(f"hpcjobs: no plots: they need matplotlib; {PLOTS}", err=True)
             return
         try:
-            for name in plots.draw(report, results, [node.name for node in nodes], self._folder):
+            names = {case: [node.name for node in of_case] for case, of_case in nodes.items()}
+            for name in plots.draw(report, results, names, self._folder):
                 click.echo(f"hpcjobs: no plot {name}", err=True)
         except OSError as error:
             raise refused("--out", f"{self._folder}: {error.strerror}") from error

@@ -36,6 +36,12 @@ class Steering:
 
     def __init__(self, case: Case) -> None:
         self.troubles: dict[str, str] = {}
+        self._case = case
+        self.renew()
+
+    def renew(self) -> None:
+        """Their hooks are made anew: what one simulation left in them is gone in the next."""
+        case = self._case
         self._loaded = [(named.name, _loaded(case, named.name, named.settings)) for named in case.policies]
 
     def policies(self) -> list[Policy]:
@@ -58,7 +64,11 @@ class Steering:
             now = EPOCH_S + job.submit_s
             spec, context = _spec(job), Context(job.user, "simulated", now)
             for name, admit in admits:
-                judged = admit.run(spec, context)
+                try:
+                    judged = admit.run(spec, context)
+                except Exception as error:  # noqa: BLE001  whatever a plugin does, the simulation goes on
+                    self.troubles.setdefault(name, f"raised {type(error).__name__} when it admitted: {error}")
+                    continue
                 if isinstance(judged, JobSpec):
                     spec = judged
                 else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Final, NamedTuple
 
@@ -20,7 +20,7 @@ from hpcjobs.sim.failures import Failures
 from hpcjobs.sim.report.figures import Trial, trial
 from hpcjobs.sim.report.report import Report, case_report
 from hpcjobs.sim.result import Result
-from hpcjobs.sim.workload import Workload
+from hpcjobs.sim.workload import SimNode, Workload
 
 SAMPLES: Final = 400
 """So many samples are taken while jobs are submitted; as often after that."""
@@ -39,10 +39,11 @@ Tell = Callable[[int], None]
 
 
 class Outcome(NamedTuple):
-    """What is kept of the cases: what is told of each trial, and the first seed's results for the pictures."""
+    """What is kept of the cases: what is told of each trial, and of the first seed what pictures need."""
 
     trials: dict[str, list[Trial]]
     first: dict[str, Result]
+    nodes: dict[str, Sequence[SimNode]]
 
 
 def run(asked: Asked) -> None:
@@ -67,9 +68,9 @@ def run(asked: Asked) -> None:
     made = workloads(asked)
     steering = {case.name: Steering(case) for case in cases}
     out = Out(asked.out)
-    outcome = Outcome({case.name: [] for case in cases}, {})
     seeds = tuple(range(asked.seed, asked.seed + asked.seeds))
     first = made(seeds[0])
+    outcome = Outcome({case.name: [] for case in cases}, {}, {case.name: first.nodes for case in cases})
     with progress(len(cases) * len(seeds), len(first.jobs)) as tell:
         for seed in seeds:
             workload = first if seed == seeds[0] else made(seed)
@@ -90,16 +91,14 @@ def run(asked: Asked) -> None:
         seeds=seeds,
         cases=tuple(case_report(case, outcome.trials[case.name]) for case in cases),
     )
-    finish(asked, report, outcome, first, steering, out)
+    finish(asked, report, outcome, steering, out)
 
 
-def finish(
-    asked: Asked, report: Report, outcome: Outcome, workload: Workload, steering: dict[str, Steering], out: Out
-) -> None:
+def finish(asked: Asked, report: Report, outcome: Outcome, steering: dict[str, Steering], out: Out) -> None:
     """Write and show what came of it."""
     from hpcjobs.cli.simulate import shown
 
-    out.report(report, outcome.first, workload.nodes)
+    out.report(report, outcome.first, outcome.nodes)
     print_json(report) if asked.as_json else shown.report(report)
     shown.troubles(report, {name: one.troubles for name, one in steering.items()})
 
@@ -130,6 +129,7 @@ def cases_of(asked: Asked) -> list[Case]:
 
 
 def _one(asked: Asked, case: Case, workload: Workload, seed: int, steering: Steering, tell: Tell) -> Result:
+    steering.renew()
     failures = None
     if asked.failures:
         failures = Failures(per_1000_node_days=asked.failures, repair_s=asked.repair_s, seed=seed)

@@ -7,7 +7,9 @@ people tell apart who see colours otherwise ("Color Universal Design", 2008); li
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -37,13 +39,15 @@ KINDS: Final = ("svg", "png")
 _UNITS: Final = ((2 * 86_400.0, "days", 86_400.0), (2 * 3600.0, "hours", 3600.0), (300.0, "minutes", 60.0))
 
 
-def draw(report: Report, results: Mapping[str, Result], nodes: Sequence[str], folder: Path) -> Iterator[str]:
+def draw(
+    report: Report, results: Mapping[str, Result], nodes: Mapping[str, Sequence[str]], folder: Path
+) -> Iterator[str]:
     """Write every picture, as SVG and as PNG.
 
     Args:
         report: The comparison.
         results: A result of each case, that of the first seed.
-        nodes: Names of the nodes.
+        nodes: Names of the nodes of each case.
         folder: Where they go.
 
     Yields:
@@ -57,31 +61,27 @@ def draw(report: Report, results: Mapping[str, Result], nodes: Sequence[str], fo
         yield "at all: nothing ran"
         return
     pictures: dict[str, Callable[[Axes], None]] = {
-        "utilisation": lambda axes: utilisation(axes, cases),
-        "waits": lambda axes: waits(axes, report),
+        "utilisation": partial(utilisation, cases=cases),
+        "waits": partial(waits, report=report),
     }
     if any(_fragments(result) for _, result in cases):
-        pictures["fragmentation"] = lambda axes: fragmentation(axes, cases)
+        pictures["fragmentation"] = partial(fragmentation, cases=cases)
     with mpl.rc_context({
         "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3,
-        "axes.axisbelow": True, "legend.frameon": False, "svg.hashsalt": "hpcjobs", "savefig.dpi": 144,
+        "axes.axisbelow": True, "text.parse_math": False, "legend.frameon": False, "svg.hashsalt": "hpcjobs", "savefig.dpi": 144,
     }):  # fmt: skip
         for name, picture in pictures.items():
             _write(folder / name, (9.0, 4.2), picture, _title(report, ""))
-        for name, result in cases:
-            what = f"gantt-{_file_name(name)}"
+        for number, (name, result) in enumerate(cases, start=1):
+            names = [_file_name(other) for other, _ in cases]
+            what = f"gantt-{names[number - 1]}" + (f"-{number}" if names.count(names[number - 1]) > 1 else "")
             rows = bars(result)
-            if not rows or len(rows) > MOST_BARS or len({row.node for row in rows}) > MOST_ROWS:
-                yield (
-                    f"{what}: more than {MOST_BARS} runs or {MOST_ROWS} nodes" if rows else f"{what}: no node is known"
-                )
+            high = len({row.node for row in rows})
+            if not rows or len(rows) > MOST_BARS or high > MOST_ROWS:
+                yield f"{what}: " + (f"more than {MOST_BARS} runs or {MOST_ROWS} nodes" if rows else "no node is known")
                 continue
-            height = min(14.0, 1.8 + 0.22 * len({row.node for row in rows}))
-            _write(
-                folder / what, (10.0, height),
-                lambda axes, rows=rows, result=result: gantt(axes, rows, result, nodes),  # type: ignore[misc]
-                _title(report, name),
-            )  # fmt: skip
+            picture = partial(gantt, rows=rows, result=result, nodes=nodes[name])
+            _write(folder / what, (10.0, min(14.0, 1.8 + 0.22 * high)), picture, _title(report, name))
 
 
 def utilisation(axes: Axes, cases: Sequence[tuple[str, Result]]) -> None:
@@ -116,7 +116,7 @@ def fragmentation(axes: Axes, cases: Sequence[tuple[str, Result]]) -> None:
         label = name if mean is None else f"{name}: mean {100 * mean:.1f} %"
         axes.plot([(step + 0.5) * step_s / scale_s for step in steps],
             [100 * sum(shares) / len(shares) for shares in steps.values()], label=label, linewidth=0.7,
-            marker=MARKERS[place % len(MARKERS)], markersize=3.5, color=COLOURS[place % len(COLOURS)],
+            marker=MARKERS[place % len(MARKERS)], markersize=max(2.0, 6.0 - 1.3 * place), color=COLOURS[place % len(COLOURS)],
             alpha=0.85)  # fmt: skip
     _arrivals_end(axes, cases[0][1], scale_s)
     axes.set(xlabel=f"time ({unit})", ylabel="free GPUs no waiting job fits (%)", ylim=(-2, 105), xlim=(0, None))
@@ -216,6 +216,8 @@ def _write(path: Path, size: tuple[float, float], picture: Callable[[Axes], None
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     picture(axes)
-    axes.set_title(title, fontsize=10, loc="left", pad=14, parse_math=False)
-    for kind in KINDS:
-        figure.savefig(path.with_name(f"{path.name}.{kind}"), metadata={"Date": None} if kind == "svg" else None)
+    axes.set_title(title, fontsize=10, loc="left", pad=14)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # names come from people of any script
+        for kind in KINDS:
+            figure.savefig(path.with_name(f"{path.name}.{kind}"), metadata={"Date": None} if kind == "svg" else None)
