@@ -104,7 +104,7 @@ def test_what_policies_did_is_counted_by_kind_and_outcome():
 
 def test_the_table_tells_a_spread_where_there_is_one_and_nothing_that_is_not_there():
     one, other = trial(result_of(*TWO), 1), trial(result_of(TWO[0], job(2, 50, 100, nodes=1, gpus=3)), 2)
-    rows = dict((row[0], row[1:]) for row in tables.figures(report_of(one, other)))
+    rows = {row[0]: row[1:] for row in tables.figures(report_of(one, other))}
     assert rows["wait_mean_s"] == ("s", "25")
     mean, _, sd = rows["demand"][1].partition(" ± ")
     assert (float(mean), float(sd)) == (pytest.approx(2.156, abs=0.001), pytest.approx(0.044, abs=0.001))

@@ -23,7 +23,7 @@ from hpcjobs.sim.result import Result
 from hpcjobs.sim.workload import SimNode, Workload
 
 SAMPLES: Final = 400
-"""So many samples are taken while jobs are submitted; as often after that."""
+"""About so many samples are taken of a simulation in which no job waits for long."""
 MOST_CASES: Final = 16
 ALONE: Final = "simulated"
 """Name of the case where only one is simulated."""
@@ -158,10 +158,10 @@ def of_case(case: Case) -> Iterator[None]:
 
 
 def sample_s(workload: Workload) -> float:
-    """Seconds between two samples: by the time in which jobs are submitted, or by the longest limit."""
+    """Seconds between two samples: by the time in which jobs are submitted and the longest of them runs."""
     jobs = workload.jobs
     span_s = jobs[-1].submit_s - jobs[0].submit_s if jobs else 0.0
-    return max(1.0, (span_s or max((job.run_s for job in jobs), default=1.0)) / SAMPLES)
+    return max(1.0, (span_s + max((min(job.run_s, job.wall_s) for job in jobs), default=0.0)) / SAMPLES)
 
 
 @contextmanager

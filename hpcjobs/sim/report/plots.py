@@ -68,7 +68,8 @@ def draw(
         pictures["fragmentation"] = partial(fragmentation, cases=cases)
     with mpl.rc_context({
         "font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.3,
-        "axes.axisbelow": True, "text.parse_math": False, "legend.frameon": False, "svg.hashsalt": "hpcjobs", "savefig.dpi": 144,
+        "axes.axisbelow": True, "text.parse_math": False, "legend.frameon": False, "svg.hashsalt": "hpcjobs",
+        "savefig.dpi": 144,
     }):  # fmt: skip
         for name, picture in pictures.items():
             _write(folder / name, (9.0, 4.2), picture, _title(report, ""))
@@ -116,8 +117,8 @@ def fragmentation(axes: Axes, cases: Sequence[tuple[str, Result]]) -> None:
         label = name if mean is None else f"{name}: mean {100 * mean:.1f} %"
         axes.plot([(step + 0.5) * step_s / scale_s for step in steps],
             [100 * sum(shares) / len(shares) for shares in steps.values()], label=label, linewidth=0.7,
-            marker=MARKERS[place % len(MARKERS)], markersize=max(2.0, 6.0 - 1.3 * place), color=COLOURS[place % len(COLOURS)],
-            alpha=0.85)  # fmt: skip
+            marker=MARKERS[place % len(MARKERS)], markersize=max(2.0, 6.0 - 1.3 * place),
+            color=COLOURS[place % len(COLOURS)], alpha=0.85)  # fmt: skip
     _arrivals_end(axes, cases[0][1], scale_s)
     axes.set(xlabel=f"time ({unit})", ylabel="free GPUs no waiting job fits (%)", ylim=(-2, 105), xlim=(0, None))
     _legend(axes)
