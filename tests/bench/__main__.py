@@ -8,9 +8,9 @@ import sys
 from tests.bench.lab import Lab
 
 NAMES = {"submit": "submit", "list": "listing", "poll": "poll", "memory": "memory", "scale": "scale", "cli": "cli",
-         "placement": "placement", "topology": "topology"}  # fmt: skip
+         "placement": "placement", "topology": "topology", "policy": "policy"}  # fmt: skip
 
-ALONE = {"placement", "topology"}
+ALONE = {"placement", "topology", "policy"}
 """Those that need no cluster (the Makefile starts none for them)."""
 
 

@@ -1,0 +1,344 @@
+"""A cluster node by node and GPU by GPU: a Fleet, what runs on it, and when which node will have room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from hpcjobs.sim.choosers import InOrder
+from hpcjobs.sim.fleet import Chooser, Fleet
+from hpcjobs.sim.lives import Life
+from hpcjobs.sim.placed import Floats, Mask, Need, Placed
+from hpcjobs.sim.space import NO_NODES, UNBOUND, Bounds, Kept
+from hpcjobs.sim.workload import WHOLE_GPU, SimJob, SimNode
+
+NOW: Final = -np.inf
+"""When a node has room that has it already."""
+NEVER: Final = np.inf
+"""When a node has room that will not, as far as is known."""
+MOST_CLOCKS: Final = 64
+"""Needs for which it is remembered when which node has room, before all of them are forgotten."""
+
+
+class _Guest(NamedTuple):
+    """What a running job has of one node, and until when at most."""
+
+    until_s: float
+    number: int
+    cpus: int
+    mem_bytes: int
+    milli: list[int]
+    exclusive: bool
+
+
+class Nodes:
+    """A fleet with running jobs.
+
+    Attributes:
+        fleet: The fleet.
+        chooser: Chooses among the nodes that have room.
+    """
+
+    def __init__(self, nodes: Sequence[SimNode], chooser: Chooser | None = None) -> None:
+        self.fleet = Fleet(nodes)
+        self.chooser = chooser or InOrder()
+        self._placed: dict[int, Placed] = {}
+        self._until: dict[int, float] = {}
+        self._guests: list[dict[int, _Guest]] = [{} for _ in nodes]
+        self._clocks: dict[Need, tuple[int, Floats]] = {}
+        self._weighed: dict[int, int] = {}
+
+    @property
+    def nodes(self) -> int:
+        """As said by Space."""
+        return len(self.fleet)
+
+    @property
+    def gpus(self) -> int:
+        """As said by Space."""
+        return self.fleet.total_gpus
+
+    @property
+    def full(self) -> bool:
+        """As said by Space: it is not known without looking."""
+        return False
+
+    def index_of(self, name: str) -> int | None:
+        """As said by Space."""
+        return self.fleet.index.get(name)
+
+    def fits(self, job: SimJob) -> bool:
+        """As said by Space."""
+        return self.fleet.fits(job)
+
+    def plan(self, now: float, kept: Iterable[Kept] = ()) -> NodePlan:
+        """As said by Space."""
+        plan = NodePlan(self, now)
+        for one in kept:
+            plan.book(one)
+        return plan
+
+    def take(self, placed: Placed, until_s: float) -> tuple[int, ...]:
+        """A job starts; returns the indices of its nodes."""
+        self.fleet.take(placed)
+        self._placed[placed.job] = placed
+        self._until[placed.job] = until_s
+        indices = tuple(placed.nodes.tolist())
+        parts = zip(indices, placed.cpus.tolist(), placed.mem_bytes.tolist(), placed.milli.tolist(), strict=True)
+        for node, cpus, mem_bytes, milli in parts:
+            self._guests[node][placed.job] = _Guest(until_s, placed.job, cpus, mem_bytes, milli, placed.exclusive)
+        return indices
+
+    def gpus_of(self, number: int) -> float:
+        """As said by Space."""
+        return self._placed[number].gpus
+
+    def end(self, number: int) -> None:
+        """As said by Space."""
+        self._give_back(self._placed.pop(number))
+        del self._until[number]
+
+    def shrink(self, number: int, nodes: int) -> tuple[int, ...]:
+        """As said by Space: it keeps the first of its nodes."""
+        kept, given = self._placed[number].split(nodes)
+        self._give_back(given)
+        self._placed[number] = kept
+        return tuple(kept.nodes.tolist())
+
+    def _give_back(self, placed: Placed) -> None:
+        self.fleet.release(placed)
+        for node in placed.nodes.tolist():
+            del self._guests[node][placed.job]
+
+    def on(self, node: int) -> tuple[int, ...]:
+        """As said by Space."""
+        return tuple(self._guests[node])
+
+    def down(self, node: int) -> None:
+        """As said by Space."""
+        self.fleet.down(node)
+
+    def up(self, node: int) -> None:
+        """As said by Space."""
+        self.fleet.up(node)
+
+    def weigh(self, weights: dict[int, int]) -> None:
+        """As said by Space."""
+        for node in self._weighed.keys() - weights.keys():
+            self.fleet.weigh((node,), 0)
+        for node, weight in weights.items():
+            if self._weighed.get(node) != weight:
+                self.fleet.weigh((node,), weight)
+        self._weighed = dict(weights)
+
+    def counted(self) -> tuple[int, int, float, float]:
+        """As said by Space."""
+        fleet = self.fleet
+        used, up = int(np.count_nonzero(fleet.jobs)), int(np.count_nonzero(fleet.usable))
+        return used, up, fleet.allocated_gpus, int(fleet.left_milli[fleet.usable].sum()) / WHOLE_GPU
+
+    def stuck_gpus(self, needs: Iterable[tuple[Need, SimJob]]) -> float:
+        """As said by Space."""
+        stuck = self.fleet.usable & (self.fleet.left_milli > 0)
+        for _, job in needs:
+            stuck = stuck & ~self.fleet.having_room(job)
+        return int(self.fleet.left_milli[stuck].sum()) / WHOLE_GPU
+
+    def clock(self, job: SimJob, need: Need) -> Floats:
+        """When each node has room for one of a job's, if what runs ends at its limit.
+
+        Returns:
+            Seconds, NOW or NEVER; shape (nodes,). Not to be written.
+        """
+        fleet = self.fleet
+        version, clock = self._clocks.get(need, (-1, None))
+        if clock is None:
+            if len(self._clocks) >= MOST_CLOCKS:
+                self._clocks.clear()
+            clock = np.full(len(fleet), NEVER)
+        if version != fleet.version:
+            old = (fleet.changed > version) & fleet.able(job)
+            room = fleet.having_room(job)
+            clock[old] = np.where(fleet.usable[old], np.where(room[old], NOW, NEVER), NEVER)
+            for node in np.flatnonzero(old & ~room & fleet.usable).tolist():
+                clock[node] = self._frees(node, need)
+            self._clocks[need] = fleet.version, clock
+        return clock
+
+    def _frees(self, node: int, need: Need) -> float:
+        """When a node that has no room for a need will have it."""
+        guests = sorted(self._guests[node].values(), key=_until)
+        if need.exclusive:
+            return guests[-1].until_s if guests else NEVER
+        fleet = self.fleet
+        cpus, mem_bytes = need.cpus - int(fleet.free_cpus[node]), need.mem_bytes - int(fleet.free_mem_bytes[node])
+        milli: list[int] = fleet.free_milli[node].tolist()
+        for guest in guests:
+            cpus -= guest.cpus
+            mem_bytes -= guest.mem_bytes
+            milli = [free + had for free, had in zip(milli, guest.milli, strict=True)]
+            enough = milli.count(WHOLE_GPU) >= need.gpus if need.gpus else max(milli, default=0) >= need.milli
+            if enough and cpus <= 0 and mem_bytes <= 0:
+                return guest.until_s
+        return NEVER
+
+
+def _until(guest: _Guest) -> tuple[float, int]:
+    return guest.until_s, guest.number
+
+
+class NodePlan:
+    """Nodes over time: when what runs leaves room, and which nodes are booked when.
+
+    A booked node is booked as a whole, as in Slurm's backfill, whatever the job that it is booked for leaves of it.
+    """
+
+    def __init__(self, space: Nodes, now: float) -> None:
+        self._space = space
+        self._now = now
+        self._kept: list[Kept] = []
+        self._first_s = NEVER
+        self._masks = np.zeros((4, space.nodes), dtype=np.bool_)
+        self._starts = np.full(4, NEVER)
+        self._ends = np.full(4, NOW)
+        self._lefts: dict[tuple[int, frozenset[int]], tuple[int, int]] = {}
+        self._beside: dict[int, tuple[int, int]] = {}
+        self._floors: dict[int, list[tuple[int, float, float]]] = {}
+        self._rooms: dict[int, tuple[int, int]] = {}
+
+    def book(self, kept: Kept) -> None:
+        """As said by Plan."""
+        row = len(self._kept)
+        if row == len(self._starts):
+            self._masks = np.concatenate((self._masks, np.zeros_like(self._masks)))
+            self._starts = np.concatenate((self._starts, np.full(row, NEVER)))
+            self._ends = np.concatenate((self._ends, np.full(row, NOW)))
+        self._kept.append(kept)
+        self._beside.clear()
+        self._first_s = min(self._first_s, kept.start_s)
+        self._starts[row], self._ends[row] = kept.start_s, kept.end_s
+        self._masks[row, np.fromiter(kept.indices, dtype=np.int64, count=len(kept.indices))] = True
+
+    def cancel(self, kept: Kept) -> None:
+        """As said by Plan."""
+        self._beside.clear()
+        self._floors.clear()
+        row, last = self._kept.index(kept), len(self._kept) - 1
+        self._kept[row] = self._kept[last]
+        self._masks[row], self._starts[row], self._ends[row] = self._masks[last], self._starts[last], self._ends[last]
+        self._kept.pop()
+        self._masks[last], self._starts[last], self._ends[last] = False, NEVER, NOW
+        self._first_s = float(self._starts.min())
+
+    def earliest(self, life: Life, bounds: Bounds, after_s: float) -> Kept | None:
+        """As said by Plan."""
+        count, wall_s = life.nodes, life.wall_s
+        clock = self._bounded(life, bounds)
+        free_to_go = bounds == UNBOUND and not life.shunned
+        at_s = max(after_s, self._now, self._floor(life) if free_to_go else NOW)
+        for _ in range(2 * len(self._kept) + self._space.nodes + 2):
+            shut = self._shut(life.number, at_s, at_s + wall_s)
+            free = clock if shut is None else np.where(shut, NEVER, clock)
+            enough_s = float(np.partition(free, count - 1)[count - 1])
+            if enough_s <= at_s:
+                if free_to_go:
+                    self._floors.setdefault(life.kind, []).append((count, wall_s, at_s))
+                return Kept(at_s, at_s + wall_s, count, self._chosen(free, at_s, count), (life.number,))
+            ends = self._ends[: len(self._kept)]
+            later = ends[ends > at_s]
+            at_s = min(enough_s, float(later.min()) if later.size else NEVER)
+            if at_s == NEVER:
+                return None
+        return None
+
+    def _floor(self, life: Life) -> float:
+        """A time before which a job cannot start, because one that asks for no more could not."""
+        found = self._floors.get(life.kind, ())
+        return max(
+            (at_s for count, wall_s, at_s in found if count <= life.nodes and wall_s <= life.wall_s), default=NOW
+        )
+
+    def start(self, life: Life, bounds: Bounds, now: float, until_s: float) -> tuple[int, ...] | None:
+        """As said by Plan."""
+        if not self.may(life, until_s):
+            return None
+        avoid = self._avoid(life, bounds, now, until_s)
+        if avoid and self._left(life, avoid) < life.asked.nodes:
+            return None
+        placed = self._space.fleet.find(life.asked, self._space.chooser, avoid=avoid, only=bounds.only)
+        return None if placed is None else self._space.take(placed, until_s)
+
+    def may(self, life: Life, until_s: float) -> bool:
+        """As said by Plan."""
+        fleet, version = self._space.fleet, self._space.fleet.version
+        if until_s > self._first_s and self._alone(life.number):
+            left = self._beside.get(life.kind)
+            if left is None or left[0] != version:
+                left = self._beside[life.kind] = version, self._left(life, self._kept[0].indices)
+            return left[1] >= life.asked.nodes
+        room = self._rooms.get(life.kind)
+        if room is None or room[0] != version:
+            room = self._rooms[life.kind] = version, fleet.room(life.asked)
+        return room[1] >= life.asked.nodes
+
+    def _alone(self, number: int) -> bool:
+        """Whether just one thing is kept, from this job too, and is not over."""
+        return len(self._kept) == 1 and number not in self._kept[0].jobs and self._kept[0].end_s > self._now
+
+    def _left(self, life: Life, avoid: frozenset[int]) -> int:
+        """How many nodes have room for a job, without some."""
+        fleet = self._space.fleet
+        known = self._lefts.get((life.kind, avoid))
+        if known is None or known[0] != fleet.version:
+            having = fleet.having_room(life.asked)
+            gone = int(np.count_nonzero(having[np.fromiter(avoid, dtype=np.int64, count=len(avoid))]))
+            known = self._lefts[life.kind, avoid] = fleet.version, fleet.room(life.asked) - gone
+        return known[1]
+
+    def edges(self, now: float, until_s: float) -> list[float]:
+        """As said by Plan."""
+        return sorted({kept.start_s for kept in self._kept if now < kept.start_s < until_s}, reverse=True)
+
+    def _bounded(self, life: Life, bounds: Bounds) -> Floats:
+        """When each node that a job may have has room for it."""
+        clock = self._space.clock(life.asked, life.need)
+        if bounds.only is None and not bounds.avoid and not life.shunned:
+            return clock
+        clock = clock.copy()
+        if bounds.only is not None:
+            others = np.ones(self._space.nodes, dtype=np.bool_)
+            others[list(bounds.only)] = False
+            clock[others] = NEVER
+        clock[list(bounds.avoid | life.shunned)] = NEVER
+        return clock
+
+    def _shut(self, number: int, start_s: float, end_s: float) -> Mask | None:
+        """The nodes that are kept for others some time between two; None: no node is."""
+        count = len(self._kept)
+        if not count:
+            return None
+        rows = np.flatnonzero((self._starts[:count] < end_s) & (self._ends[:count] > start_s)).tolist()
+        rows = [row for row in rows if number not in self._kept[row].jobs]
+        return np.logical_or.reduce(self._masks[rows], axis=0) if rows else None
+
+    def _avoid(self, life: Life, bounds: Bounds, now: float, until_s: float) -> frozenset[int]:
+        """The nodes that a job must leave alone if it starts now."""
+        shut = NO_NODES
+        if until_s <= self._first_s and not bounds.avoid and not life.shunned:
+            return shut
+        overlapping = [
+            kept for kept in self._kept if kept.start_s < until_s and kept.end_s > now and life.number not in kept.jobs
+        ]
+        if len(overlapping) == 1:
+            shut = overlapping[0].indices
+        elif overlapping:
+            shut = shut.union(*(kept.indices for kept in overlapping))
+        return shut | bounds.avoid | life.shunned if bounds.avoid or life.shunned else shut
+
+    @staticmethod
+    def _chosen(free: Floats, at_s: float, count: int) -> frozenset[int]:
+        """Of the nodes with room at a time, those that get it last: what is free now serves others until then."""
+        nodes = np.flatnonzero(free <= at_s)[::-1]
+        return frozenset(nodes[np.argsort(-free[nodes], kind="stable")[:count]].tolist())

@@ -1,0 +1,202 @@
+"""The simulated cluster as policies see it: the ClusterView that the observer makes of a real one.
+
+It is kept from tick to tick and only what has changed is made anew, so that a tick over a long queue costs a copy of
+two dictionaries. Records say what Slurm would, as far as it is simulated; a GPU of which only a share is taken counts
+as in use. Ended jobs are listed for ENDED_S, as with Slurm's MinJobAge.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Mapping
+from typing import Final, Protocol
+
+import numpy as np
+
+from hpcjobs.model.cluster import ClusterView, Node
+from hpcjobs.model.hints import NO_HINTS, Hints
+from hpcjobs.model.job import Fate, JobRecord, State
+from hpcjobs.model.particulars import UNTOLD, Particulars
+from hpcjobs.model.partition import Partition
+from hpcjobs.model.reservation import Reservation
+from hpcjobs.sbatch.hostlists import fold_hostlist
+from hpcjobs.sim.fleet import Fleet
+from hpcjobs.sim.lives import Life
+from hpcjobs.sim.nodes import Nodes
+from hpcjobs.sim.outages import Outages
+from hpcjobs.sim.result import End, Run
+from hpcjobs.sim.space import Space
+from hpcjobs.sim.waiting import Queue
+from hpcjobs.sim.workload import Workload
+
+EPOCH_S: Final = 1_000_000_000
+"""Unix time of a simulation's second 0: views and policies speak of Unix seconds, in which 0 means none."""
+ENDED_S: Final = 300.0
+"""So long a job is listed that has ended."""
+
+_FATES: Final = {End.COMPLETED: Fate.COMPLETED, End.TIMEOUT: Fate.TIMEOUT, End.NODE_FAIL: Fate.NODE_FAIL}
+
+
+class Watched(Protocol):
+    """What a view is made of: the engine's Simulation."""
+
+    queue: Queue
+    space: Space
+    outages: Outages
+    running: dict[int, Life]
+    waiting: dict[int, Life]
+
+    def held(self, life: Life) -> bool:
+        """Whether a job is held."""
+
+
+class ViewKeeper:
+    """Makes views, each from the one before it."""
+
+    def __init__(self, watched: Watched, workload: Workload) -> None:
+        self._watched = watched
+        self._touched: set[int] = set()
+        self._jobs: dict[int, JobRecord] = {}
+        self._hints: dict[int, Hints] = {}
+        self._nodes: dict[str, Node] = {}
+        self._ended: deque[tuple[float, int]] = deque()
+        self._version = -1
+        self._reservations: Mapping[str, Reservation] = {}
+        self._named: Mapping[int, str] = {}
+        self._labels: Mapping[int, frozenset[str]] = {}
+        self._names = [node.name for node in workload.nodes]
+        names = dict.fromkeys(job.partition for job in workload.jobs) or {"main": None}
+        total, cpus = len(workload.nodes), sum(node.cpus for node in workload.nodes)
+        folded = fold_hostlist(node.name for node in workload.nodes)
+        self._partitions = {
+            name: Partition(name=name, default=not place, nodes=folded, total_nodes=total, total_cpus=cpus)
+            for place, name in enumerate(names)
+        }
+
+    def touch(self, number: int) -> None:
+        """Something about a job is not as it was."""
+        self._touched.add(number)
+
+    def finish(self, life: Life, run: Run) -> None:
+        """A job has ended for good."""
+        self._touched.discard(life.number)
+        self._hints.pop(life.number, None)
+        if run.end_s is not None and run.end is not None:
+            self._ended.append((run.end_s, life.number))
+            self._jobs[life.number] = self._record(life, State.FINISHED, run)
+
+    def reserve(self, there: Mapping[str, Reservation], named: Mapping[int, str]) -> None:
+        """Which reservations there are, and which jobs are in which."""
+        self._reservations = there
+        changed = named.keys() | self._named.keys()
+        self._touched |= {number for number in changed if named.get(number) != self._named.get(number)}
+        self._named = named
+
+    def label(self, labels: Mapping[int, frozenset[str]]) -> None:
+        """Features that nodes have beside their own, by index."""
+        if labels != self._labels:
+            self._labels = labels
+            self._version = -1
+
+    def view(self, now: float) -> ClusterView:
+        """What is so now. What was handed out before stays as it was."""
+        while self._ended and self._ended[0][0] <= now - ENDED_S:
+            self._jobs.pop(self._ended.popleft()[1], None)
+        watched = self._watched
+        for number in self._touched:
+            life = watched.running.get(number) or watched.waiting.get(number)
+            if life is not None:
+                self._jobs[number] = self._record(life, self._state(life))
+                if life.born.hints is not NO_HINTS and life.born.hints != NO_HINTS:
+                    self._hints[number] = life.born.hints
+        self._touched.clear()
+        if isinstance(watched.space, Nodes):
+            self._renew(watched.space.fleet)
+        return ClusterView(
+            cluster="simulated",
+            asked_at=EPOCH_S + now,
+            jobs=dict(self._jobs),
+            nodes=dict(self._nodes),
+            partitions=self._partitions,
+            hints=dict(self._hints),
+            reservations=self._reservations,
+        )
+
+    def _state(self, life: Life) -> State:
+        if life.start_s is not None:
+            return State.RUNNING
+        return State.HELD if self._watched.held(life) else State.PENDING
+
+    def _record(self, life: Life, state: State, run: Run | None = None) -> JobRecord:
+        job, asked = life.born, life.asked
+        start_s = run.start_s if run else life.start_s
+        end_s = run.end_s if run else life.until_s if start_s is not None else None
+        nodes = [self._names[index] for index in life.indices] if start_s is not None else []
+        kind = asked.gpu_types[0] if len(asked.gpu_types) == 1 else ""
+        gpus = asked.nodes * (asked.gpus_per_node + (asked.gpu_milli > 0))
+        inside = self._named.get(job.number)
+        raw = run.end.value if run and run.end else "RUNNING" if start_s is not None else "PENDING"
+        return JobRecord(
+            slurm_job_id=job.number,
+            user=job.user,
+            state=state,
+            fate=_FATES.get(run.end) if run and run.end else None,
+            raw_state=raw,
+            name=job.name,
+            account=job.account,
+            partition=job.partition,
+            reason=self._reason(life, state),
+            nodes=asked.nodes,
+            node_list=fold_hostlist(nodes) if nodes else "",
+            ntasks=asked.nodes,
+            cpus=asked.nodes * asked.cpus_per_node,
+            gpus={kind: gpus} if gpus else {},
+            mem_bytes=asked.nodes * asked.mem_per_node_bytes,
+            wall_s=int(job.wall_s),
+            submit_time=_unix(job.submit_s),
+            eligible_time=_unix(max(job.submit_s, life.held_s)),
+            start_time=_unix(start_s),
+            end_time=_unix(end_s),
+            restarts=life.restarts,
+            particulars=Particulars(reservation=inside) if inside else UNTOLD,
+            priority=0 if state is State.HELD else max(1, EPOCH_S + life.points),
+        )
+
+    def _reason(self, life: Life, state: State) -> str:
+        if state is State.HELD:
+            return "JobHeldAdmin"
+        if state is not State.PENDING:
+            return ""
+        return "Priority" if life in self._watched.queue else "BeginTime"
+
+    def _renew(self, fleet: Fleet) -> None:
+        """Make those nodes anew that were changed since the last view."""
+        for index in np.flatnonzero(fleet.changed > self._version).tolist():
+            self._nodes[fleet.nodes[index].name] = self._node(fleet, index)
+        self._version = fleet.version
+
+    def _node(self, fleet: Fleet, index: int) -> Node:
+        node = fleet.nodes[index]
+        cpus = node.cpus - int(fleet.free_cpus[index])
+        gpus = node.gpus - int(fleet.free_gpus[index])
+        jobs, usable = int(fleet.jobs[index]), bool(fleet.usable[index])
+        used = "IDLE" if not jobs else "ALLOCATED" if cpus >= node.cpus or fleet.closed[index] else "MIXED"
+        down = not usable and self._watched.outages.failed(index)
+        return Node(
+            name=node.name,
+            raw_state="DOWN" if down else used if usable else f"{used}+DRAIN",
+            usable=usable,
+            cpus=node.cpus,
+            cpus_alloc=cpus,
+            mem_bytes=node.mem_bytes,
+            mem_alloc_bytes=node.mem_bytes - int(fleet.free_mem_bytes[index]),
+            gpus={node.gpu_type: node.gpus} if node.gpus else {},
+            gpus_alloc={node.gpu_type: gpus} if gpus else {},
+            partitions=tuple(self._partitions),
+            features=(*node.features, *sorted(self._labels.get(index, frozenset()) - set(node.features))),
+            reason="" if usable else "failed" if down else "drained by a policy",
+        )
+
+
+def _unix(at_s: float | None) -> int:
+    return 0 if at_s is None else int(EPOCH_S + at_s)

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from hpcjobs.sim.counts import Counts
+from hpcjobs.sim.engine import simulate
+from hpcjobs.sim.nodes import Nodes
+from hpcjobs.sim.result import End
+from hpcjobs.sim.schedulers import SCHEDULERS, Conservative, Easy, Fcfs, Slurm
+from hpcjobs.sim.schedulers.slurm import Parameters
+from tests.unit.simulated import by_seconds, fleet, job, shared_jobs, starts, whole_jobs, workload
+
+NODES = 8
+
+
+def simulated(jobs, scheduler, space=None):
+    return simulate(workload(*jobs, nodes=fleet(NODES)), scheduler, space=space or Counts(NODES))
+
+
+@pytest.mark.parametrize("way", ["fcfs", "easy", "conservative"])
+@given(jobs=whole_jobs())
+@settings(max_examples=40, deadline=None)
+def test_jobs_start_when_a_simulator_that_goes_by_seconds_starts_them(way, jobs):
+    assert starts(simulated(jobs, SCHEDULERS[way]())) == by_seconds(jobs, NODES, way)
+
+
+@pytest.mark.parametrize("way", ["fcfs", "easy"])  # where jobs are planned on certain nodes, more than numbers counts
+@given(jobs=whole_jobs(most=25))
+@settings(max_examples=40, deadline=None)
+def test_whole_nodes_by_name_are_handed_out_when_counted_ones_are(way, jobs):
+    by_name = simulated(jobs, SCHEDULERS[way](), Nodes(fleet(NODES)))
+    assert starts(by_name) == starts(simulated(jobs, SCHEDULERS[way]()))
+
+
+@given(jobs=shared_jobs())
+@settings(max_examples=40, deadline=None)
+def test_fcfs_never_starts_out_of_order(jobs):
+    begun = starts(simulate(workload(*jobs, nodes=fleet(3)), Fcfs()))
+    in_order = [begun[job.number] for job in jobs if job.number in begun]
+    assert in_order == sorted(in_order)
+
+
+@given(jobs=whole_jobs(most=30), exact=st.booleans())
+@settings(max_examples=60, deadline=None)
+def test_easy_starts_the_first_that_waits_no_later_than_those_before_it_leave_room(jobs, exact):
+    begun = starts(simulated(jobs, Easy()))
+    for place, head in enumerate(jobs):
+        first_s = max([head.submit_s, *(begun[other.number] for other in jobs[:place])])
+        ahead = [other for other in jobs[:place] if begun[other.number] <= first_s]
+        filled = [other for other in jobs[place + 1 :] if begun[other.number] < first_s]
+        runs = [(begun[other.number], other) for other in (*ahead, *filled)]
+        times = sorted({first_s, *(at + other.wall_s for at, other in runs if at + other.wall_s > first_s)})
+        due_s = next(
+            at
+            for at in times
+            if NODES - sum(other.nodes for start, other in runs if start + other.wall_s > at) >= head.nodes
+        )
+        assert begun[head.number] <= due_s
+
+
+@pytest.mark.parametrize("by_name", [False, True])
+@given(jobs=whole_jobs(most=30))
+@settings(max_examples=40, deadline=None)
+def test_conservative_never_moves_a_reservation_to_a_later_time(by_name, jobs):
+    seen: dict[int, float] = {}
+
+    class Watched(Conservative):
+        def run(self, site, now):
+            again = super().run(site, now)
+            for number, kept in self.booked.items():
+                assert kept.start_s <= seen.get(number, kept.start_s)
+                seen[number] = kept.start_s
+            return again
+
+    begun = starts(simulated(jobs, Watched(), Nodes(fleet(NODES)) if by_name else None))
+    assert len(begun) == len(jobs)
+    assert all(begun[number] <= start_s for number, start_s in seen.items())
+
+
+@pytest.mark.parametrize("way", SCHEDULERS)
+@given(jobs=shared_jobs())
+@settings(max_examples=40, deadline=None)
+def test_each_job_ends_once_or_is_told_to_wait_or_never_to_fit(way, jobs):
+    result = simulate(workload(*jobs, nodes=fleet(3)), SCHEDULERS[way]())
+    final = [run.job for run in result.runs if run.end in (End.COMPLETED, End.TIMEOUT)]
+    assert sorted([*final, *result.waiting, *result.refused]) == [job.number for job in jobs]
+    assert set(result.refused) == {job.number for job in jobs if job.nodes > 3}
+    assert result.waiting == ()  # nothing fails and nobody holds a job: all that fit had their turn
+
+
+def test_backfill_starts_only_what_is_not_in_the_way_of_the_first():
+    jobs = (
+        job(1, 0, 100, nodes=3),
+        job(2, 1, 100, nodes=4),  # waits for the first
+        job(3, 2, 99, nodes=1),  # would end after 101
+        job(4, 3, 97, nodes=1),  # ends at 100
+    )
+    assert starts(simulate(workload(*jobs), Easy())) == {1: 0, 2: 100, 3: 200, 4: 3}
+    assert starts(simulate(workload(*jobs), Fcfs())) == {1: 0, 2: 100, 3: 200, 4: 200}
+
+
+def test_a_long_job_may_have_what_the_first_leaves_over():
+    jobs = (job(1, 0, 100, nodes=2), job(2, 1, 100, nodes=3), job(3, 2, 500, nodes=1))
+    assert starts(simulate(workload(*jobs), Easy()))[3] == 2
+    small = (job(1, 0, 100, nodes=2), job(2, 1, 100, nodes=4), job(3, 2, 500, nodes=1))
+    assert starts(simulate(workload(*small), Easy()))[3] == 200
+
+
+def test_easy_looks_only_as_deep_as_it_is_told():
+    jobs = (job(1, 0, 100, nodes=3), *(job(number, 1, 100, nodes=4) for number in (2, 3, 4)), job(5, 2, 10))
+    assert starts(simulate(workload(*jobs), Easy()))[5] == 2
+    assert starts(simulate(workload(*jobs), Easy(depth=3)))[5] > 2
+
+
+def test_slurm_backfills_only_every_so_often():
+    jobs = (job(1, 0, 100, nodes=3), job(2, 1, 100, nodes=4), job(3, 2, 10, nodes=1))
+    assert starts(simulate(workload(*jobs), Slurm(Parameters(bf_interval=30))))[3] == 30
+
+
+def test_slurm_plans_only_within_its_window():
+    jobs = (job(1, 0, 7200, nodes=3), job(2, 1, 100, nodes=4), job(3, 2, 20_000, nodes=1))
+    assert starts(simulate(workload(*jobs), Slurm()))[3] == 7300
+    assert starts(simulate(workload(*jobs), Slurm(Parameters(bf_window=60))))[3] == 30  # the second is starved
+    assert starts(simulate(workload(*jobs), Slurm(Parameters(bf_window=60))))[2] == 20_030
+
+
+def test_slurms_main_scheduler_stops_in_one_partition_and_goes_on_in_another():
+    jobs = (
+        job(1, 0, 100, nodes=3),
+        job(2, 1, 100, nodes=4),
+        job(3, 2, 10, nodes=1),
+        job(4, 2, 500, nodes=1, partition="other"),
+    )
+    begun = starts(simulate(workload(*jobs), Slurm(Parameters(bf_interval=3600))))
+    assert (begun[4], begun[3] > 2) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("wishes", "changed"),
+    [
+        ({"bf_window": "60", "bf_interval": "5"}, {"bf_window": 60, "bf_interval": 5}),
+        ({"bf_max_job_test": "0", "bf_resolution": "soon", "sched_min_interval": "2"}, {}),
+    ],
+)
+def test_parameters_are_tuned_where_they_are_known_and_sound(wishes, changed):
+    import msgspec
+
+    assert Parameters().tuned(wishes) == msgspec.structs.replace(Parameters(), **changed)
