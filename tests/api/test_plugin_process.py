@@ -211,6 +211,8 @@ async def test_an_ended_process_is_not_made_again(process):
 HANGING = """
 import asyncio, sys, msgspec
 from tests.api.test_plugin_process import PluginProcess, PluginSettings, admit
+
+pytestmark = pytest.mark.thorough
 async def main():
     process = PluginProcess([PluginSettings("touchy")])
     await process.start()
