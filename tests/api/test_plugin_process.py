@@ -20,6 +20,8 @@ from hpcjobs.plugin import Context, Discovery
 from hpcjobs.settings import PluginSettings
 from tests.unit.plugged import install, judging
 
+pytestmark = pytest.mark.thorough
+
 SCRIPT = "#!/bin/sh\n"
 VIEW = msgspec.msgpack.encode(ClusterView("big", 0.0, {}, {}, {}))
 NAMER = judging("namer", 'replace(spec, name="named")')
@@ -211,8 +213,6 @@ async def test_an_ended_process_is_not_made_again(process):
 HANGING = """
 import asyncio, sys, msgspec
 from tests.api.test_plugin_process import PluginProcess, PluginSettings, admit
-
-pytestmark = pytest.mark.thorough
 async def main():
     process = PluginProcess([PluginSettings("touchy")])
     await process.start()
