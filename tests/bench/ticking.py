@@ -62,9 +62,9 @@ def full(now: int) -> ClusterView:
         nodes_of = 1 + number % 16
         jobs[number] = JobRecord(
             slurm_job_id=number, user=f"u{(number - 1) // 80 % 50}", account="lab", partition="gpu", nodes=nodes_of,
-            qos="normal", state=State.PENDING, raw_state="PENDING", name=f"train{number % 100}", reason="Priority", ntasks=nodes_of,
-            cpus=64 * nodes_of, gpus={"h100": 8 * nodes_of}, mem_bytes=10**12, wall_s=86_400, submit_time=now - number,
-            eligible_time=now - number, priority=1000 + number, workdir="/home/u/project",
+            qos="normal", state=State.PENDING, raw_state="PENDING", name=f"train{number % 100}", reason="Priority",
+            ntasks=nodes_of, cpus=64 * nodes_of, gpus={"h100": 8 * nodes_of}, mem_bytes=10**12, wall_s=86_400,
+            submit_time=now - number, eligible_time=now - number, priority=1000 + number, workdir="/home/u/project",
             stdout=f"/home/u/project/slurm-{number}.out", stderr=f"/home/u/project/slurm-{number}.out",
             attempt=f"{number:032x}", particulars=own,
         )  # fmt: skip
