@@ -37,7 +37,7 @@ REASON = 'it\'s "hot"; $(touch /tmp/hpcjobs-was-here) x=y [z] größer'
 Acting = Callable[[NodeOrder], Awaitable[None]]
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=[way for way in WAYS if way not in {f"v0.0.{minor}@new" for minor in (42, 43, 44)}])
 def way(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
