@@ -8,10 +8,11 @@ import msgspec
 class NodeOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """What to change of nodes, the same of each; what is None stays as it is. Same as ``scontrol update node``.
 
-    Slurm lets administrators only change nodes (scontrol(1); operators are refused). What is set here holds until
-    slurmctld reads its configuration again: at a restart and at ``scontrol reconfigure`` weight and features are those
-    of slurm.conf again, so whoever wants them to last repeats the order. Drained nodes stay drained. Where one name is
-    unknown, Slurm refuses, and may have changed the nodes before it.
+    Slurm lets administrators only change nodes (scontrol(1); operators are refused). Weight and features hold until
+    slurmctld reads its configuration again: after ``scontrol reconfigure`` (seen on 26.05 and 24.11) and a restart they
+    are those of slurm.conf, so whoever wants them to last repeats the order. Drained nodes stay drained. Neither weight
+    nor features change a node's state. Where one name is unknown, Slurm refuses, and may have changed the nodes before
+    it; where a state is refused, nothing of that node was changed.
 
     Attributes:
         nodes: Names, at least one.
@@ -19,7 +20,8 @@ class NodeOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_de
         features: The whole new list, which takes the place of what they have; same as AvailableFeatures and, because
             Slurm refuses active features that are not available, ActiveFeatures. ``()`` takes all of them away.
         drain: They take no new jobs, for this reason; what runs there runs on. Same as State=DRAIN.
-        resume: They take jobs again; same as State=RESUME. Not together with ``drain``.
+        resume: They take jobs again; same as State=RESUME, which only what is drained or down can be told (Conflict
+            else). For a moment, until they have answered, they count as not responding. Not together with ``drain``.
     """
 
     nodes: tuple[str, ...]

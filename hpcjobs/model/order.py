@@ -39,7 +39,7 @@ class Changes(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         account: Same as Account.
         partition: One or several, comma-separated; same as Partition.
         qos: Same as QOS.
-        reservation: Same as ReservationName.
+        reservation: Same as ReservationName; ``""`` takes a waiting job out of its reservation.
         dependency: As ``afterok:123``; ``""`` takes it away; same as Dependency.
         comment: Same as Comment.
         constraint: Same as Features.

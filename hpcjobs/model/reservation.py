@@ -67,7 +67,7 @@ class ReservationOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, 
 
     To make one takes nodes, start, end, and users or accounts. A change leaves as it is what is None, cannot take the
     last user or account away, and cannot move the start of one that has begun. Flags are given when it is made. Slurm
-    deletes no reservation in which a job runs (Conflict).
+    deletes no reservation in which a job runs or waits (Conflict); ``Changes(reservation="")`` takes a waiting one out.
 
     Attributes:
         verb: What.

@@ -17,7 +17,7 @@ def node_words(order: NodeOrder) -> list[str]:
         "AvailableFeatures": features,
         "ActiveFeatures": features,
         "State": "RESUME" if order.resume else None if order.drain is None else "DRAIN",
-        "Reason": order.drain,
+        "Reason": None if order.drain is None else f'"{order.drain}"',  # scontrol takes one mark off either end
     }
     told = [f"{word}={value}" for word, value in words.items() if value is not None]
     return ["scontrol", "update", f"NodeName={fold_hostlist(order.nodes)}", *told]

@@ -84,7 +84,7 @@ NOT_THEIRS: Final = frozenset({2002, 2010})
 
 ENDED: Final = frozenset({2021, 2084, 2086})
 
-OF_NODES: Final = frozenset({2016, 2028, 2055, 2058, 2082, 2104})
+OF_NODES: Final = frozenset({2016, 2028, 2055, 2058, 2082, 2104, 2180})
 """The state of nodes or reservations does not allow this."""
 
 STATE: Final = OF_NODES | {2024, 2042, 2064, 2073, 2077, 2083, 2085, 2087, 2088, 2106, 2107, 2108}

@@ -98,6 +98,7 @@ NUMBERS: Final[dict[str, int]] = {os.strerror(number): number for number in BROK
     "JobID can not be a negative number": 2138,
     "JobID larger than acceptable range": 2139,
     "JobID includes unexpected non-numeric characters": 2140,
+    "Invalid node state transition": 2180,
     "Header lengths are longer than data received": 5003,
     "Socket timed out on send/recv operation": 5004,
     "Zero Bytes were transmitted or received": 5005,

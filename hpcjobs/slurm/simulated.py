@@ -300,7 +300,7 @@ class SimulatedBackend:
             after = reserved(order, self._reservations, self._nodes, busy_until, self.now)
             if after is not None:
                 self._reservations[after.name] = after
-            elif any(entry.spec.reservation == order.name for entry in running):
+            elif any(entry.spec.reservation == order.name and not entry.ended for entry in self._jobs.values()):
                 raise error_of(2055, "Requested reservation is in use")
             else:
                 self._close(self._reservations[order.name])

@@ -23,7 +23,7 @@ def lacks_reserve(version: str) -> str:
 
 def node_body(order: NodeOrder) -> dict[str, Any]:
     """What POST /nodes/ wants."""
-    features = None if order.features is None else list(order.features)
+    features = None if order.features is None else list(order.features) or [""]  # an empty list leaves them
     words: dict[str, Any] = {
         "name": list(order.nodes),
         "weight": None if order.weight is None else _number(order.weight),

@@ -15,7 +15,7 @@ from hpcjobs.model.steered import Key, Steered, Value
 from hpcjobs.model.steering import Reserve
 from hpcjobs.steering.fold import NodeAim
 
-MAX_WEIGHT = 2**32 - 2
+MAX_WEIGHT = 2**32 - 3
 FLAGS = (ReservationFlag.IGNORE_JOBS, ReservationFlag.NO_HOLD_JOBS, ReservationFlag.FLEX)
 """Running jobs may be in the way when it is made, its jobs outlast it, and none is held when it ends."""
 

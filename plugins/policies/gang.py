@@ -26,7 +26,7 @@ from hpcjobs.plugin import PLUGIN_API, Admit, Context, Plugin, Tick
 from hpcjobs_plugins.policies.gang_members import Gang, gangs_of
 from hpcjobs_plugins.policies.made import PolicySettings
 from hpcjobs_plugins.policies.queue import is_idle
-from hpcjobs_plugins.policies.room import Room, busy_until, room_for
+from hpcjobs_plugins.policies.room import Free, Room, freed, room_for
 
 FAR: Final = "now+365days"
 """When a member would start by itself: no gang waits so long, and one whose policy is off does not start in parts."""
@@ -60,17 +60,17 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
         view: The last listing.
         now: Unix seconds.
     """
-    until = busy_until(view)
+    nodes = freed(view)
     gangs = gangs_of(view)
     taken = {name for other in view.reservations.values() for name in other.nodes}
     ahead = settings.ahead
     for gang in gangs:
         if gang.running and gang.waiting:
             if gang.name in view.reservations and _good(gang, view):  # the others start there, too
-                yield from filter(None, [_reserve(settings, gang, view, until, taken, now)])
+                yield from filter(None, [_reserve(settings, gang, view, nodes, taken, now)])
             yield from _heal(settings, gang, now)
         elif gang.waiting:
-            reserve = _reserve(settings, gang, view, until, taken, now) if ahead else None
+            reserve = _reserve(settings, gang, view, nodes, taken, now) if ahead else None
             ready = reserve is not None and _ready(gang, view, now)
             if reserve is not None:
                 ahead -= 1
@@ -84,12 +84,12 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
 
 
 def _reserve(
-    settings: Settings, gang: Gang, view: ClusterView, until: dict[str, float], taken: set[str], now: float
+    settings: Settings, gang: Gang, view: ClusterView, nodes: list[Free], taken: set[str], now: float
 ) -> Reserve | None:
     """Nodes for a gang: those that it has as long as all of them are good and none are free much earlier."""
     there = view.reservations.get(gang.name)
     own = set(there.nodes) if there is not None else set()
-    room = room_for(gang.waiting, view, until, taken - own, now)
+    room = room_for(gang.waiting, nodes, taken - own, now)
     if there is not None and _good(gang, view) and (room is None or room.start >= there.start - SOONER_S):
         room = Room(tuple(sorted(own)), float(there.start))
     if room is None:

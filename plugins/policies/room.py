@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from typing import NamedTuple
 
 from hpcjobs.model.cluster import ClusterView, Node
@@ -25,6 +25,18 @@ class Room(NamedTuple):
     start: float
 
 
+class Free(NamedTuple):
+    """When a node is free, as far as the limits of what runs there say.
+
+    Attributes:
+        at: Unix seconds; 0.0 is now.
+        node: The node.
+    """
+
+    at: float
+    node: Node
+
+
 def busy_until(view: ClusterView) -> dict[str, float]:
     """Unix seconds at which what runs on a node has reached its limit, by name of node; idle ones are left out."""
     until: dict[str, float] = {}
@@ -34,6 +46,17 @@ def busy_until(view: ClusterView) -> dict[str, float]:
             for name in expand_hostlist(job.node_list):
                 until[name] = max(until.get(name, 0.0), end)
     return until
+
+
+def freed(view: ClusterView) -> list[Free]:
+    """The usable nodes that will be free, the first first; those of equal time in the order of the view."""
+    until = busy_until(view)
+    found = [
+        Free(until.get(name, 0.0 if is_idle(node) else float("inf")), node)
+        for name, node in view.nodes.items()
+        if node.usable
+    ]
+    return sorted((free for free in found if free.at < float("inf")), key=lambda free: free.at)
 
 
 def fits(job: JobRecord, node: Node) -> bool:
@@ -47,15 +70,12 @@ def fits(job: JobRecord, node: Node) -> bool:
     )
 
 
-def room_for(
-    jobs: Iterable[JobRecord], view: ClusterView, until: Mapping[str, float], taken: Collection[str], now: float
-) -> Room | None:
+def room_for(jobs: Iterable[JobRecord], nodes: Iterable[Free], taken: Collection[str], now: float) -> Room | None:
     """The earliest room for jobs that start together, each with nodes of its own.
 
     Args:
         jobs: The jobs; each on nodes that fit all of them.
-        view: The last listing.
-        until: See busy_until.
+        nodes: See freed.
         taken: Names of nodes that are not to be counted on.
         now: Unix seconds.
 
@@ -64,11 +84,10 @@ def room_for(
     """
     jobs = list(jobs)
     needed = sum(max(1, job.nodes) for job in jobs)
-    free = sorted(
-        (until.get(name, now if is_idle(node) else float("inf")), position, name)
-        for position, (name, node) in enumerate(view.nodes.items())
-        if node.usable and name not in taken and all(fits(job, node) for job in jobs)
-    )[:needed]
-    if len(free) < needed or free[-1][0] == float("inf"):
-        return None
-    return Room(tuple(sorted(name for _, _, name in free)), max(now, free[-1][0]))
+    found: list[str] = []
+    for at, node in nodes:
+        if node.name not in taken and all(fits(job, node) for job in jobs):
+            found.append(node.name)
+            if len(found) == needed:
+                return Room(tuple(sorted(found)), max(now, at))
+    return None

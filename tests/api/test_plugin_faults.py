@@ -17,6 +17,8 @@ from tests.api.bench import UnrulySlurm, on_bench, settings_of
 from tests.api.test_plugins import NAMER, SMALL, states, told, use, workers
 from tests.unit.plugged import install, judging
 
+pytestmark = pytest.mark.thorough
+
 PLACER = """
     def place(spec, view):
         return {}

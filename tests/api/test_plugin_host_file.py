@@ -13,7 +13,10 @@ from hpcjobs.settings import ClusterSettings
 from tests.api.bench import NEVER, UnrulySlurm, on_bench, settings_of
 from tests.unit.plugged import install
 
-pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
+pytestmark = [
+    pytest.mark.thorough,
+    pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user"),
+]
 
 NOBODY = 65534
 RANKS = """

@@ -20,6 +20,8 @@ from hpcjobs.plugin import Context, Discovery
 from hpcjobs.settings import PluginSettings
 from tests.unit.plugged import install, judging
 
+pytestmark = pytest.mark.thorough
+
 SCRIPT = "#!/bin/sh\n"
 VIEW = msgspec.msgpack.encode(ClusterView("big", 0.0, {}, {}, {}))
 NAMER = judging("namer", 'replace(spec, name="named")')

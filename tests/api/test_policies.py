@@ -15,6 +15,8 @@ from hpcjobs.model.steering import Action, Avoid, Hold, Prefer, Requeue, Weigh
 from tests.api.bench import UnrulySlurm, on_bench, settings_of
 from tests.unit.plugged import install
 
+pytestmark = pytest.mark.thorough
+
 SCRIPTED = """
     from hpcjobs.model.steering import Action
     class Script(msgspec.Struct, forbid_unknown_fields=True):

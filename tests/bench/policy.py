@@ -26,7 +26,7 @@ from hpcjobs.sim.steered import Ticking
 from hpcjobs.sim.traces.lines import lines_of
 from hpcjobs.sim.traces.swf import read_swf
 from hpcjobs.sim.workload import SimNode, Workload
-from tests.bench import packing
+from tests.bench import packing, ticking
 from tests.bench.verdict import Verdict
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ FEBRUARY = 1_675_209_600
 
 def run() -> list[Verdict]:
     """All of it, without a cluster."""
-    return [_speed(), _growth(), _tick(), *_theta(), *packing.run()]
+    return [_speed(), _growth(), _tick(), *ticking.run(), *_theta(), *packing.run()]
 
 
 def _timed(what: Callable[[], T]) -> tuple[T, float, float]:

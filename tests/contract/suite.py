@@ -521,14 +521,23 @@ async def test_a_waiting_job_that_is_moved_into_a_reservation_starts_on_its_node
     inside = await subject.submit(hold=True, resources=Resources(wall_s=120))
     assert await subject.order(Verb.UPDATE, inside, changes=Changes(reservation=order.name))
     assert (await subject.record(inside)).particulars.reservation == order.name
-    outside = await subject.submit(hold=True, resources=Resources(wall_s=120, nodes=1))
+    delete = ReservationOrder(ReservationVerb.DELETE, order.name)
+    if not subject.backend.lacks(Op.RESERVE, delete):
+        with pytest.raises(Conflict):  # a job waits in it
+            await subject.backend.reserve(delete)
+    outside = await subject.submit(hold=True, reservation=order.name, resources=Resources(wall_s=120, nodes=1))
+    changes = Changes(reservation="")
+    if await subject.order(Verb.UPDATE, outside, changes=changes):
+        assert (await subject.record(outside)).particulars.reservation == ""
+    else:
+        assert await subject.order(Verb.CANCEL, outside)
+        outside = await subject.submit(hold=True, resources=Resources(wall_s=120, nodes=1))
     with pytest.raises(Refused):  # bob is none of its users
         await subject.submit(user="bob", reservation=order.name)
     for number in (outside, inside):
         assert await subject.order(Verb.RELEASE, number)
     assert (await subject.running(inside)).node_list == last
     assert (await subject.running(outside)).node_list != last
-    delete = ReservationOrder(ReservationVerb.DELETE, order.name)
     if not subject.backend.lacks(Op.RESERVE, delete):
         with pytest.raises(Conflict):
             await subject.backend.reserve(delete)
@@ -544,6 +553,7 @@ async def test_nodes_are_changed_in_what_is_named_and_in_nothing_else_by_adminis
 
     before = await seen()
     state, usable, features, reason, weight = before
+    why = 'it\'s "hot"; $(id) x=y [z]'
     labelled = NodeOrder((first,), weight=weight + 6, features=(*features, "contract_label"))
     if not subject.administrator:
         with pytest.raises(NotAllowed, match="Administrator"):
@@ -555,14 +565,21 @@ async def test_nodes_are_changed_in_what_is_named_and_in_nothing_else_by_adminis
     try:
         await subject.backend.act_nodes(labelled)
         assert await seen() == (state, usable, (*features, "contract_label"), reason, weight + 6)
-        await subject.backend.act_nodes(NodeOrder((first,), drain="it's hot; $(id) x=y [z]"))
+        await subject.backend.act_nodes(NodeOrder((first,), drain=why))
         drained = await seen()
         assert "DRAIN" in drained[0]
-        assert drained[1:] == (False, (*features, "contract_label"), "it's hot; $(id) x=y [z]", weight + 6)
+        assert drained[1:] == (False, (*features, "contract_label"), why, weight + 6)
         await subject.backend.act_nodes(NodeOrder((first,), weight=weight, features=features))
         assert await seen() == (drained[0], False, features, drained[3], weight)
+        await subject.backend.act_nodes(NodeOrder((first,), resume=True))
+        with pytest.raises(Conflict):  # it is not drained any more
+            await subject.backend.act_nodes(NodeOrder((first,), resume=True))
     finally:
-        await subject.backend.act_nodes(NodeOrder((first,), weight=weight, features=features, resume=True))
+        await subject.backend.act_nodes(NodeOrder((first,), weight=weight, features=features))
+    for _ in range(50):  # it does not respond until it has answered
+        if "NOT_RESPONDING" not in (await seen())[0]:
+            break
+        await subject.pause()
     assert await seen() == before
 
 

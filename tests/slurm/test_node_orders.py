@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import json
 import shlex
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
@@ -31,12 +32,12 @@ AGENT = "import json, sys; from hpcjobs.slurm.pyslurm_acting import act_nodes; a
 
 ENVIRONMENT = "SLURM_CONF=/etc/slurm/slurm.conf PYSLURM_DISABLE_AUTO_INIT=1"
 PYTHON = "/opt/hpcjobs/venv/bin/python"
-REASON = "it's hot; $(touch /tmp/hpcjobs-was-here) x=y [z] größer"
+REASON = 'it\'s "hot"; $(touch /tmp/hpcjobs-was-here) x=y [z] größer'
 
 Acting = Callable[[NodeOrder], Awaitable[None]]
 
 
-@pytest.fixture(params=WAYS)
+@pytest.fixture(params=[way for way in WAYS if way not in {f"v0.0.{minor}@new" for minor in (42, 43, 44)}])
 def way(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -110,7 +111,13 @@ async def test_weight_and_features_leave_the_state_alone_and_the_state_them(
         await act(NodeOrder((first,), weight=3, features=before[first][2]))
         assert facts(nodes(cluster)[first]) == (*drained[:2], before[first][2], before[first][2], REASON, 3)
     finally:
-        await act(NodeOrder((first,), weight=before[first][5], features=before[first][2], resume=True))
+        await act(NodeOrder((first,), weight=before[first][5], features=before[first][2]))
+        if "DRAIN" in nodes(cluster)[first].raw_state:
+            await act(NodeOrder((first,), resume=True))
+    for _ in range(50):  # one that is resumed does not respond until it has answered
+        if not any("NOT_RESPONDING" in nodes(cluster)[name].raw_state for name in pair):
+            break
+        time.sleep(0.2)  # noqa: ASYNC251
     assert {name: facts(nodes(cluster)[name]) for name in pair} == before
 
 

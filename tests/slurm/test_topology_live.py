@@ -35,6 +35,7 @@ def net() -> str:
 PRELOAD = "/usr/lib/x86_64-linux-gnu/umad2sim/libumad2sim.so"
 PERIOD_S = 3.0
 TAKES_S = 60.0
+LATE_S = 10.0
 COMMAND = ["env", f"LD_PRELOAD={PRELOAD}", "SIM_HOST=admin HCA-1", "ibnetdiscover"]
 
 
@@ -108,9 +109,13 @@ def last_event(stack: Stack) -> int:
 
 
 def told(stack: Stack, after: int) -> list[tuple[str, str]]:
+    return [(one["data"]["code"], one["data"]["subject"]) for one in findings(stack, after)]
+
+
+def findings(stack: Stack, after: int) -> list[dict[str, Any]]:
+    """Events of discoveries; each has the time at which its discovery began."""
     params, page = {"after": after, "kind": "plugin.finding"}, {"Accept": "application/json"}
-    found = call(stack, "GET", "/v1/events", params=params, headers=page)["items"]
-    return [(one["data"]["code"], one["data"]["subject"]) for one in found]
+    return list(call(stack, "GET", "/v1/events", params=params, headers=page)["items"])
 
 
 def test_a_leaf_that_is_unlinked_and_relinked_is_told_within_one_discovery_period_each(
@@ -120,13 +125,19 @@ def test_a_leaf_that_is_unlinked_and_relinked_is_told_within_one_discovery_perio
     (topology,) = read_yaml(found["topology.yaml"]).plan.topologies
     assert {line.nodes for line in topology.switches if line.nodes} == {("c1", "c2"), ("c3", "c4")}
     begin = last_event(plugin)
+    unlinked_at = time.time()
     fabric.say('unlink "leaf01"')
     # One period until the next discovery begins, and what it takes on a busy machine.
     gone = soon(lambda: told(plugin, begin), PERIOD_S + TAKES_S)
     assert gone == [("switch-gone", "leaf01")]
+    relinked_at = time.time()
     fabric.say('relink "leaf01"')
     back = soon(lambda: told(plugin, begin)[1:], PERIOD_S + TAKES_S)
     assert back == [("switch-came", "leaf01")]
+    # The discovery that told of it began within a period, and as much as a busy machine is late.
+    began = [one["at"] for one in findings(plugin, begin)]
+    assert began[0] - unlinked_at <= PERIOD_S + LATE_S
+    assert began[1] - relinked_at <= PERIOD_S + LATE_S
 
 
 def test_the_ranks_of_a_training_stand_where_the_placement_put_them(plugin: Stack, name: str) -> None:

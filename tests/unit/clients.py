@@ -7,11 +7,14 @@ import inspect
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Final
 
+import pytest
+
 from hpcjobs.client import AsyncClient, AsyncFiles, AsyncWebhooks, Client, Files, Webhooks
 
 END: Final = object()
 FACES: Final = {Client: AsyncClient, Files: AsyncFiles, Webhooks: AsyncWebhooks}
-KINDS: Final = ("sync", "async")
+KINDS: Final = (pytest.param("sync", marks=pytest.mark.thorough), "async")
+"""The first is made of the second, so that the loop of each change leaves it out."""
 
 
 async def stepped(items: Generator[Any, None, None]) -> AsyncGenerator[Any, None]:

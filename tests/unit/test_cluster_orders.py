@@ -51,7 +51,7 @@ def fields(error: Refused) -> list[str]:
         (NodeOrder(("n1",), features=("a|b",)), ["features"]),
         (NodeOrder(("n1",), drain=" "), ["drain"]),
         (NodeOrder(("n1",), drain="two\nlines"), ["drain"]),
-        (NodeOrder(("n1",), drain='"'), ["drain"]),
+        (NodeOrder(("n1",), drain="\0"), ["drain"]),
         (NodeOrder(("n1",), drain="x" * 1025), ["drain"]),
         (NodeOrder(("n1",), drain="why", resume=True), ["resume"]),
         (NodeOrder(("n 1",), weight=-1, drain=""), ["nodes", "weight", "drain"]),
@@ -114,7 +114,7 @@ def test_an_order_that_can_be_meant_is_let_through():
 def test_an_order_to_nodes_is_said_in_scontrols_words():
     assert cluster_commands.node_words(NODES) == [
         "scontrol", "update", "NodeName=n[1-2]", "Weight=7", "AvailableFeatures=a100,island3",
-        "ActiveFeatures=a100,island3", "State=DRAIN", "Reason=it's hot",
+        "ActiveFeatures=a100,island3", "State=DRAIN", "Reason=\"it's hot\"",
     ]  # fmt: skip
     plain = cluster_commands.node_words(NodeOrder(("n1",), weight=0))
     assert plain == ["scontrol", "update", "NodeName=n1", "Weight=0"]
@@ -143,6 +143,8 @@ def test_an_order_is_said_in_slurmrestds_words():
         "reason": "it's hot",
     }
     assert slurmrestd_cluster.node_body(NodeOrder(("n1",), resume=True)) == {"name": ["n1"], "state": ["RESUME"]}
+    emptied = slurmrestd_cluster.node_body(NodeOrder(("n1",), features=()))
+    assert emptied == {"name": ["n1"], "features": [""], "features_act": [""]}
     assert slurmrestd_cluster.reservation_body(MAKE, 0.0) == {
         "name": "gang",
         "node_list": ["n1", "n2"],
@@ -212,7 +214,7 @@ def test_whatever_an_order_to_nodes_says_it_is_refused_or_arrives_as_it_is(nodes
     assert (command, verb) == ("scontrol", "update")
     assert set(expand_hostlist(said["NodeName"])) == set(nodes)
     assert said.get("Weight") == (None if weight is None else str(weight))
-    assert said.get("Reason") == drain
+    assert said.get("Reason") == (None if drain is None else f'"{drain}"')
     assert said.get("AvailableFeatures") == (None if features is None else ",".join(features))
     assert not features or tuple(said["ActiveFeatures"].split(",")) == features
 

@@ -19,6 +19,8 @@ from hpcjobs.sim.traces.lines import lines_of
 from hpcjobs.sim.traces.swf import read_swf
 from tests.unit.traces import real_trace
 
+pytestmark = pytest.mark.thorough
+
 FEBRUARY = 1_675_209_600
 NODES = 4_360
 

@@ -15,6 +15,8 @@ from hpcjobs_plugins.topology.swap import JOURNAL
 from .controllers import StandIn
 from .topology_runs import fails, on_terminal, process, run, saved
 
+pytestmark = pytest.mark.thorough
+
 OLD = "SwitchName=old Nodes=n[0001-0016] # by hand\n"
 NEW = """\
 SwitchName=leaf01 Nodes=n[0001-0004]

@@ -22,6 +22,8 @@ from hpcjobs_plugins.topology.swap import JOURNAL
 
 from .topologies import shown
 
+pytestmark = pytest.mark.thorough
+
 OLD = Topology(switches=(SwitchLine("s1", ("c1", "c2", "c3", "c4")),))
 NEW = Topology(
     switches=(SwitchLine("s1", ("c1", "c2")), SwitchLine("s2", ("c3", "c4")), SwitchLine("r", (), ("s1", "s2")))
