@@ -13,7 +13,7 @@ from hpcjobs.cli.simulate.command import Asked
 from hpcjobs.cli.simulate.inputs import refused
 from hpcjobs.cli.simulate.out import Out
 from hpcjobs.cli.simulate.policies import Steering
-from hpcjobs.cli.simulate.run import Outcome, cases_of, finish, of_case, progress, sample_s
+from hpcjobs.cli.simulate.run import Outcome, cases_of, finish, horizon_s, of_case, progress, sample_s
 from hpcjobs.model.cluster import Node
 from hpcjobs.model.hints import Hints
 from hpcjobs.model.job import Fate, Job, State
@@ -62,7 +62,7 @@ def run_live(asked: Asked) -> None:
         HpcjobsError: It cannot be done.
     """
     cases = _cases(asked)
-    steering = {case.name: Steering(case) for case in cases}
+    steering = {case.name: Steering(case, asked.period_s) for case in cases}
     with service() as client:
         heard = _heard(client, asked, any(case.policies for case in cases))
     out = Out(asked.out)
@@ -81,7 +81,7 @@ def run_live(asked: Asked) -> None:
                     space=space_of(case, begin.workload),
                     policies=steering[case.name].policies(),
                     sample_s=sample_s(begin.workload),
-                    until_s=asked.until_s,
+                    until_s=horizon_s(begin.workload) if asked.until_s is None else asked.until_s,
                     requeue_s=asked.requeue_s,
                     begin_s=_begin_s(begin, steering[case.name]),
                     progress=lambda _now, ended: tell(ended),

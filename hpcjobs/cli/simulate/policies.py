@@ -29,14 +29,16 @@ class Steering:
 
     Args:
         case: The case.
+        period_s: No policy is asked more often than so, in seconds.
 
     Raises:
         Refused: A plugin cannot be loaded, does not want its settings, or is no policy.
     """
 
-    def __init__(self, case: Case) -> None:
+    def __init__(self, case: Case, period_s: float = 0.0) -> None:
         self.troubles: dict[str, str] = {}
         self._case = case
+        self._period_s = period_s
         self.renew()
 
     def renew(self) -> None:
@@ -47,7 +49,7 @@ class Steering:
     def policies(self) -> list[Policy]:
         """What is asked by the clock."""
         return [
-            Ticking(name, self._told(name, tick), tick.period_s)
+            Ticking(name, self._told(name, tick), max(tick.period_s, self._period_s))
             for name, loaded in self._loaded
             if isinstance(tick := loaded.hooks.get(Tick.kind), Tick)
         ]

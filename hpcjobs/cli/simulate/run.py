@@ -20,10 +20,13 @@ from hpcjobs.sim.failures import Failures
 from hpcjobs.sim.report.figures import Trial, trial
 from hpcjobs.sim.report.report import Report, case_report
 from hpcjobs.sim.result import Result
+from hpcjobs.sim.scale import capacity_of, unit_of, work_s
 from hpcjobs.sim.workload import SimNode, Workload
 
 SAMPLES: Final = 400
 """About so many samples are taken of a simulation in which no job waits for long."""
+SLACK: Final = 20.0
+"""After so many times what a full fleet would take for all work, and the longest job, a simulation stops."""
 MOST_CASES: Final = 16
 ALONE: Final = "simulated"
 """Name of the case where only one is simulated."""
@@ -66,7 +69,7 @@ def run(asked: Asked) -> None:
     if asked.seeds > 1 and not asked.generate and not asked.failures:
         raise refused("--seeds", "nothing here depends on chance: neither --generate nor --failures was said")
     made = workloads(asked)
-    steering = {case.name: Steering(case) for case in cases}
+    steering = {case.name: Steering(case, asked.period_s) for case in cases}
     out = Out(asked.out)
     seeds = tuple(range(asked.seed, asked.seed + asked.seeds))
     first = made(seeds[0])
@@ -85,13 +88,19 @@ def run(asked: Asked) -> None:
         nodes=len(first.nodes),
         gpus=first.gpus,
         jobs=len(first.jobs),
-        assumptions=(*ASSUMPTIONS, _UNCHECKED) if asked.failures else ASSUMPTIONS,
+        assumptions=_assumptions(asked, cases),
         dropped=first.dropped,
         remarks=first.remarks,
         seeds=seeds,
         cases=tuple(case_report(case, outcome.trials[case.name]) for case in cases),
     )
     finish(asked, report, outcome, steering, out)
+
+
+def _assumptions(asked: Asked, cases: Sequence[Case]) -> tuple[str, ...]:
+    seldom = f"Policies are asked every {asked.period_s:g} s at most."
+    told = [(_UNCHECKED, bool(asked.failures)), (seldom, asked.period_s > 0 and any(case.policies for case in cases))]
+    return (*ASSUMPTIONS, *(line for line, counts in told if counts))
 
 
 def finish(asked: Asked, report: Report, outcome: Outcome, steering: dict[str, Steering], out: Out) -> None:
@@ -141,7 +150,7 @@ def _one(asked: Asked, case: Case, workload: Workload, seed: int, steering: Stee
             policies=steering.policies(),
             failures=failures,
             sample_s=sample_s(workload),
-            until_s=asked.until_s,
+            until_s=horizon_s(workload) if asked.until_s is None else asked.until_s,
             requeue_s=asked.requeue_s,
             begin_s=steering.begin_s(),
             progress=lambda _now, ended: tell(ended),
@@ -162,6 +171,20 @@ def sample_s(workload: Workload) -> float:
     jobs = workload.jobs
     span_s = jobs[-1].submit_s - jobs[0].submit_s if jobs else 0.0
     return max(1.0, (span_s + max((min(job.run_s, job.wall_s) for job in jobs), default=0.0)) / SAMPLES)
+
+
+def horizon_s(workload: Workload) -> float:
+    """When a simulation stops at the latest, so that jobs which never end (each begins anew before) do not go on.
+
+    That is some time after all work would be done if the fleet were always full.
+    """
+    jobs = workload.jobs
+    if not jobs:
+        return 0.0
+    longest_s = max(job.wall_s for job in jobs)
+    capacity = capacity_of(workload, unit_of(workload))
+    full_s = work_s(workload) / capacity if capacity else 0.0
+    return jobs[-1].submit_s + SLACK * (full_s + longest_s)
 
 
 @contextmanager

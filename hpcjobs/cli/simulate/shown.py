@@ -72,6 +72,10 @@ def troubles(found: Report, of_policies: Mapping[str, Mapping[str, str]]) -> Non
     for line in found.assumptions:
         click.echo(f"assumed: {line}", err=True)
     for case in found.cases:
+        waiting = case.figures["waiting"]
+        if waiting is not None and waiting.most:
+            what = f"{waiting.most:.0f} jobs still waited or ran when it stopped"
+            click.echo(f"hpcjobs: warning: {case.case.name}: {what}", err=True)
         for policy, trouble in of_policies.get(case.case.name, {}).items():
             click.echo(f"hpcjobs: warning: {case.case.name}: {policy} {trouble}", err=True)
         for policy, count in case.trials[0].policy_errors.items():
