@@ -118,12 +118,11 @@ def test_seeds_make_other_jobs_and_the_same_seed_the_same(tmp_path):
     assert seeds == {"1", "2", "3"}
 
 
-def test_jobs_that_never_end_do_not_keep_it_for_ever():
-    done = run(
-        "--fleet", "2x8", "--generate", 'llm:{"jobs": 5, "checkpointed": 0}', "--failures", "1e5", "--demand", "1"
-    )
+def test_jobs_that_never_end_do_not_keep_it_for_ever(tmp_path):
+    (tmp_path / "long.swf").write_text("; MaxNodes: 4\n1 0 -1 900000 4 -1 -1 4 900000 -1 1 1 1 -1 -1 -1 -1 -1\n")
+    done = run(tmp_path / "long.swf", "--failures", "1e5")
     assert done.exit_code == 0
-    assert "still waited or ran when it stopped" in done.stderr
+    assert "1 jobs still waited or ran when it stopped" in done.stderr
 
 
 def test_failures_are_the_same_in_every_case():
@@ -324,12 +323,10 @@ def test_a_broken_line_is_named(tmp_path):
     assert "(first in line 2)" in done.stderr
 
 
-WORDS = st.sampled_from(
-    ["--fleet", "2x8", "--generate", "llm", 'llm:{"jobs": 3}', "--demand", "0.5", "nan", "inf", "-1", "--window",
-     "1..2", "--failures", "1e5", "1e9", "--repair", "0", "1d", "--scheduler", "easy", "slurm:{}", "--policy", "urgent", "--placement",
-     "fgd", "counts", "--case", "a:", "b: policy=gang", "--seeds", "2", "--seed", "--until", "5", "--predict", "--json",
-     "--stretch-limits", "--requeue", "1e3", "--topology", "--format", "swf", "é", ""]
-)  # fmt: skip
+TYPED = """--fleet 2x8 --generate llm llm:{} llm:{"jobs":3} --demand 0.5 nan inf -1 --window 1..2 --failures 1e5 1e9
+    --repair 0 1d --scheduler easy slurm:{} --policy urgent --placement fgd counts --case a: b:policy=urgent --seeds 2
+    --seed --until 5 --period 1e9 --predict --json --stretch-limits --requeue 1e3 --topology --format swf é . -"""
+WORDS = st.sampled_from(TYPED.split())
 
 
 @given(st.lists(WORDS, max_size=7))

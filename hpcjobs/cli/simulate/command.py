@@ -70,8 +70,8 @@ _FILE: Final = click.Path(path_type=Path)
 )
 @click.option("--policy", metavar="NAME[:JSON]", multiple=True, help="A plugin that is a policy, and its settings; "
     "may be given several times.")  # fmt: skip
-@click.option("--period", "period_s", type=Duration(), default="0", help="Ask policies no more often than every so often: "
-    "a long simulation takes less time, and they answer later.")  # fmt: skip
+@click.option("--period", "period_s", type=Duration(), default="0", help="Ask policies no more often than every so "
+    "often: a long simulation takes less time, and they answer later.")  # fmt: skip
 @click.option("--placement", metavar="NAME", default="", help="How nodes are chosen: order, best-fit, spread, fgd, "
     "leaves; counts: only their number.  [default: order]")  # fmt: skip
 @click.option("--case", metavar="'NAME: KEY=VALUE ...'", multiple=True, help="One of several to be compared; keys are "
@@ -79,8 +79,8 @@ _FILE: Final = click.Path(path_type=Path)
 @click.option("--seeds", type=click.IntRange(1, MOST_SEEDS), default=1, show_default=True, help="So many times, each "
     "with another seed.")  # fmt: skip
 @click.option("--seed", type=click.IntRange(0, 2**31), default=1, show_default=True, help="The first seed.")
-@click.option("--until", "until_s", type=Duration(), help="Stop after so long; else when all has ended, or nothing more "
-    "can be expected to.")  # fmt: skip
+@click.option("--until", "until_s", type=Duration(), help="Stop after so long; else when all has ended, or nothing "
+    "more can be expected to.")  # fmt: skip
 @click.option("--from-live", is_flag=True, help="Begin with what runs and waits on the cluster now.")
 @cluster_option
 @click.option("--add-nodes", metavar="N[:NODE]", default="", help="With --from-live: N nodes more, like NODE.")

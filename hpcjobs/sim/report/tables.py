@@ -27,12 +27,12 @@ SAMPLES: Final = ("case", "seed", "at_s", "waiting", "running", "nodes_used", "n
 
 
 def number(value: float | None) -> str:
-    """A number with five digits that count, as people read it; ``-`` for none."""
+    """A number with four digits that count, as people read it; ``-`` for none."""
     if value is None:
         return "-"
-    if value == int(value) or abs(value) >= 10_000:
+    if value == int(value) or abs(value) >= 1_000:
         return f"{value:.0f}"
-    return f"{value:.5g}"
+    return f"{value:.4g}"
 
 
 def _cell(figure: Spread | None) -> str:
