@@ -163,6 +163,17 @@ def test_a_running_job_that_its_node_has_no_room_for_is_told():
     assert displaced(begin, result) == 1
 
 
+def test_nodes_whose_jobs_nobody_may_see_are_counted():
+    nodes = [
+        node("n1", cpus_alloc=64, gpus_alloc={"a100": 8}),
+        node("n2", cpus_alloc=3),
+        node("n3", gpus_alloc={"a100": 1}),
+    ]
+    assert list(begun(running(1, "n1"), nodes=nodes).workload.remarks.values()) == [2]
+    shared = running(2, "n[2-3]", nodes=2, cpus=5, gpus={"a100": 1})
+    assert begun(running(1, "n1"), shared, nodes=nodes).workload.remarks == {}
+
+
 def test_hints_are_those_of_the_job_they_were_asked_of():
     begin = begun(listed(1), listed(2), hints={"id2": Hints(urgent=True)})
     assert [job.hints.urgent for job in begin.workload.jobs] == [False, True]

@@ -97,7 +97,7 @@ def run_live(asked: Asked) -> None:
         jobs=len(first.workload.jobs),
         assumptions=(*ASSUMPTIONS, *heard.assumed),
         dropped=first.workload.dropped,
-        remarks=_remarks(begins, outcome.first),
+        remarks=first.workload.remarks | _remarks(begins, outcome.first),
         seeds=(asked.seed,),
         cases=tuple(case_report(case, outcome.trials[case.name]) for case in cases),
         observed_at=heard.observed_at,

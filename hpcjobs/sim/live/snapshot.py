@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
@@ -36,6 +37,9 @@ ASSUMPTIONS: Final = (
     "Not heeded: limits of users, accounts, QOS and partitions, dependencies, licenses, reservations and preemption; "
     "of constraints only features joined with &.",
 )
+
+
+UNSEEN: Final = "nodes with more in use than the jobs that you may see have: here it is free (ask as an operator)"
 
 
 class Snapshot(NamedTuple):
@@ -115,6 +119,7 @@ def snapshot(
         jobs=tuple(made),
         origin=f"{cluster} as it is now: {len(running)} jobs run, {len(made) - len(running)} wait",
         dropped=dropped.told(),
+        remarks={UNSEEN: unseen} if (unseen := _unseen(nodes, runs)) else {},
         started_at=observed_at,
     )
     closed = frozenset(place for place, node in enumerate(nodes) if not node.usable)
@@ -155,6 +160,19 @@ def _tasks(job: Job) -> int:
         return min(count_tasks(parse_spans(spans)), MOST_TASKS)
     except ValueError:
         return 1
+
+
+def _unseen(nodes: Sequence[Node], runs: Sequence[Job]) -> int:
+    """On how many nodes more CPUs or GPUs are in use than by jobs that are told; each may have one more than its share."""
+    cpus: Counter[str] = Counter()
+    gpus: Counter[str] = Counter()
+    for job in runs:
+        for name in expand_hostlist(job.node_list):
+            cpus[name] += math.ceil(job.cpus / max(1, job.nodes)) + (job.nodes > 1)
+            gpus[name] += math.ceil(sum(job.gpus.values()) / max(1, job.nodes)) + (job.nodes > 1)
+    return sum(
+        node.cpus_alloc > cpus[node.name] or sum(node.gpus_alloc.values()) > gpus[node.name] for node in nodes
+    )  # fmt: skip
 
 
 def _node(node: Node) -> SimNode:
