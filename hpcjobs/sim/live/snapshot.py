@@ -163,7 +163,7 @@ def _tasks(job: Job) -> int:
 
 
 def _unseen(nodes: Sequence[Node], runs: Sequence[Job]) -> int:
-    """On how many nodes more CPUs or GPUs are in use than by jobs that are told; each may have one more than its share."""
+    """On how many nodes more CPUs or GPUs are in use than by jobs that are told; uneven shares are allowed for."""
     cpus: Counter[str] = Counter()
     gpus: Counter[str] = Counter()
     for job in runs:
