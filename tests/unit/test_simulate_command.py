@@ -21,6 +21,7 @@ from hpcjobs.plugin import Admit, Observe, Plugin, Tick
 from hpcjobs.sim.cases import PLACEMENTS
 from hpcjobs.sim.report.figures import UNITS
 from hpcjobs.sim.schedulers import SCHEDULERS
+from tests.unit.topology_runs import on_terminal
 
 SMALL = ("--fleet", "6x8", "--generate", 'llm:{"jobs": 60}')
 SWF = """; MaxNodes: 4
@@ -273,6 +274,15 @@ def test_the_command_line_starts_without_what_the_simulator_needs():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_bar_is_seen_on_a_terminal_and_nowhere_else(swf):
+    words = ["-c", "from hpcjobs.cli.main import main; main()", "simulate", str(swf)]
+    code, seen = on_terminal(100, program=[sys.executable, *words])
+    assert (code, "Simulating" in seen) == (0, True)
+    piped = subprocess.run([sys.executable, *words], capture_output=True, text=True, check=True)
+    assert "Simulating" not in piped.stdout + piped.stderr
+    assert piped.stdout.startswith("FIGURE\tUNIT\tsimulated\n")
 
 
 WRONG = [

@@ -6,6 +6,7 @@ people tell apart who see colours otherwise ("Color Universal Design", 2008); li
 
 from __future__ import annotations
 
+import math
 import re
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -35,6 +36,9 @@ MOST_BARS: Final = 2000
 MOST_ROWS: Final = 96
 """Nor more nodes."""
 MOST_NAMES: Final = 32
+"""Nor names of nodes beside it; with more nodes not all are named."""
+MOST_FLAT: Final = 8
+"""Names of more sizes are slanted."""
 KINDS: Final = ("svg", "png")
 _UNITS: Final = ((2 * 86_400.0, "days", 86_400.0), (2 * 3600.0, "hours", 3600.0), (300.0, "minutes", 60.0))
 
@@ -105,7 +109,10 @@ def utilisation(axes: Axes, cases: Sequence[tuple[str, Result]]) -> None:
 
 
 def fragmentation(axes: Axes, cases: Sequence[tuple[str, Result]]) -> None:
-    """Which part of the free GPUs no waiting job could use, over time: mean of the samples of each step."""
+    """Which part of the free GPUs no waiting job could use, over time: mean of the samples of each step.
+
+    A line has gaps where no GPU was free or no job waited.
+    """
     span_s = max(sample.at_s for _, result in cases for sample in result.samples)
     unit, scale_s = _time(span_s)
     step_s = max(span_s / STEPS, 1e-9)
@@ -115,10 +122,11 @@ def fragmentation(axes: Axes, cases: Sequence[tuple[str, Result]]) -> None:
             steps.setdefault(int(at_s // step_s), []).append(share)
         mean = metrics.fragmentation(result)
         label = name if mean is None else f"{name}: mean {100 * mean:.1f} %"
-        axes.plot([(step + 0.5) * step_s / scale_s for step in steps],
-            [100 * sum(shares) / len(shares) for shares in steps.values()], label=label, linewidth=0.7,
-            marker=MARKERS[place % len(MARKERS)], markersize=max(2.0, 6.0 - 1.3 * place),
-            color=COLOURS[place % len(COLOURS)], alpha=0.85)  # fmt: skip
+        every = range(min(steps, default=0), max(steps, default=-1) + 1)
+        shares = [100 * sum(told) / len(told) if (told := steps.get(step)) else math.nan for step in every]
+        axes.plot([(step + 0.5) * step_s / scale_s for step in every], shares, label=label, linewidth=0.8,
+            marker=MARKERS[place % len(MARKERS)], markersize=max(2.0, 5.0 - place), color=COLOURS[place % len(COLOURS)],
+            alpha=0.85)  # fmt: skip
     _arrivals_end(axes, cases[0][1], scale_s)
     axes.set(xlabel=f"time ({unit})", ylabel="free GPUs no waiting job fits (%)", ylim=(-2, 105), xlim=(0, None))
     _legend(axes)
@@ -142,9 +150,14 @@ def waits(axes: Axes, report: Report) -> None:
         axes.plot(at, tops, linestyle="none", marker="_", markersize=6, color="#444444")
     units = {one.unit for waits in by_case.values() for one in waits.values()}
     jobs = {size: max(waits[size].wait.count for waits in by_case.values() if size in waits) for size in sizes}
-    axes.set_xticks(range(len(sizes)), [f"{size}\n{jobs[size]} jobs" for size in sizes], fontsize=8)
+    names = [f"{size} ({jobs[size]})" for size in sizes]
+    axes.set_xticks(range(len(sizes)), names, fontsize=8)
+    if len(sizes) > MOST_FLAT:
+        axes.tick_params("x", labelrotation=35)
+        for label in axes.get_xticklabels():
+            label.set(ha="right", rotation_mode="anchor")
     axes.grid(visible=False, axis="x")
-    axes.set(xlabel=f"size of the job ({'/'.join(sorted(units)) or 'GPUs'})", ylim=(0, None),
+    axes.set(xlabel=f"size of the job in {' or '.join(sorted(units)) or 'GPUs'} (number of jobs)", ylim=(0, None),
         ylabel=f"wait ({unit}): mean, whisker to p99")  # fmt: skip
     _legend(axes)
 
