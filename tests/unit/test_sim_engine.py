@@ -258,3 +258,10 @@ def test_progress_is_told():
     simulate(workload(*jobs), Fcfs(), progress=lambda now, ended: told.append((now, ended)))
     assert told == sorted(told)
     assert told[-1][1] > 300
+
+
+def test_samples_are_taken_while_jobs_run_or_will_come_and_again_when_one_starts():
+    result = simulate(
+        workload(job(1, 0, 20), job(2, 0, 20)), Fcfs(), sample_s=10, begin_s=lambda job: 1000.0 * (job.number == 2)
+    )
+    assert [sample.at_s for sample in result.samples] == [0, 10, 20, 1000, 1010, 1020]

@@ -144,6 +144,16 @@ def test_what_a_job_has_of_a_node_is_its_share_and_those_that_run_have_no_more_t
     assert told == [(2, 1), (3, 2)]
 
 
+def test_a_job_that_shares_with_nobody_has_its_node_alone():
+    alone = Particulars(oversubscribe="NO")
+    small = {"cpus": 1, "gpus": {}}
+    nodes = [node("n1")]
+    assert starts(running(1, "n1", 100, **small), listed(2, **small), nodes=nodes) == {"j2": 0}
+    assert starts(running(1, "n1", 100, particulars=alone, **small), listed(2, **small), nodes=nodes) == {"j2": 100}
+    exclusive = (Partition(name="gpu", exclusive="NODE"),)
+    assert starts(running(1, "n1", 100, **small), listed(2, **small), nodes=nodes, partitions=exclusive) == {"j2": 100}
+
+
 def test_what_cannot_be_simulated_is_left_out_and_counted():
     begin = begun(
         listed(1, state=State.HELD), listed(2, dependency="afterok:1"), listed(3, state=State.UNKNOWN),

@@ -16,6 +16,7 @@ from hpcjobs.sim import metrics
 from hpcjobs.sim.cases import Case
 from hpcjobs.sim.counts import Counts
 from hpcjobs.sim.engine import simulate
+from hpcjobs.sim.failures import Failures
 from hpcjobs.sim.report import tables
 from hpcjobs.sim.report.bars import bars
 from hpcjobs.sim.report.figures import UNITS, Spread, size_class, size_words, spread, trial, waits_by_size
@@ -159,6 +160,19 @@ def test_bars_of_a_node_never_lie_on_each_other_and_are_all_that_ran(jobs, data)
             lanes.setdefault((bar.node, lane), []).append((bar.start_s, bar.end_s))
     for spans in lanes.values():
         assert all(before[1] <= after[0] for before, after in pairwise(sorted(spans)))
+
+
+def test_a_job_that_follows_another_takes_its_lane():
+    result = result_of(job(1, 0, 100, nodes=4), job(2, 1, 100, nodes=4))
+    assert {(bar.lane, bar.width, bar.lanes) for bar in bars(result)} == {(0, 8, 8)}
+
+
+def test_a_job_that_was_cut_off_and_waits_has_not_ended():
+    failing = Failures(per_1000_node_days=1e6, repair_s=1e6)
+    result = result_of(job(1, 0, 9000, nodes=4), failures=failing, until_s=5000.0)
+    (line,) = read(tables.as_csv([tables.JOBS, *tables.jobs_rows("c", 1, result, fleet())]))
+    assert (line["end"], line["last_end_s"], line["runs"]) == ("WAITING", "", "1")
+    assert {bar.cut for bar in bars(result)} == {True}
 
 
 def test_a_job_takes_as_many_lanes_as_it_has_gpus_on_the_node():

@@ -126,6 +126,23 @@ def test_jobs_that_never_end_do_not_keep_it_for_ever(tmp_path):
     assert "1 jobs still waited or ran when it stopped" in done.stderr
 
 
+LONG = """; MaxNodes: 4
+1 0 -1 20000 4 -1 -1 4 900000 -1 1 1 1 -1 -1 -1 -1 -1
+"""
+
+
+def test_each_seed_has_its_failures_and_a_job_that_met_one_waits_as_long_as_is_said(tmp_path):
+    path = tmp_path / "long.swf"
+    path.write_text(LONG)
+    words = (path, "--failures", "5000", "--repair", "1s")
+    told = report(*words, "--seeds", "3")
+    assert len({trial["figures"]["makespan_s"] for trial in told["cases"][0]["trials"]}) == 3
+    restarts = figure(report(*words, "--seed", "2"), "restarts")
+    soon, late = (figure(report(*words, "--seed", "2", "--requeue", wait), "makespan_s") for wait in ("10s", "30s"))
+    assert restarts > 0
+    assert late > soon
+
+
 def test_failures_are_the_same_in_every_case():
     told = report(*SMALL, "--failures", "3000", "--repair", "1h", "--case", "a:", "--case", "b: scheduler=fcfs")
     assert figure(told, "failures") > 0
@@ -203,6 +220,23 @@ def test_a_plugin_that_delays_jobs_at_submission_delays_them_here(plugin, swf):
     )
     told = report(swf, "--policy", "mine")
     assert figure(told, "wait_mean_s") == pytest.approx(3600 / 3)
+
+
+def test_what_a_policy_remembers_is_gone_when_the_next_simulation_begins(monkeypatch):
+    def hooks(_settings):
+        asked: list[float] = []
+
+        def tick(view, now):
+            asked.append(now)
+            return [Hold(1, "The first time.")] if len(asked) == 1 else []
+
+        return [Tick(tick, 5.0)]
+
+    points = [Point(Plugin(name="mine", api=1, hooks=hooks))]
+    monkeypatch.setattr(loading, "entry_points", lambda group, name=None: points)
+    told = report(*SMALL, "--policy", "mine", "--seeds", "2")
+    first, second = (trial["acted"] for trial in told["cases"][0]["trials"])
+    assert first == second == {"mine": {"hold wished": 1, "hold withdrawn": 1}}
 
 
 def test_a_plugin_that_neither_ticks_nor_admits_is_no_policy(plugin, swf):
