@@ -6,8 +6,9 @@ with Fragmentation Gradient Descent", USENIX ATC 2023, section 4. There each tas
 one order of the nodes for all jobs, so here the growth is averaged over the jobs that the node could take, of GPUs as a
 whole (no shares), and only jobs that ask for GPUs count.
 
-What it does to Slurm: Weight of nodes with GPUs, in four classes; takes an administrator of Slurm. When not to use it:
-where placement by topology matters more (a Weight overrides it), and where jobs are better off alone on a node.
+What it does to Slurm: Weight of nodes with GPUs, in three classes; takes an administrator of Slurm. When not to use it:
+where placement by topology matters more (a Weight overrides it), where jobs are better off alone on a node, and where
+they run for minutes: weights that are older than a tenth of that are no better than none.
 """
 
 from __future__ import annotations
@@ -28,10 +29,13 @@ from hpcjobs_plugins.policies.queue import gpus_of
 
 SHAPES: Final = 12
 """So many of the most frequent shapes of jobs count."""
-MENDS, SAME, BREAKS, WHOLE = range(4)
-"""Classes: to take a job there makes more of its free GPUs usable, about as many, fewer; nothing runs there."""
+GOOD, BREAKS, WHOLE = range(3)
+"""Classes: the next job there leaves as much of use as before or more; it leaves less; nothing runs there.
+
+A fourth, of nodes that the next job mends, is of no use: it fills nodes that would soon be whole again.
+"""
 SAME_GPUS: Final = 0.25
-"""A growth of less than this, in GPUs, is about none."""
+"""A growth of up to this, in GPUs, is none."""
 
 
 class Settings(PolicySettings, frozen=True, kw_only=True):
@@ -98,18 +102,15 @@ def growth(free: Shape, shapes: Sequence[tuple[Shape, float]]) -> float | None:
 
 
 def class_of(node: Node, shapes: Sequence[tuple[Shape, float]]) -> int:
-    """One of the four classes; a node that takes no more jobs is in the first, where its Weight stays."""
+    """One of the classes; a node that takes no more jobs is in the first, where its Weight stays."""
     free = free_of(node)
     if free.idle:
         return WHOLE
     more = growth(Shape(sum(free.gpus.values()), free.cpus, free.mem_bytes), shapes)
-    if more is None or more < -SAME_GPUS:
-        return MENDS
-    return SAME if more <= SAME_GPUS else BREAKS
+    return GOOD if more is None or more <= SAME_GPUS else BREAKS
 
 
 WHY: Final = {
-    SAME: "What is free there is of as much use after the next job as before.",
     BREAKS: "The next job there would leave GPUs that few jobs can use.",
     WHOLE: "Whole nodes are taken last.",
 }
