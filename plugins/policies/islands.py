@@ -50,7 +50,7 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         """See that islands have no node in common."""
-        seen: dict[str, str] = msgspec.field(default_factory=dict)
+        seen: dict[str, str] = {}
         for island, hostlist in self.islands.items():
             for name in expand_hostlist(hostlist):
                 if seen.setdefault(name, island) != island:
