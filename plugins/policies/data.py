@@ -84,9 +84,8 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Avoid]:
         mine = groups if not job.partition else job.partition.split(",")
         others = {node.name for one in mine for node in groups.get(one, ())} - {*good}
         if others:
-            yield Avoid(
-                job.slurm_job_id, tuple(sorted(others)), f"{len(good)} other nodes hold the data that it reads."
-            )
+            why = f"{len(good)} other nodes hold the data that it reads."
+            yield Avoid(job.slurm_job_id, tuple(sorted(others)), why)
 
 
 def _since(job: JobRecord, now: float) -> float:

@@ -27,7 +27,7 @@ def told_of(node: Node) -> dict[str, int | None]:
     if "data" in node.particulars.extra:
         try:
             found |= _EXTRA.decode(node.particulars.extra).data
-        except (msgspec.DecodeError, ValueError):
+        except (msgspec.DecodeError, ValueError, RecursionError):
             return found  # a text of somebody else
     return found
 

@@ -23,7 +23,7 @@ from hpcjobs.model.steering import Action, Avoid, Label
 from hpcjobs.sbatch.hostlists import expand_hostlist
 from hpcjobs_plugins.policies.board import Ask, Board, ask_of
 from hpcjobs_plugins.policies.made import PolicySettings, policy
-from hpcjobs_plugins.policies.queue import first, gpus_of, may_use, waiting, waits_for_room
+from hpcjobs_plugins.policies.queue import first, gpus_of, may_use, waits_for_room
 
 FEATURE: Final = "island_"
 
@@ -82,7 +82,8 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
         yield Label(tuple(names), FEATURE + island, f"It is one of {len(names)} nodes of the island {island}.")
     taken = {name for other in view.reservations.values() for name in other.nodes}
     board = Board.of(view, view.nodes.keys() - taken)
-    small = [job for job, _ in waiting(view) if 0 < gpus_of(job) <= settings.small_gpus and waits_for_room(job, now)]
+    few = range(1, settings.small_gpus + 1)
+    small = [job for job in view.jobs.values() if waits_for_room(job, now) and gpus_of(job) in few]
     for job in first(small)[: settings.ahead] if islands else ():
         ask = ask_of(job, view)
         names = _target(ask, board, islands, view) if ask is not None else []

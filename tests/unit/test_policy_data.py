@@ -106,6 +106,12 @@ def test_any_text_of_a_node_can_be_read(text, more):
     wanted(young(1), nodes=(holding("n1", f'{{"data": {text}{more}'), holding("n2", f'"data"{text}'), holding("n3")))
 
 
+@pytest.mark.parametrize("text", ['{"data": {"imagenet": 1e999}}', '{"data": {"imagenet": -1}}', "\ud800" + FULL,
+    '{"data":' + "[" * 100_000, '{"other": ' + "[" * 100_000, '{"data": {"imagenet": %s}}' % ("9" * 40)])  # fmt: skip
+def test_texts_that_break_readers_hold_nothing(text):
+    assert held_bytes(at_work(nodes=(holding("n1", text),))) == {}
+
+
 def test_by_bytes_several_data_sets_count_together():
     nodes = (holding("n1", '{"data": {"a": 900}}'), holding("n2", '{"data": {"a": 500, "b": 500}}'), holding("n3"))
     assert wanted(young(1), nodes=nodes, hints=Hints(datasets=("a", "b")), share=0.95) == {1: ("n1", "n3")}
