@@ -15,7 +15,7 @@ FEATURE: Final = "data:"
 class Extra(msgspec.Struct, frozen=True):
     """What is read of a node's Extra text."""
 
-    data: dict[str, Annotated[int, msgspec.Meta(ge=0)]] = {}
+    data: dict[str, Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]] = {}
 
 
 _EXTRA: Final = msgspec.json.Decoder(Extra)
