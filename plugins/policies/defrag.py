@@ -13,7 +13,6 @@ room.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator
 from typing import Annotated, Final
 
@@ -22,7 +21,7 @@ import msgspec
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import JobRecord
 from hpcjobs.model.steering import Action, Requeue, Reserve
-from hpcjobs_plugins.policies.board import Ask, Board, ask_of
+from hpcjobs_plugins.policies.board import Board, ask_of
 from hpcjobs_plugins.policies.made import PolicySettings, policy
 from hpcjobs_plugins.policies.moving import nearest, taken_off
 from hpcjobs_plugins.policies.queue import first, gpus_of, movable, waiting, waits_for_room
@@ -86,7 +85,7 @@ def _begin(settings: Settings, job: JobRecord, view: ClusterView, now: float) ->
     """Nodes for a large job, if others can be moved off them."""
     taken = {name for other in view.reservations.values() for name in other.nodes}
     ask, board = ask_of(job, view), Board.of(view, view.nodes.keys() - taken)
-    if ask is None or len(board.roomy(ask)) >= ask.nodes or not _scattered(ask, board):
+    if ask is None or len(board.roomy(ask)) >= ask.nodes:
         return
     room = room_for([job], view, busy_until(view), taken | ask.excluded, now)
     if room is not None and room.start <= now + settings.soon_s:
@@ -105,15 +104,6 @@ def _begin(settings: Settings, job: JobRecord, view: ClusterView, now: float) ->
         )
 
 
-def _scattered(ask: Ask, board: Board) -> bool:
-    """Whether so many GPUs are free as a job needs, only not together."""
-    free: Counter[str] = Counter()
-    for name in (name for name, node in board.nodes.items() if ask.may_use(node)):
-        free.update(board.free(name).gpus)
-    wanted = ask.job.gpus
-    return free.total() >= sum(wanted.values()) and all(free[kind] >= count for kind, count in wanted.items() if kind)
-
-
 def _moved(view: ClusterView, now: float) -> int:
     """Jobs that may be moved, and have been requeued within the last hour."""
     jobs = (view.jobs[number] for number in view.hints.keys() & view.jobs.keys() if view.hints[number].preemptible)
@@ -124,7 +114,7 @@ def _go_on(settings: Settings, job: JobRecord, view: ClusterView, now: float) ->
     """Keep what is reserved, and move what is in the way, as soon as nobody else can come."""
     there = view.reservations[_name(job)]
     ask, board = ask_of(job, view, there.name), Board.of(view, there.nodes)
-    if ask is None or now - there.start > settings.patience_s or len(board.nodes) < len(there.nodes):
+    if ask is None or now - there.start > settings.patience_s:
         return
     gone = taken_off(ask, board, nearest(ask, board, movable(view, settings.ran_s, now), now))
     if gone is None:

@@ -173,6 +173,9 @@ def test_a_job_of_several_nodes_is_kept_in_one_island_and_in_one_that_is_broken_
     assert avoided(running(9, "n3", 2), pair, settings=settings) == {1: ("n1", "n2")}
     assert avoided(running(9, "n3", 6), pair, settings=settings) == {1: ("n3", "n4")}
     assert avoided(running(9, "n3", 6), running(8, "n1", 6), pair, settings=settings) == {}
+    six = nodes_named("n1", "n2", "n3", "n4", "n5", "n6")
+    uneven = islands.Settings(islands={"a": "n[1-2]", "b": "n[3-6]"}, small_gpus=16)
+    assert avoided(running(9, "n3", 6), asking(1, 16, 2), nodes=six, settings=uneven) == {1: ("n1", "n2")}
 
 
 def test_an_island_in_use_or_kept_for_others_is_not_whole():

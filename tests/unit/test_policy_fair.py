@@ -82,6 +82,27 @@ def test_each_of_several_waiting_jobs_has_room_of_its_own():
     assert wanted(*FULL, asking(9, 8), asking(10, 8), settings=msgspec.structs.replace(settings, ahead=1))[1] == [3]
 
 
+def test_what_one_takes_back_another_does_not_take_again():
+    settings = fair.Settings(quotas={"a": 16, "b": 8})
+    assert wanted(*FULL, asking(9, 8), asking(10, 8), settings=settings) == ([9, 10], [2])  # b has 8 left, its quota
+
+
+def test_room_that_one_who_has_just_come_will_have_is_not_anothers():
+    settings = fair.Settings(quotas={"a": 16, "b": 8})
+    young = asking(9, 8, eligible_time=int(NOW) - 5, priority=5)
+    assert wanted(*FULL[:2], young, asking(10, 8), settings=settings) == ([9, 10], [2])
+
+
+def test_one_that_cannot_have_room_changes_nothing_for_the_next():
+    settings = fair.Settings(quotas={"a": 32, "b": 8})
+    assert wanted(*FULL, asking(9, 16, 2), asking(10, 8), settings=settings) == ([9, 10], [2])
+
+
+def test_a_suspended_job_has_its_gpus():
+    paused = running(1, "n1", 4, state=State.SUSPENDED)
+    assert wanted(paused, asking(2, 5), asking(3, 4)) == ([3], [])
+
+
 @pytest.mark.parametrize("hints", [{}, dict.fromkeys((1, 2, 3), Hints(preemptible=True, pinned=True))])
 def test_jobs_that_are_pinned_or_have_not_said_that_they_may_be_requeued_stay(hints):
     assert wanted(*FULL, asking(9, 8), hints=hints) == ([9], [])

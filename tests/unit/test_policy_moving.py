@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import combinations
+from itertools import combinations, islice
 from typing import Any, ClassVar
 
 import msgspec
@@ -20,7 +20,7 @@ from hpcjobs.model.steering import Requeue, Reserve
 from hpcjobs_plugins.policies import defrag
 from hpcjobs_plugins.policies.board import Board, ask_of
 from hpcjobs_plugins.policies.moving import nearest, taken_off
-from tests.unit.builders import node
+from tests.unit.builders import node, view
 from tests.unit.policy_views import NOW, PREEMPTIBLE, asking, at_work, nodes_named, running
 
 SETTINGS = defrag.Settings()
@@ -128,11 +128,40 @@ def test_no_more_jobs_leave_than_must_and_none_where_that_does_not_help(seen, no
 
 
 def test_the_node_that_the_fewest_have_to_leave_is_freed_and_of_such_the_one_where_least_is_lost():
-    jobs = [running(1, "n1", 2), running(2, "n1", 2), running(3, "n2", 4, since_s=900), running(4, "n3", 4)]
-    seen = at_work(*jobs, nodes=nodes_named("n1", "n2", "n3"))
+    jobs = [running(1, "n1", 2, since_s=700), running(2, "n1", 2, since_s=700), running(3, "n2", 4, since_s=3000),
+        running(4, "n3", 4, since_s=9000)]  # fmt: skip
+    assert offered_for(asking(9, 8), jobs) == [3]
+
+
+def offered_for(large, jobs, nodes=("n1", "n2", "n3")):
+    seen = at_work(*jobs, nodes=nodes_named(*nodes))
+    board, ask = Board.of(seen, seen.nodes), ask_of(large, seen)
+    return [job.slurm_job_id for job in taken_off(ask, board, islice(nearest(ask, board, jobs, NOW), 20))]
+
+
+def test_a_job_of_several_nodes_leaves_all_of_them_and_once():
+    assert offered_for(asking(9, 24, 3), [running(1, "n[1-2]", 16, since_s=100), running(2, "n3", 8)]) == [1, 2]
+    assert offered_for(asking(9, 16, 2), [running(1, "n[1-2]", 12), running(2, "n2", 2)], ("n1", "n2")) == [1, 2]
+
+
+def test_a_node_that_the_last_job_leaves_is_empty_however_uneven_that_lay():
+    (first, second) = nodes_named("n1", "n2", cpus_alloc=36)
+    first = msgspec.structs.replace(first, gpus_alloc={"a100": 5})
+    second = msgspec.structs.replace(second, gpus_alloc={"a100": 4})
+    job = running(1, "n[1-2]", 9)
+    seen = view(job, nodes=(first, second))
     board = Board.of(seen, seen.nodes)
-    gone = taken_off(ask_of(asking(9, 8), seen), board, nearest(ask_of(asking(9, 8), seen), board, jobs, NOW))
-    assert [job.slurm_job_id for job in gone] == [3]
+    board.take_off(job)
+    assert (board.free("n1").gpus, board.free("n1").idle) == ({"a100": 8}, True)
+
+
+def test_where_a_job_is_to_come_no_other_has_the_node_for_itself():
+    seen = at_work(nodes=nodes_named("n1"))
+    board = Board.of(seen, seen.nodes)
+    alone = ask_of(asking(2, 1, particulars=Particulars(oversubscribe="NO")), seen)
+    assert board.roomy(alone) == ["n1"]
+    board.place(ask_of(asking(1, 1), seen))
+    assert board.roomy(alone) == []
 
 
 LARGE = asking(9, 8)
@@ -161,6 +190,8 @@ def test_jobs_are_moved_once_the_large_one_is_in_its_reservation():
     (keep,) = wanted(*HALVES, LARGE, reservations=(reserved("n1"),))
     assert isinstance(keep, Reserve)
     inside = asking(9, 8, particulars=Particulars(reservation=NAME))
+    (keep,) = wanted(*HALVES, inside, reservations=(reserved("n1", start=NOW + 5),))
+    assert isinstance(keep, Reserve)
     keep, move = wanted(*HALVES, inside, reservations=(reserved("n1"),))
     assert isinstance(keep, Reserve)
     assert isinstance(move, Requeue)

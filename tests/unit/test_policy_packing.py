@@ -75,6 +75,13 @@ def test_in_named_partitions_the_emptiest_nodes_come_first():
     assert weights(spread, SPREAD, seen) == {"n1": 0, "n2": 10, "n3": 30, "n4": 20, "n9": 0}
 
 
+def test_a_node_is_as_full_as_the_fuller_of_its_cpus_and_gpus():
+    seen = at_work(
+        running(1, "n1", 1, cpus=60), running(2, "n2", 5, cpus=1), nodes=nodes_named("n1", "n2", gpus={"": 8})
+    )
+    assert weights(spread, SPREAD, seen) == {"n1": 30, "n2": 20}
+
+
 def test_spread_must_be_told_where():
     with pytest.raises(msgspec.ValidationError, match="partitions"):
         msgspec.convert({}, spread.Settings)
