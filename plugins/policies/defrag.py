@@ -37,6 +37,7 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
 
     Attributes:
         large_gpus: Jobs of so many GPUs are large.
+        ahead: Large jobs that are looked at, those of the highest priority; room is made for the first that it helps.
         wait_s: How long a large job has waited before others are moved, in seconds.
         ran_s: How long a job has run before it is moved, in seconds.
         soon_s: Nothing is moved where the room comes by itself within so many seconds.
@@ -46,6 +47,7 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
     """
 
     large_gpus: Annotated[int, msgspec.Meta(ge=2)] = 8
+    ahead: Annotated[int, msgspec.Meta(ge=1)] = 4
     wait_s: Seconds = 300.0
     ran_s: Seconds = 600.0
     soon_s: Seconds = 600.0
@@ -73,8 +75,10 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
     if begun:
         return
     ready = [job for job in large if waits_for_room(job, now) and now - job.eligible_time >= settings.wait_s]
-    for job in first(ready)[:1]:
-        yield from _begin(settings, job, view, now)
+    for job in first(ready)[: settings.ahead]:
+        if begin := tuple(_begin(settings, job, view, now)):
+            yield from begin
+            return
 
 
 def _name(job: JobRecord) -> str:

@@ -275,6 +275,10 @@ def test_one_large_job_at_a_time():
     assert {one.job if isinstance(one, Requeue) else one.jobs for one in jobs} == {1, (9,)}
     (only,) = wanted(*HALVES, LARGE, second)
     assert only.jobs == (10,)  # that of the highest priority first
+    hopeless = asking(10, 16, 2, priority=500)
+    (only,) = wanted(*HALVES, LARGE, hopeless)
+    assert only.jobs == (9,)  # unless moving does not help it
+    assert wanted(*HALVES, LARGE, hopeless, settings=defrag.Settings(ahead=1)) == []
 
 
 def test_other_reservations_are_left_alone():
