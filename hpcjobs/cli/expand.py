@@ -12,6 +12,8 @@ import click
 _TASKS: Final = re.compile(r"(.+)_\[([0-9,:-]+)(?:%[0-9]+)?\]")
 _AGO: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)\s*([smhdw])")
 _SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86_400, "w": 604_800}
+MOST_DIGITS: Final = 15
+"""Characters of a length of time."""
 MOST: Final = 1000
 """Most tasks of one name."""
 
@@ -71,3 +73,30 @@ class Moment(click.ParamType[float]):
             return float(moment if moment <= now else parse_when(str(value), now - _SECONDS["d"]))
         except ValueError:
             self.fail(f"{value!r} is not a time like 2h, 3d or 2026-12-01T08:00", param, ctx)
+
+
+class Duration(click.ParamType[float]):
+    """A length of time like 90, 30m, 4h or 12d, in seconds."""
+
+    name = "duration"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """See click."""
+        if isinstance(value, float):
+            return value
+        try:
+            return duration_s(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def duration_s(text: str) -> float:
+    """Seconds of ``90``, ``30m``, ``4h`` or ``12d``.
+
+    Raises:
+        ValueError: It is no length of time.
+    """
+    match = _AGO.fullmatch(text if text[-1:].isalpha() else f"{text}s")
+    if match is None or not text.isascii() or len(text) > MOST_DIGITS:
+        raise ValueError(f"{text[:40]!r} is not a length of time like 90, 30m, 4h or 12d")
+    return float(match[1]) * _SECONDS[match[2]]

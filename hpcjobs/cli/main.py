@@ -22,6 +22,7 @@ from hpcjobs.cli.place import place
 from hpcjobs.cli.plugins import plugins
 from hpcjobs.cli.policies import policies
 from hpcjobs.cli.retry import retry
+from hpcjobs.cli.simulate.command import simulate
 from hpcjobs.cli.spool.commands import spool
 from hpcjobs.cli.submit import submit
 from hpcjobs.cli.top.command import top
@@ -51,7 +52,7 @@ COMMANDS: Final[tuple[click.Command, ...]] = (
     *(login, logout, whoami, config),
     *(submit, jobs, show, logs, retry, top, spool),
     *orders.COMMANDS,
-    *(nodes, partitions, events, files, place, plugins, policies, completion),
+    *(nodes, partitions, events, files, place, plugins, policies, simulate, completion),
     *stand_ins.commands(),
     *(serve, operate.token, operate.audit),
 )

@@ -34,8 +34,8 @@ def clean(text: str) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], colour_column: int) -> None:
-    """A line a row: a table on a terminal, plain columns with tabs between them in a pipe."""
+def table(header: Sequence[str], rows: Sequence[Sequence[str]], colour_column: int | None) -> None:
+    """A line a row: a table on a terminal, plain columns with tabs between them in a pipe; None: no state in it."""
     console = Console()
     if not console.is_terminal:
         for row in [header, *rows]:
@@ -52,7 +52,8 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]], colour_column: i
     shown.add_column(header[-1], overflow="ellipsis", no_wrap=True, ratio=1)
     for row in cells:
         texts = [Text(cell) for cell in row]
-        texts[colour_column].stylize(COLOUR.get(row[colour_column].split(" ")[0], "red"))
+        if colour_column is not None:
+            texts[colour_column].stylize(COLOUR.get(row[colour_column].split(" ")[0], "red"))
         shown.add_row(*texts)
     console.print(shown)
 

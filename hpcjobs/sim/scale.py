@@ -113,6 +113,15 @@ def window(workload: Workload, start_s: float, end_s: float = math.inf) -> Workl
     )
 
 
+def raised(workload: Workload) -> Workload:
+    """Limits that jobs outran raised to their run times: sites let jobs overrun (OverTimeLimit of slurm.conf(5))."""
+
+    def enough(job: SimJob) -> SimJob:
+        return msgspec.structs.replace(job, wall_s=max(job.wall_s, job.run_s))
+
+    return _changed(workload, enough, "limits that were outrun raised")
+
+
 def quicker(workload: Workload, factor: float, least_wall_s: float = LEAST_WALL_S) -> Workload:
     """All times divided by a factor, as for a replay on a real Slurm: submissions, run times, limits, checkpoints.
 

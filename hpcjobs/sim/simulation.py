@@ -71,6 +71,7 @@ class Simulation:
         self._fruitless = 0
         self._dozing: list[int] = []
         self._passes = 0
+        self._unsampled = False
         self._asked_again_s: float | None = None
 
     def run(self, sample_s: float | None, until_s: float, progress: Callable[[float, int], None] | None) -> Result:
@@ -93,7 +94,9 @@ class Simulation:
                 self._pass(now)
             if sampled and sample_s:
                 self._sample(now)
-                self.agenda.add(now + sample_s, Kind.SAMPLED)
+                self._unsampled = not self._lives  # until a job starts: it may wait for a year
+                if self._lives:
+                    self.agenda.add(now + sample_s, Kind.SAMPLED)
             moments += 1
             if progress and not moments % PROGRESS_EVERY:
                 progress(now, len(self.ended))
@@ -104,9 +107,16 @@ class Simulation:
     @property
     def _goes_on(self) -> bool:
         """Whether anything can still come of it."""
-        if self.running or self.agenda.awaited:
+        if self._lives:
             return True
-        return bool(self.waiting and self._steered and len(self._dozing) < len(self._steered.policies))
+        if not self.waiting:
+            return False
+        return bool(self.agenda.awaited or (self._steered and len(self._dozing) < len(self._steered.policies)))
+
+    @property
+    def _lives(self) -> bool:
+        """Whether jobs run or will be submitted."""
+        return bool(self.running) or self._coming is not None
 
     # What happens.
 
@@ -274,6 +284,9 @@ class Simulation:
         self.running[life.number] = life
         self._fruitless = 0
         self._rouse(now)
+        if self._unsampled:
+            self._unsampled = False
+            self.agenda.add(now, Kind.SAMPLED)
         life.begin(now, until_s, indices, self.space.gpus_of(life.number))
         at_work = self._gangs.join(life)
         for member in at_work:

@@ -1,0 +1,244 @@
+"""What a service says of a cluster, as the beginning of a simulation: nodes, what runs on them, what waits. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from hpcjobs.model.cluster import Node
+from hpcjobs.model.hints import NO_HINTS, Hints
+from hpcjobs.model.job import Job, State
+from hpcjobs.model.partition import Partition
+from hpcjobs.model.spans import count_tasks, parse_spans
+from hpcjobs.sbatch.hostlists import expand_hostlist
+from hpcjobs.sim.live.allowed import Allowed
+from hpcjobs.sim.live.predicted import Predictor
+from hpcjobs.sim.traces.lines import Tally
+from hpcjobs.sim.workload import SimJob, SimNode, Workload
+
+UNLIMITED_S: Final = 365 * 86_400.0
+"""As long runs a job without a time limit."""
+LEAST_S: Final = 1.0
+"""A job that should have ended by now ends so soon."""
+MOST_TASKS: Final = 100_000
+"""So many waiting tasks of one array are simulated."""
+_RUNS: Final = frozenset({State.RUNNING, State.COMPLETING, State.SUSPENDED})
+
+ASSUMPTIONS: Final = (
+    "A running job ends at its time limit, a waiting one runs as long as its limit says, where nothing was predicted; "
+    "without a limit it runs for a year.",
+    "The queue is in the order of tier, priority and submission that it has now: priorities do not change, and nobody "
+    "submits, cancels or alters a job.",
+    "CPUs, memory and GPUs of a job are spread evenly over its nodes; on a node with GPUs of several types all count "
+    "as of the commonest.",
+    "Nodes that are down or drained stay so, and no node fails.",
+    "Not heeded: limits of users, accounts, QOS and partitions, dependencies, licenses, reservations and preemption; "
+    "of constraints only features joined with &.",
+)
+
+
+UNSEEN: Final = "nodes with more in use than the jobs that you may see have: here it is free (ask as an operator)"
+
+
+class Snapshot(NamedTuple):
+    """A cluster at one moment.
+
+    Attributes:
+        workload: Its nodes, and its jobs: first those that run, then the queue in its order, all submitted at 0.
+        running: Nodes of those that run, as indices, by number.
+        only: The nodes that each job that waits may have, as indices, by number; None: any.
+        begin_s: When jobs may begin that may not yet, by number.
+        closed: Nodes that take no new jobs, as indices.
+        jobs: The service's jobs, by number; of an array the same for each task that waits.
+    """
+
+    workload: Workload
+    running: Mapping[int, frozenset[int]]
+    only: Mapping[int, frozenset[int] | None]
+    begin_s: Mapping[int, float]
+    closed: frozenset[int]
+    jobs: Mapping[int, Job]
+
+    def waits(self, job: SimJob) -> bool:
+        """Whether a job waits at the beginning."""
+        return job.number not in self.running
+
+
+def snapshot(
+    cluster: str,
+    observed_at: float,
+    nodes: Sequence[Node],
+    partitions: Sequence[Partition],
+    jobs: Iterable[Job],
+    *,
+    hints: Mapping[str, Hints] | None = None,
+    predictor: Predictor | None = None,
+) -> Snapshot:
+    """Put together what the service said.
+
+    Args:
+        cluster: Name of the cluster.
+        observed_at: Unix seconds of the listing that it is from.
+        nodes: Its nodes.
+        partitions: Its partitions.
+        jobs: What Slurm lists: each task for itself, but those of an array that still wait together.
+        hints: What jobs tell the policies, by our id.
+        predictor: Guesses run times; None: limits hold.
+    """
+    index = {node.name: place for place, node in enumerate(nodes)}
+    dropped = Tally()
+    found = list(jobs)
+    runs = [job for job in found if job.state in _RUNS and _known(job, index, dropped)]
+    tiers = {partition.name: partition.priority_tier for partition in partitions}
+    queue = sorted((job for job in found if _waits(job, dropped)), key=lambda job: _place(job, tiers))
+    maker = _Maker(observed_at, {partition.name: partition for partition in partitions}, predictor or Predictor())
+    allowed = Allowed(nodes, partitions)
+    made: list[SimJob] = []
+    running: dict[int, frozenset[int]] = {}
+    only: dict[int, frozenset[int] | None] = {}
+    begin_s: dict[int, float] = {}
+    told: dict[int, Job] = {}
+    for job in runs:
+        number = len(made) + 1
+        made.append(maker.running(number, job))
+        running[number] = frozenset(index[name] for name in expand_hostlist(job.node_list))
+        told[number] = job
+    for job in queue:
+        for _ in range(_tasks(job)):
+            number = len(made) + 1
+            made.append(maker.waiting(number, job, (hints or {}).get(job.id, NO_HINTS)))
+            told[number] = job
+        for number in range(len(made) - _tasks(job) + 1, len(made) + 1):
+            only[number] = allowed.indices(job)
+            if job.eligible_time > observed_at:
+                begin_s[number] = job.eligible_time - observed_at
+    workload = Workload(
+        nodes=tuple(map(_node, nodes)),
+        jobs=tuple(made),
+        origin=f"{cluster} as it is now: {len(running)} jobs run, {len(made) - len(running)} wait",
+        dropped=dropped.told(),
+        remarks={UNSEEN: unseen} if (unseen := _unseen(nodes, runs)) else {},
+        started_at=observed_at,
+    )
+    closed = frozenset(place for place, node in enumerate(nodes) if not node.usable)
+    return Snapshot(workload, running, only, begin_s, closed, told)
+
+
+def _known(job: Job, index: Mapping[str, int], dropped: Tally) -> bool:
+    names = expand_hostlist(job.node_list)
+    if not names or any(name not in index for name in names):
+        dropped.add("it runs on nodes that the cluster does not list")
+        return False
+    return True
+
+
+def _waits(job: Job, dropped: Tally) -> bool:
+    if job.state is State.PENDING and not job.dependency:
+        return True
+    if job.state is State.PENDING:
+        dropped.add("it waits for other jobs (dependency)")
+    elif job.state is State.HELD:
+        dropped.add("it is held")
+    elif job.state in (State.SUBMITTING, State.UNKNOWN):
+        dropped.add("it is not known to be in Slurm")
+    return False
+
+
+def _place(job: Job, tiers: Mapping[str, int]) -> tuple[int, int, int, int]:
+    tier = max((tiers.get(name, 1) for name in job.partition.split(",")), default=1)
+    return -tier, -job.priority, job.submit_time, job.slurm_job_id or 0
+
+
+def _tasks(job: Job) -> int:
+    """How many tasks of an array wait together; 1 for a job that is none."""
+    spans = job.array_task.partition("%")[0]
+    if not spans or spans.isdecimal():
+        return 1
+    try:
+        return min(count_tasks(parse_spans(spans)), MOST_TASKS)
+    except ValueError:
+        return 1
+
+
+def _unseen(nodes: Sequence[Node], runs: Sequence[Job]) -> int:
+    """On how many nodes more CPUs or GPUs are in use than by jobs that are told; uneven shares are allowed for."""
+    cpus: Counter[str] = Counter()
+    gpus: Counter[str] = Counter()
+    for job in runs:
+        for name in expand_hostlist(job.node_list):
+            cpus[name] += math.ceil(job.cpus / max(1, job.nodes)) + (job.nodes > 1)
+            gpus[name] += math.ceil(sum(job.gpus.values()) / max(1, job.nodes)) + (job.nodes > 1)
+    return sum(
+        node.cpus_alloc > cpus[node.name] or sum(node.gpus_alloc.values()) > gpus[node.name] for node in nodes
+    )  # fmt: skip
+
+
+def _node(node: Node) -> SimNode:
+    kind = max(node.gpus, key=lambda kind: (node.gpus[kind], kind)) if node.gpus else ""
+    return SimNode(
+        name=node.name,
+        cpus=node.cpus,
+        mem_bytes=node.mem_bytes,
+        gpus=sum(node.gpus.values()),
+        gpu_type=kind,
+        features=node.features,
+    )
+
+
+class _Maker:
+    """Makes jobs of the simulation of those of the service."""
+
+    def __init__(self, now: float, partitions: Mapping[str, Partition], predictor: Predictor) -> None:
+        self._now = now
+        self._partitions = partitions
+        self._predictor = predictor
+
+    def running(self, number: int, job: Job) -> SimJob:
+        """A job that runs: what is left of it. It has at least what it has of each node."""
+        already_s = max(0.0, self._now - job.start_time) if job.start_time else 0.0
+        left_s = max(LEAST_S, self._limit_s(job) - already_s)
+        if job.end_time:
+            left_s = max(LEAST_S, job.end_time - self._now)
+        guess_s = self._predictor.run_s(job, already_s)
+        run_s = left_s if guess_s is None else min(left_s, max(LEAST_S, guess_s - already_s))
+        return self._job(number, job, run_s, left_s, NO_HINTS, math.floor)
+
+    def waiting(self, number: int, job: Job, hints: Hints) -> SimJob:
+        """A job that waits."""
+        wall_s = self._limit_s(job)
+        guess_s = self._predictor.run_s(job)
+        return self._job(number, job, wall_s if guess_s is None else min(guess_s, wall_s), wall_s, hints, math.ceil)
+
+    def _limit_s(self, job: Job) -> float:
+        if job.wall_s is not None:
+            return max(LEAST_S, float(job.wall_s))
+        partition = self._partitions.get(job.partition.split(",")[0])
+        if partition is None or partition.wall_default_unlimited:
+            return UNLIMITED_S
+        return float(partition.wall_default_s or partition.wall_max_s or UNLIMITED_S)
+
+    def _job(
+        self, number: int, job: Job, run_s: float, wall_s: float, hints: Hints, rounded: Callable[[float], int]
+    ) -> SimJob:
+        nodes = max(1, job.nodes)
+        partition = self._partitions.get(job.partition.split(",")[0])
+        alone = job.particulars.oversubscribe == "NO" or (partition is not None and partition.exclusive == "NODE")
+        return SimJob(
+            number=number,
+            submit_s=0.0,
+            run_s=run_s,
+            wall_s=wall_s,
+            nodes=nodes,
+            exclusive=alone,
+            cpus_per_node=max(1, rounded(job.cpus / nodes)),
+            mem_per_node_bytes=rounded(job.mem_bytes / nodes),
+            gpus_per_node=rounded(sum(job.gpus.values()) / nodes),
+            gpu_types=tuple(kind for kind in job.gpus if kind and job.gpus[kind]),
+            user=job.user,
+            account=job.account,
+            partition=job.partition or "main",
+            name=job.name,
+            hints=hints,
+        )
