@@ -26,11 +26,10 @@ from hpcjobs.plugin import PLUGIN_API, Admit, Context, Plugin, Tick
 from hpcjobs_plugins.policies.gang_members import Gang, gangs_of
 from hpcjobs_plugins.policies.made import PolicySettings
 from hpcjobs_plugins.policies.queue import is_idle
-from hpcjobs_plugins.policies.room import Free, Room, freed, room_for
+from hpcjobs_plugins.policies.room import Free, Room, end_of, freed, room_for
 
 FAR: Final = "now+365days"
 """When a member would start by itself: no gang waits so long, and one whose policy is off does not start in parts."""
-MINUTE_S: Final = 60.0
 SOONER_S: Final = 60.0
 """Other nodes are reserved only where they are free so much earlier, in seconds."""
 
@@ -94,9 +93,7 @@ def _reserve(
         room = Room(tuple(sorted(own)), float(there.start))
     if room is None:
         return None
-    end = -(-(max(room.start, now) + settings.window_s) // MINUTE_S) * MINUTE_S
-    if there is not None and end - settings.window_s / 2 <= there.end <= end + MINUTE_S:
-        end = float(there.end)
+    end = end_of(there, room.start, settings.window_s, now)
     jobs = tuple(job.slurm_job_id for job in gang.waiting)
     why = f"{len(jobs)} jobs start together on {len(room.nodes)} nodes."
     return Reserve(gang.name, room.nodes, room.start if room.start > now else 0.0, end, jobs, why)

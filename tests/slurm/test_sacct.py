@@ -30,7 +30,7 @@ S gpus --gpus=a100:1 --mem=1536M --constraint=a100 --extra=team=7 --wrap true
 S suspended --wrap 'sleep 15'
 S requeued --requeue --wrap 'sleep 1; [ "$SLURM_RESTART_COUNT" ] || sleep 60'
 S running -t 1-3:04:05 -N2 --mem-per-cpu=50M --wrap 'srun sleep 100'
-S stepkill --wrap 'srun sleep 60 & until squeue -hsj $SLURM_JOBID|grep [.]0;do sleep 1;done;scancel $SLURM_JOBID.0;wait'
+S stepkill --wrap 'srun sleep 60 & sleep 8; scancel $SLURM_JOB_ID.0; wait'
 S files -o '/scratch/sacct-%j.out' -e '/scratch/sacct-%x.err' -i /dev/zero --wrap true
 """
 

@@ -86,12 +86,12 @@ async def test_a_connection_that_dies_while_a_command_runs_leaves_its_outcome_op
 async def test_a_submission_whose_answer_is_lost_is_not_sent_again_and_is_found_by_its_mark(
     stack: Stack, pool: SshPool, bashrc: str
 ):
-    put(stack, "/home/alice/bin/sbatch", '#!/bin/sh\ntouch ~/bin/begun\nsleep 10\nexec /usr/bin/sbatch "$@"\n')
+    put(stack, "/home/alice/bin/sbatch", '#!/bin/sh\nsleep 10.25\nexec /usr/bin/sbatch "$@"\n')
     put(stack, bashrc, "PATH=/home/alice/bin:$PATH\n")
     subject = Subject(SshBackend(stack.cluster, pool, "hpcjobs"))
     launch = subject.launch(hold=True)
     call = asyncio.create_task(subject.backend.submit("alice", launch))
-    begun = "ls /home/alice/bin/begun 2>/dev/null"
+    begun = "pgrep -u alice -x -f 'sleep 10.25'"
     await asyncio.to_thread(until, lambda: stack.run("login", begun, check=False))
     cut(stack)
     with pytest.raises(OutcomeUnknown):

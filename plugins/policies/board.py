@@ -1,0 +1,198 @@
+"""What is free on each node, as one supposes jobs to leave and to come."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple, Self
+
+from hpcjobs.model.cluster import ClusterView, Node
+from hpcjobs.model.job import JobRecord, State
+from hpcjobs.sbatch.hostlists import expand_hostlist
+from hpcjobs.sbatch.units import ceil_div
+from hpcjobs_plugins.policies.queue import may_use
+from hpcjobs_plugins.policies.room import ON_NODES
+
+
+class Ask(NamedTuple):
+    """What a job asks of each of its nodes; evenly over them where it does not say.
+
+    Attributes:
+        job: The job.
+        nodes: How many nodes.
+        cpus: CPUs of each.
+        mem_bytes: Memory of each, in bytes.
+        gpus: GPUs of each, by type (``""``: of any).
+        whole: Whether nothing else may run there.
+        features: What nodes must have.
+        excluded: Names of nodes that it does not start on.
+    """
+
+    job: JobRecord
+    nodes: int
+    cpus: int
+    mem_bytes: int
+    gpus: dict[str, int]
+    whole: bool
+    features: frozenset[str]
+    excluded: frozenset[str]
+
+    def may_use(self, node: Node) -> bool:
+        """Whether it may start on a node that is empty, as far as partitions, features and names go."""
+        return may_use(self.job, node) and node.name not in self.excluded and self.features <= {*node.features}
+
+
+def ask_of(job: JobRecord, view: ClusterView, inside: str = "") -> Ask | None:
+    """What a job asks of each node.
+
+    Args:
+        job: The job.
+        view: The last listing.
+        inside: A reservation that it may be in.
+
+    Returns:
+        None: it asks for more than can be judged here, as for nodes by name, or for one feature or another.
+    """
+    told = job.particulars
+    special = told.required_nodes or told.contiguous or told.segment_size or told.licenses
+    if special or not {*told.constraint}.isdisjoint("|*[]()") or job.het_job_id or told.reservation not in ("", inside):
+        return None
+    nodes = max(1, job.nodes)
+    partition = view.partitions.get(job.partition)
+    whole = told.oversubscribe == "NO" or (partition is not None and partition.exclusive == "NODE")
+    gpus = {kind: ceil_div(count, nodes) for kind, count in job.gpus.items() if count}
+    features = frozenset(filter(None, told.constraint.split("&")))
+    excluded = frozenset(expand_hostlist(told.excluded_nodes) if told.excluded_nodes else ())
+    cpus, mem_bytes = ceil_div(job.cpus, nodes), ceil_div(job.mem_bytes, nodes)
+    return Ask(job, nodes, cpus, mem_bytes, gpus, whole, features, excluded)
+
+
+@dataclass
+class Free:
+    """What is free on a node: CPUs, memory in bytes, GPUs by type, and whether nothing runs there."""
+
+    cpus: int
+    mem_bytes: int
+    gpus: dict[str, int]
+    idle: bool
+
+    def takes(self, ask: Ask) -> bool:
+        """Whether a job's share fits."""
+        return (
+            ask.cpus <= self.cpus
+            and ask.mem_bytes <= self.mem_bytes
+            and (self.idle or not ask.whole)
+            and sum(ask.gpus.values()) <= sum(self.gpus.values())
+            and all(count <= self.gpus.get(kind, 0) for kind, count in ask.gpus.items() if kind)
+        )
+
+    def change(self, cpus: int, mem_bytes: int, gpus: dict[str, int], sign: int) -> None:
+        """Have more free, or with -1 less; GPUs of no type are of the type of which most are free."""
+        self.cpus += sign * cpus
+        self.mem_bytes += sign * mem_bytes
+        for kind, count in gpus.items():
+            own = kind if kind in self.gpus else max(self.gpus, key=lambda one: self.gpus[one], default=kind)
+            self.gpus[own] = self.gpus.get(own, 0) + sign * count
+
+
+def free_of(node: Node) -> Free:
+    """What is free on a node now."""
+    gpus = {kind: max(0, count - node.gpus_alloc.get(kind, 0)) for kind, count in node.gpus.items()}
+    idle = not node.cpus_alloc and not any(node.gpus_alloc.values())
+    return Free(node.cpus - node.cpus_alloc, node.mem_bytes - node.mem_alloc_bytes, gpus, idle)
+
+
+@dataclass
+class Board:
+    """A cluster on which jobs are moved about in thought. Jobs that are about to end (COMPLETING) have left already.
+
+    Attributes:
+        nodes: Those that are counted on, by name.
+        where: Names of these that a job has, by Slurm's number.
+        on: Jobs by name of node.
+        gone: Numbers of jobs that have left.
+        came: What has come, by name of node.
+    """
+
+    nodes: dict[str, Node]
+    where: dict[int, tuple[str, ...]] = field(default_factory=dict)
+    on: dict[str, list[JobRecord]] = field(default_factory=lambda: defaultdict(list))
+    gone: set[int] = field(default_factory=set)
+    came: dict[str, tuple[Ask, ...]] = field(default_factory=dict)
+    _free: dict[str, Free] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, view: ClusterView, names: Iterable[str]) -> Self:
+        """The usable ones of some nodes, and what runs there."""
+        board = cls({name: view.nodes[name] for name in names if name in view.nodes and view.nodes[name].usable})
+        for job in view.jobs.values():
+            if job.state in ON_NODES and job.node_list:
+                there = tuple(name for name in expand_hostlist(job.node_list) if name in board.nodes)
+                board.where[job.slurm_job_id] = there
+                for name in there:
+                    board.on[name].append(job)
+                if job.state is State.COMPLETING:
+                    board.gone.add(job.slurm_job_id)
+        return board
+
+    def copy(self, names: Iterable[str] | None = None) -> Self:
+        """One to try things on, with all nodes or some."""
+        nodes = {name: self.nodes[name] for name in (self.nodes if names is None else names)}
+        came = {name: self.came[name] for name in nodes if name in self.came}
+        free = {name: self._free[name] for name in nodes if name in self._free}
+        return type(self)(nodes, self.where, self.on, set(self.gone), came, free)
+
+    def free(self, name: str) -> Free:
+        """What is free on a node."""
+        if name not in self._free:
+            node = self.nodes[name]
+            left = [job for job in self.on.get(name, ()) if job.slurm_job_id in self.gone]
+            free = free_of(node)
+            if left and len(left) == len(self.on[name]):
+                free = Free(node.cpus, node.mem_bytes, dict(node.gpus), idle=True)
+            else:  # how a job lies on several nodes is not told: the least that each could have of it
+                for job in left:
+                    share = max(1, job.nodes)
+                    gpus = {kind: count // share for kind, count in job.gpus.items()}
+                    free.change(job.cpus // share, job.mem_bytes // share, gpus, 1)
+            for ask in self.came.get(name, ()):
+                free.change(ask.cpus, ask.mem_bytes, ask.gpus, -1)
+                free.idle = False
+            self._free[name] = free
+        return self._free[name]
+
+    def takes(self, ask: Ask, name: str) -> bool:
+        """Whether a job could start on a node."""
+        return name in self.nodes and ask.may_use(self.nodes[name]) and self.free(name).takes(ask)
+
+    def roomy(self, ask: Ask, among: Iterable[str] | None = None) -> list[str]:
+        """Names of nodes, of all or of some, on which a job could start; those with the least left over first."""
+        found = [name for name in (self.nodes if among is None else among) if self.takes(ask, name)]
+        return sorted(found, key=lambda name: (sum(self.free(name).gpus.values()), self.free(name).cpus, name))
+
+    def place(self, ask: Ask, among: Iterable[str] | None = None) -> tuple[str, ...]:
+        """Let a job come; returns its nodes, none where it finds no room."""
+        names = tuple(self.roomy(ask, among)[: ask.nodes])
+        if len(names) < ask.nodes:
+            return ()
+        self.promise(ask, names)
+        return names
+
+    def promise(self, ask: Ask, names: Iterable[str]) -> None:
+        """Let a job come to some nodes, where there may be room only later."""
+        for name in names:
+            self.came[name] = (*self.came.get(name, ()), ask)
+            self._free.pop(name, None)
+
+    def take_off(self, job: JobRecord) -> None:
+        """Let a job leave."""
+        self.gone.add(job.slurm_job_id)
+        for name in self.where.get(job.slurm_job_id, ()):
+            self._free.pop(name, None)
+
+    def put_back(self, job: JobRecord) -> None:
+        """Let it be there again."""
+        self.gone.discard(job.slurm_job_id)
+        for name in self.where.get(job.slurm_job_id, ()):
+            self._free.pop(name, None)

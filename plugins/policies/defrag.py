@@ -1,0 +1,134 @@
+"""Defragmentation: running jobs that may be moved make room for a large one that waits for no more than that.
+
+A large job waits though as many GPUs are free as it needs, because they are scattered. The nodes that take the fewest
+moves are reserved for it first; when the job is in its reservation, the jobs in the way are requeued, and start again
+elsewhere: where there is no room for all of them, nothing is moved. Whatever it does next it reads from the
+reservation, so it can be stopped at any point.
+
+What it does to Slurm: one reservation for one large job at a time, and requeue of jobs whose hints say
+``preemptible`` and not ``pinned``. When not to use it: where jobs start slowly or write checkpoints seldom, because
+each move costs what they have done since; and where preemption by quality of service (PreemptType) already makes that
+room.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Annotated, Final
+
+import msgspec
+
+from hpcjobs.model.cluster import ClusterView
+from hpcjobs.model.job import JobRecord
+from hpcjobs.model.steering import Action, Requeue, Reserve
+from hpcjobs_plugins.policies.board import Board, ask_of
+from hpcjobs_plugins.policies.made import PolicySettings, policy
+from hpcjobs_plugins.policies.moving import nearest, taken_off
+from hpcjobs_plugins.policies.queue import first, gpus_of, movable, waiting, waits_for_room
+from hpcjobs_plugins.policies.room import end_of, freed, room_for
+
+PREFIX: Final = "hpcjobs_defrag_"
+HOUR_S: Final = 3600.0
+Seconds = Annotated[float, msgspec.Meta(ge=0)]
+
+
+class Settings(PolicySettings, frozen=True, kw_only=True):
+    """What an admin sets.
+
+    Attributes:
+        large_gpus: Jobs of so many GPUs are large.
+        ahead: Large jobs that are looked at, those of the highest priority; room is made for the first that it helps.
+        wait_s: How long a large job has waited before others are moved, in seconds.
+        ran_s: How long a job has run before it is moved, in seconds.
+        soon_s: Nothing is moved where the room comes by itself within so many seconds.
+        patience_s: How long nodes are kept for a large job, in seconds.
+        per_hour: Jobs that are moved within an hour; every requeue of such a job counts, whoever wanted it.
+        window_s: How long a reservation lasts beyond now, in seconds; it is prolonged while its job waits.
+    """
+
+    large_gpus: Annotated[int, msgspec.Meta(ge=2)] = 8
+    ahead: Annotated[int, msgspec.Meta(ge=1)] = 4
+    wait_s: Seconds = 300.0
+    ran_s: Seconds = 600.0
+    soon_s: Seconds = 600.0
+    patience_s: Annotated[float, msgspec.Meta(ge=60)] = 1800.0
+    per_hour: Annotated[int, msgspec.Meta(ge=1)] = 8
+    window_s: Annotated[float, msgspec.Meta(ge=120)] = 600.0
+
+
+def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
+    """What it wants.
+
+    Args:
+        settings: See Settings.
+        view: The last listing.
+        now: Unix seconds.
+    """
+    large = [
+        job
+        for job, hints in waiting(view)
+        if gpus_of(job) >= settings.large_gpus and hints.gang_size < 2 and not job.array_job_id
+    ]
+    begun = [job for job in large if _name(job) in view.reservations]
+    for job in begun:
+        yield from _go_on(settings, job, view, now)
+    if begun:
+        return
+    ready = [job for job in large if waits_for_room(job, now) and now - job.eligible_time >= settings.wait_s]
+    for job in first(ready)[: settings.ahead]:
+        if begin := tuple(_begin(settings, job, view, now)):
+            yield from begin
+            return
+
+
+def _name(job: JobRecord) -> str:
+    return f"{PREFIX}{job.slurm_job_id}_{job.restarts}"
+
+
+def _begin(settings: Settings, job: JobRecord, view: ClusterView, now: float) -> Iterator[Reserve]:
+    """Nodes for a large job, if others can be moved off them."""
+    taken = {name for other in view.reservations.values() for name in other.nodes}
+    ask, board = ask_of(job, view), Board.of(view, view.nodes.keys() - taken)
+    if ask is None or len(board.roomy(ask)) >= ask.nodes:
+        return
+    room = room_for([job], freed(view), taken | ask.excluded, now)
+    if room is not None and room.start <= now + settings.soon_s:
+        return
+    may_go = movable(view, settings.ran_s, now)
+    gone = taken_off(ask, board, nearest(ask, board, may_go, now))
+    if not gone or len(gone) > settings.per_hour - _moved(view, now):
+        return
+    nodes = board.roomy(ask)[: ask.nodes]
+    others = board.copy(board.nodes.keys() - {*nodes})
+    asked = [ask_of(one, view) for one in gone]
+    if all(one is not None and others.place(one) for one in asked):
+        why = f"{len(gone)} jobs can be moved so that {gpus_of(job)} GPUs are free together."
+        yield Reserve(
+            _name(job), tuple(sorted(nodes)), 0.0, end_of(None, 0.0, settings.window_s, now), (job.slurm_job_id,), why
+        )
+
+
+def _moved(view: ClusterView, now: float) -> int:
+    """Jobs that may be moved, and have been requeued within the last hour."""
+    jobs = (view.jobs[number] for number in view.hints.keys() & view.jobs.keys() if view.hints[number].preemptible)
+    return sum(1 for job in jobs if job.restarts and now - job.submit_time < HOUR_S)
+
+
+def _go_on(settings: Settings, job: JobRecord, view: ClusterView, now: float) -> Iterator[Action]:
+    """Keep what is reserved, and move what is in the way, as soon as nobody else can come."""
+    there = view.reservations[_name(job)]
+    ask, board = ask_of(job, view, there.name), Board.of(view, there.nodes)
+    if ask is None or now - there.start > settings.patience_s:
+        return
+    gone = taken_off(ask, board, nearest(ask, board, movable(view, settings.ran_s, now), now))
+    if gone is None:
+        return
+    why = f"{gpus_of(job)} GPUs of these nodes are kept for it."
+    end = end_of(there, 0.0, settings.window_s, now)
+    yield Reserve(there.name, there.nodes, 0.0, end, (job.slurm_job_id,), why)
+    if job.particulars.reservation == there.name and there.start <= now:
+        for one in gone:
+            yield Requeue(one.slurm_job_id, f"It makes room for job {job.slurm_job_id} of {gpus_of(job)} GPUs.")
+
+
+PLUGIN = policy("defrag", Settings, tick)
