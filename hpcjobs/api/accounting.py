@@ -75,7 +75,7 @@ def check(query: HistoryQuery) -> None:
 @get(
     "/v1/clusters/{cluster:str}/accounting",
     security=needs(Scope.JOBS_READ),
-    responses=problems(422, 501),
+    responses=problems(501),
     summary="Jobs of Slurm's accounting",
     description="What slurmdbd knows of one's own jobs and those of accounts that one coordinates; for operators of "
     "all. Every condition that is given must hold. Asked of slurmdbd itself, two questions at a time: 503 "

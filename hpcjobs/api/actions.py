@@ -49,7 +49,7 @@ class ActionsController(Controller):
         "/actions",
         security=needs(Scope.JOBS_WRITE),
         status_code=200,
-        responses=problems(413, 422),
+        responses=problems(413),
         summary="Do something with many jobs",
         description="Each job has a result of its own; one that fails does not keep the others from being done.",
     )
@@ -113,7 +113,7 @@ def order(verb: Verb, summary: str, more: str = "") -> Callable[[AnyCallable], H
         tags=["jobs"],
         security=needs(Scope.JOBS_WRITE),
         status_code=202,
-        responses=problems(409, 422, 501),
+        responses=problems(409, 501),
         summary=summary,
         description=more + TAKEN + JOB_ID_IS,
     )

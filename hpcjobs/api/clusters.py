@@ -123,7 +123,7 @@ class ClustersController(Controller):
     @get(
         "/{cluster:str}/nodes",
         security=needs(Scope.CLUSTERS_READ),
-        responses=problems(422) | {200: answers("The nodes, by name.", NodeList, NodePartList)},
+        responses=problems() | {200: answers("The nodes, by name.", NodeList, NodePartList)},
         operation_class=Either,
         summary="Nodes of a cluster",
         description="As the last listing had them; `observed_at` says when that was.",
@@ -142,7 +142,7 @@ class ClustersController(Controller):
     @get(
         "/{cluster:str}/partitions",
         security=needs(Scope.CLUSTERS_READ),
-        responses=problems(422) | {200: answers("The partitions, in Slurm's order.", PartitionList, PartitionPartList)},
+        responses=problems() | {200: answers("The partitions, in Slurm's order.", PartitionList, PartitionPartList)},
         operation_class=Either,
         summary="Partitions of a cluster",
         description="As the last listing had them; `observed_at` says when that was.",

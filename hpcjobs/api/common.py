@@ -51,8 +51,11 @@ def answers(description: str, *kinds: type[msgspec.Struct]) -> ResponseSpec:
 
 
 def problems(*more: int) -> dict[int, ResponseSpec]:
-    """The problem documents of a route: those that any may give, and its own."""
-    return {status: ALL_PROBLEMS[status] for status in (400, 401, 403, 404, 429, 503, *more)}
+    """The problem documents of a route: those that any may give, and its own.
+
+    Any route may refuse a value that has the right form: a cursor of no page, a text that the database cannot hold.
+    """
+    return {status: ALL_PROBLEMS[status] for status in (400, 401, 403, 404, 422, 429, 503, *more)}
 
 
 IdempotencyKey = Annotated[

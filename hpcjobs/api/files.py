@@ -49,7 +49,7 @@ PARTS: Final = {
 def problems(*more: int) -> dict[int, ResponseSpec]:
     """The problem documents of a route: those that any may give, and its own."""
     ours = {status: MORE_PROBLEMS[status] for status in more if status in MORE_PROBLEMS}
-    return common_problems(409, 422, 501) | ours
+    return common_problems(409, 501) | ours
 
 
 Path = Annotated[

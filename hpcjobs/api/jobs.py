@@ -144,7 +144,7 @@ class JobsController(Controller):
     @post(
         security=needs(Scope.JOBS_WRITE),
         opt=SUBMITS,
-        responses=problems(409, 413, 422, 501) | {202: ACCEPTED},
+        responses=problems(409, 413, 501) | {202: ACCEPTED},
         summary="Submit a job",
         description="201: Slurm has the job. 202: the job is kept and goes to Slurm, once and after what its user "
         "sent before, as soon as Slurm answers; it is listed as SUBMITTING until then. With an Idempotency-Key the "
@@ -183,7 +183,7 @@ class JobsController(Controller):
 
     @get(
         security=needs(Scope.JOBS_READ),
-        responses=problems(422) | {200: answers("A page of jobs.", JobPage, JobPartPage)},
+        responses=problems() | {200: answers("A page of jobs.", JobPage, JobPartPage)},
         operation_class=Lines,
         summary="List jobs",
         description="Newest first: one's own, those of accounts that one coordinates, for operators all. An array "
@@ -239,7 +239,7 @@ class JobsController(Controller):
     @get(
         "/{job_id:str}",
         security=needs(Scope.JOBS_READ),
-        responses=problems(422) | {200: answers("The job.", Job, JobPart)},
+        responses=problems() | {200: answers("The job.", Job, JobPart)},
         operation_class=Either,
         summary="One job",
         description=JOB_ID_IS,
@@ -287,7 +287,7 @@ class JobsController(Controller):
         "/{job_id:str}",
         security=needs(Scope.JOBS_WRITE),
         status_code=202,
-        responses=problems(409, 422, 501),
+        responses=problems(409, 501),
         summary="Change a job",
         description="Same as scontrol update; a field that is left out stays. Answers when Slurm has taken it; what "
         "is shown follows within a listing.",

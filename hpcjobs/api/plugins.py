@@ -50,7 +50,7 @@ class PluginsController(Controller):
 
     @put(
         security=needs(Scope.ADMIN),
-        responses=problems(409, 422),
+        responses=problems(409),
         summary="Change the plugins",
         description="A new generation is loaded beside the one in use and takes its place when every plugin of it "
         "could be loaded and has its settings; else the one in use stays. The same list again reads new code. The "

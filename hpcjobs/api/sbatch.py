@@ -101,7 +101,7 @@ def _submitted(reading: Reading, submitted: Submitted) -> Sbatched:
     "/v1/sbatch",
     security=needs(Scope.JOBS_WRITE),
     opt=SUBMITS,
-    responses=problems(409, 413, 422, 501) | {202: ACCEPTED},
+    responses=problems(409, 413, 501) | {202: ACCEPTED},
     summary="Submit as sbatch does",
     description="A command line of sbatch with the script and the variables of whoever calls it, read as sbatch "
     "reads it: options, `#SBATCH`, `#PBS` and `#BSUB` lines, input variables. What sbatch would refuse is a 422, its "

@@ -40,7 +40,7 @@ class WebhooksController(Controller):
 
     @post(
         security=needs(Scope.EVENTS_WRITE),
-        responses=problems(409, 422),
+        responses=problems(409),
         summary="Make a webhook",
         description="Each event that happens from now on is POSTed to it as JSON, one a request, in order and at least "
         "once; signed as Standard Webhooks say: `webhook-signature: v1,<base64>` is the HMAC-SHA256 of `webhook-id`, "
