@@ -8,7 +8,8 @@ is younger than the last order has shown that all is as it was.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 
 import msgspec
 
@@ -17,6 +18,7 @@ from hpcjobs.model.order import Order
 from hpcjobs.model.steered import Key, Steered, Value
 from hpcjobs.steering.fields import JOB_FIELDS, orders_of
 from hpcjobs.steering.fold import JobAim, Why
+from hpcjobs.steering.settle import settle
 
 WAITING = frozenset({State.PENDING, State.HELD})
 
@@ -93,20 +95,13 @@ def _step(
     dropped: list[Key] = []
     for field, (read, wished) in JOB_FIELDS.items():
         key = Key("job", job_id, field)
-        row = rows.get(key)
-        if row is not None and asked_at <= row.at:
-            continue  # the listing is older than the order
-        is_so = read(record, now)
-        base = is_so if row is None or is_so not in (row.value, row.base, row.was) else row.base
-        wanted = wished(base, aim)
-        if wanted is None and (row is None or row.value == base == is_so):
-            dropped += [key] if row is not None else []  # a listing has shown that it is as it was
-            continue
-        target = base if wanted is None else wanted
-        if row is None or (row.base, row.value) != (base, target):
-            written.append(Steered(key, base, target, base if row is None else row.value, now))
-        if target != is_so or (row is not None and row.value != target):  # the last order may have come late
-            values[field] = target
+        settled = settle(key, rows.get(key), read(record, now), partial(_wished, wished, aim), asked_at, now)
+        if settled.row is not None:
+            written.append(settled.row)
+        if settled.ordered is not None:
+            values[field] = settled.ordered
+        if settled.forgotten:
+            dropped.append(key)
     if not (values or written or dropped):
         return None
     target = str(record.slurm_job_id)
@@ -117,3 +112,7 @@ def _step(
         tuple(dropped),
         tuple(dict.fromkeys(aim.whys)),
     )
+
+
+def _wished(wished: Callable[[Value, JobAim], Value | None], aim: JobAim, base: Value) -> Value | None:
+    return wished(base, aim)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from functools import partial
 
 import msgspec
 
@@ -14,6 +15,7 @@ from hpcjobs.model.reservation import Reservation, ReservationFlag, ReservationO
 from hpcjobs.model.steered import Key, Steered, Value
 from hpcjobs.model.steering import Reserve
 from hpcjobs.steering.fold import NodeAim
+from hpcjobs.steering.settle import settle
 
 MAX_WEIGHT = 2**32 - 3
 FLAGS = (ReservationFlag.IGNORE_JOBS, ReservationFlag.NO_HOLD_JOBS, ReservationFlag.FLEX)
@@ -49,7 +51,7 @@ def plan_nodes(
         rows: What has been changed.
         now: Unix seconds.
     """
-    steps: dict[tuple[str, Value], list[tuple[str, Steered]]] = defaultdict(list)
+    steps: dict[tuple[str, Value | None], list[tuple[str, Steered | None]]] = defaultdict(list)
     touched = {key.subject for key in rows if key.kind == "node"}
     quiet: list[Key] = []
     for name in sorted(touched | aims.keys()):
@@ -61,17 +63,10 @@ def plan_nodes(
             if node is None:
                 quiet += [key] if row is not None else []
                 continue
-            if row is not None and view.asked_at <= row.at:
-                continue
-            base = is_so if row is None or is_so not in (row.value, row.base, row.was) else row.base
-            wanted = _node_wished(field, base, aim)
-            if wanted is None and (row is None or row.value == base == is_so):
-                quiet += [key] if row is not None else []
-                continue
-            target = base if wanted is None else wanted
-            if target != is_so or row is None or (row.base, row.value) != (base, target):
-                was = base if row is None else row.value
-                steps[field, target].append((name, Steered(key, base, target, was, now)))
+            settled = settle(key, row, is_so, partial(_node_wished, field, aim), view.asked_at, now)
+            quiet += [key] if settled.forgotten else []
+            if settled.row is not None or settled.ordered is not None:
+                steps[field, settled.ordered].append((name, settled.row))
     found = [_node_step(field, value, parts) for (field, value), parts in sorted(steps.items(), key=str)]
     return ([ClusterStep("nodes", None, dropped=tuple(quiet))] if quiet else []) + found
 
@@ -82,19 +77,21 @@ def _node_values(node: Node | None) -> tuple[tuple[str, Value], ...]:
     return (("weight", node.particulars.weight), ("features", ",".join(sorted(node.features))))
 
 
-def _node_wished(field: str, base: Value, aim: NodeAim) -> Value | None:
+def _node_wished(field: str, aim: NodeAim, base: Value) -> Value | None:
     if field == "weight":
         return max(1, min(MAX_WEIGHT, int(base) + aim.weight)) if aim.weight else None
     return ",".join(sorted({*filter(None, str(base).split(",")), *aim.features})) if aim.features else None
 
 
-def _node_step(field: str, value: Value, parts: Sequence[tuple[str, Steered]]) -> ClusterStep:
+def _node_step(field: str, value: Value | None, parts: Sequence[tuple[str, Steered | None]]) -> ClusterStep:
     names = tuple(name for name, _ in parts)
-    if field == "weight":
+    if value is None:
+        order = None
+    elif field == "weight":
         order = NodeOrder(names, weight=int(value))
     else:
         order = NodeOrder(names, features=tuple(filter(None, str(value).split(","))))
-    return ClusterStep(f"{field} of nodes", order, tuple(row for _, row in parts))
+    return ClusterStep(f"{field} of nodes", order, tuple(row for _, row in parts if row is not None))
 
 
 def plan_reservations(

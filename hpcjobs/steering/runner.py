@@ -24,7 +24,7 @@ from hpcjobs.model.steered import Key, Steered
 from hpcjobs.model.steering import Action
 from hpcjobs.observe.observer import Observer
 from hpcjobs.plugin import Tick
-from hpcjobs.steering.acts import Doer
+from hpcjobs.steering.acts import AGAIN_S, Doer
 from hpcjobs.steering.fold import Said, fold
 from hpcjobs.steering.plan import Step, plan_jobs
 from hpcjobs.steering.plan_cluster import ClusterStep, plan_nodes, plan_reservations
@@ -38,8 +38,6 @@ MOST_STEPS: Final = 500
 """Jobs that are changed after one tick; the others after the next."""
 AT_ONCE: Final = 8
 """Orders that are under way at a time."""
-RETRY_S: Final = 60.0
-"""How long what Slurm refused is left alone, in seconds."""
 
 
 class Policy:
@@ -209,7 +207,7 @@ class PolicyRunner:
                 dropped += step.dropped
                 continue
             of = _name(step)
-            self._troubles[of] = Trouble(of, fault, now + RETRY_S)
+            self._troubles[of] = Trouble(of, fault, now + AGAIN_S)
             refused.append(told.of_refusal(step, of, fault, now))
         if dropped or refused:
             await self._keep((), dropped, refused)
