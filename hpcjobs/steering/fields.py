@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from hpcjobs.model.aims import JobAim
 from hpcjobs.model.job import JobRecord, State
 from hpcjobs.model.order import Changes, Order, Verb
 from hpcjobs.model.steered import Value
 from hpcjobs.sbatch.hostlists import expand_hostlist, fold_hostlist
 from hpcjobs.sbatch.units import ceil_div
-from hpcjobs.steering.fold import JobAim
 
 MAX_NICE: Final = 2**31 - 3
 """As sbatch(1) has it: Nice is within +/- 2147483645."""

@@ -13,11 +13,11 @@ from functools import partial
 
 import msgspec
 
+from hpcjobs.model.aims import JobAim, Why
 from hpcjobs.model.job import JobRecord, State
 from hpcjobs.model.order import Order
 from hpcjobs.model.steered import Key, Steered, Value
 from hpcjobs.steering.fields import JOB_FIELDS, orders_of
-from hpcjobs.steering.fold import JobAim, Why
 from hpcjobs.steering.settle import settle
 
 WAITING = frozenset({State.PENDING, State.HELD})

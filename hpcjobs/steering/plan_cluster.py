@@ -8,13 +8,13 @@ from functools import partial
 
 import msgspec
 
+from hpcjobs.model.aims import NodeAim
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.job import State
 from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.reservation import Reservation, ReservationFlag, ReservationOrder, ReservationVerb
 from hpcjobs.model.steered import Key, Steered, Value
 from hpcjobs.model.steering import Reserve
-from hpcjobs.steering.fold import NodeAim
 from hpcjobs.steering.settle import settle
 
 MAX_WEIGHT = 2**32 - 3

@@ -15,6 +15,7 @@ from hpcjobs.errors import HpcjobsError, ViewStale
 from hpcjobs.hooks.generation import AtWork, Entry
 from hpcjobs.hooks.host import Hooks
 from hpcjobs.hooks.process import HookFailed
+from hpcjobs.model.aims import WISHED, Said, changes, fold, keyed
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.event import Event
 from hpcjobs.model.hints import NO_HINTS, Hints
@@ -25,10 +26,9 @@ from hpcjobs.model.steering import Action
 from hpcjobs.observe.observer import Observer
 from hpcjobs.plugin import Tick
 from hpcjobs.steering.acts import AGAIN_S, Doer
-from hpcjobs.steering.fold import Said, fold
 from hpcjobs.steering.plan import Step, plan_jobs
 from hpcjobs.steering.plan_cluster import ClusterStep, plan_nodes, plan_reservations
-from hpcjobs.steering.telling import DRY_RUN, WISHED, Told, acts_of, changes
+from hpcjobs.steering.telling import DRY_RUN, Told, acts_of
 from hpcjobs.store import events, repository, steered
 from hpcjobs.store.store import Store
 
@@ -125,7 +125,7 @@ class PolicyRunner:
         gone = self._policies.keys() - {entry.setting.name for entry in entries}
         happened: list[Event] = []
         for name in sorted(gone):
-            for wish, state in changes(self._policies.pop(name).said or (), ()):
+            for wish, state in changes(keyed(self._policies.pop(name).said or ()), ()):
                 happened += told.of_action(name, wish, state, now)
         return happened
 
@@ -163,7 +163,7 @@ class PolicyRunner:
             return []
         happened: list[Event] = []
         dry_run = entry.setting.dry_run
-        for wish, state in changes(policy.said or (), said):
+        for wish, state in changes(keyed(policy.said or ()), keyed(said)):
             happened += told.of_action(name, wish, DRY_RUN if dry_run and state == WISHED else state, now)
         if dry_run:
             for act in acts_of(said):

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 
 from hpcjobs.model.cluster import Node
 from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.job import JobRecord
-from hpcjobs.model.steering import Act, Action, Wish, jobs_of, nodes_of
+from hpcjobs.model.steering import Act, Action, jobs_of, nodes_of
 from hpcjobs.sbatch.hostlists import fold_hostlist
 from hpcjobs.steering.plan import Step
 from hpcjobs.steering.plan_cluster import ClusterStep
 
-WISHED, WITHDRAWN, DONE, REFUSED, DRY_RUN = "wished", "withdrawn", "done", "refused", "dry-run"
-"""What an event of a policy says of an action."""
+DONE, REFUSED, DRY_RUN = "done", "refused", "dry-run"
+"""What an event of a policy says of an action, beside that it is wished or withdrawn."""
 
 
 class Told(msgspec.Struct, frozen=True):
@@ -39,7 +39,7 @@ class Told(msgspec.Struct, frozen=True):
         Args:
             policy: Whose.
             action: What.
-            state: One of the words above.
+            state: ``wished``, ``withdrawn``, or one of the words above.
             now: Unix seconds.
             detail: Why it was refused.
         """
@@ -86,27 +86,6 @@ def _plain(action: Action) -> dict[str, str | int | float | bool | None]:
         elif isinstance(value, Mapping):
             found[name] = ",".join(f"{key}={one}" for key, one in value.items())
     return found
-
-
-def changes(before: Sequence[Action], after: Sequence[Action]) -> Iterator[tuple[Action, str]]:
-    """What a policy wishes no more, and what newly.
-
-    Args:
-        before: What it wanted the last time.
-        after: What it wants now.
-    """
-    was, now = _wishes(before), _wishes(after)
-    yield from ((wish, WITHDRAWN) for key, wish in was.items() if key not in now)
-    yield from ((wish, WISHED) for key, wish in now.items() if key not in was)
-
-
-def _wishes(said: Sequence[Action]) -> dict[bytes, Action]:
-    """Wishes by all that they say but the reason, whose words may count seconds."""
-    return {
-        msgspec.msgpack.encode(msgspec.structs.replace(action, why="")): action
-        for action in said
-        if isinstance(action, Wish)
-    }
 
 
 def acts_of(said: Sequence[Action]) -> list[Act]:

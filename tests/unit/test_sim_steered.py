@@ -120,6 +120,15 @@ def test_a_reservation_keeps_nodes_from_others_and_its_jobs_on_them():
     assert begun[4] == 400  # not on kept nodes, though they are free from 170 on
 
 
+def test_of_two_reservations_that_want_the_same_node_the_first_policy_has_its_way():
+    first = Reserve("a", ("n2", "n3"), EPOCH_S + 50, EPOCH_S + 400, (3,), "")
+    second = Reserve("b", ("n3", "n1"), EPOCH_S + 50, EPOCH_S + 400, (2,), "")
+    one, other = Script(lambda at_s: [first], "one"), Script(lambda at_s: [second], "other")
+    result = steered(blocked(job(2, 1, 10), job(3, 2, 10, nodes=2)), one, other)
+    assert set(one.seen[20].reservations) == {"a"}
+    assert [runs_of(result, number)[0].indices for number in (2, 3)] == [(0,), (2, 3)]
+
+
 def test_a_reservation_is_gone_when_nobody_wishes_it():
     jobs = blocked(job(2, 1, 30, nodes=4))
     keep = Reserve("r", ("n3",), EPOCH_S + 50, EPOCH_S + 9000, (77,), "")

@@ -6,6 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpcjobs.model.aims import NodeAim
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import State
 from hpcjobs.model.node_order import NodeOrder
@@ -13,7 +14,6 @@ from hpcjobs.model.particulars import Particulars
 from hpcjobs.model.reservation import Reservation, ReservationOrder, ReservationVerb
 from hpcjobs.model.steered import Key, Steered
 from hpcjobs.model.steering import Reserve
-from hpcjobs.steering.fold import NodeAim
 from hpcjobs.steering.plan_cluster import ClusterStep, plan_nodes, plan_reservations
 from tests.unit.builders import node, record, view
 

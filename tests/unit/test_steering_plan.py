@@ -10,13 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
+from hpcjobs.model.aims import JobAim, Why
 from hpcjobs.model.job import JobRecord, State
 from hpcjobs.model.order import Changes, Order, Verb
 from hpcjobs.model.particulars import Particulars
 from hpcjobs.model.steered import Key, Steered
 from hpcjobs.sbatch.hostlists import expand_hostlist
 from hpcjobs.steering.fields import JOB_FIELDS, MAX_NICE, orders_of
-from hpcjobs.steering.fold import JobAim, Why
 from hpcjobs.steering.plan import plan_jobs
 
 

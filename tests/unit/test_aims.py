@@ -3,6 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpcjobs.model.aims import WISHED, WITHDRAWN, Said, Why, changes, fold, keyed
 from hpcjobs.model.steering import (
     Action,
     Avoid,
@@ -19,7 +20,6 @@ from hpcjobs.model.steering import (
     jobs_of,
     nodes_of,
 )
-from hpcjobs.steering.fold import Said, Why, fold
 
 numbers = st.integers(1, 4)
 names = st.lists(st.sampled_from(["n1", "n2", "n3"]), max_size=3, unique=True).map(tuple)
@@ -85,6 +85,12 @@ def test_a_parameter_of_the_scheduler_is_set_by_one_policy_and_the_same_value_is
     aims = fold([Said("a", (first,)), Said("b", (same,)), Said("c", (other,))])
     assert {name: value for name, (value, _) in aims.parameters.items()} == {"bf_window": "1440", "bf_interval": "30"}
     assert aims.overruled == [("c", other)]
+
+
+def test_what_changes_from_one_answer_to_the_next_is_told_once_whatever_the_reasons():
+    before = [Prefer(1, 5, "for 3 s"), Hold(2, "x"), Shrink(3, 1, "an act is no wish")]
+    after = [Prefer(1, 5, "for 4 s"), Hold(4, "y"), Hold(4, "again")]
+    assert list(changes(keyed(before), keyed(after))) == [(Hold(2, "x"), WITHDRAWN), (Hold(4, "again"), WISHED)]
 
 
 def test_an_action_says_which_jobs_and_nodes_it_names():

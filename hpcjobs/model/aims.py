@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+import msgspec
 
 from hpcjobs.model.steering import (
     Act,
@@ -19,6 +21,7 @@ from hpcjobs.model.steering import (
     Start,
     Tune,
     Weigh,
+    Wish,
     jobs_of,
 )
 
@@ -109,34 +112,55 @@ def fold(said: Iterable[Said]) -> Aims:
     Args:
         said: By policy, in order: where wishes cannot be joined, the earlier has its way.
     """
-    aims = Aims()
+    folding = _Folding()
     for policy, actions in said:
         for action in actions:
-            _join(aims, policy, action)
-    return aims
+            folding.join(policy, action)
+    return folding.aims
 
 
-def _join(aims: Aims, policy: str, action: Action) -> None:
-    if isinstance(action, Prefer | Avoid | Hold | Delay | Start | LimitMin):
-        _join_job(aims.jobs.setdefault(action.job, JobAim()), Why(policy, action.why), action)
-    elif isinstance(action, Weigh | Label):
-        for name in action.nodes:
-            node = aims.nodes.setdefault(name, NodeAim())
-            if isinstance(action, Weigh):
-                node.weight += action.weight
-            else:
-                node.features.add(action.feature)
-            node.whys.append(Why(policy, action.why))
-    elif isinstance(action, Reserve):
-        _join_reservation(aims, policy, action)
-    elif isinstance(action, Tune):
-        for name, value in action.parameters.items():
-            if aims.parameters.setdefault(name, (value, Why(policy, action.why)))[0] != value:
-                aims.overruled.append((policy, action))
-    elif jobs_of(action) & {number for _, act in aims.acts for number in jobs_of(act)}:
-        aims.overruled.append((policy, action))
-    else:
-        aims.acts.append((policy, action))
+class _Folding:
+    """One fold, and what is taken in it already."""
+
+    def __init__(self) -> None:
+        self.aims = Aims()
+        self._reserved: set[str] = set()
+        """Names of nodes."""
+        self._acted_on: set[int] = set()
+        """Slurm's numbers of jobs."""
+
+    def join(self, policy: str, action: Action) -> None:
+        """Join one more."""
+        aims = self.aims
+        if isinstance(action, Prefer | Avoid | Hold | Delay | Start | LimitMin):
+            _join_job(aims.jobs.setdefault(action.job, JobAim()), Why(policy, action.why), action)
+        elif isinstance(action, Weigh | Label):
+            for name in action.nodes:
+                _join_node(aims.nodes.setdefault(name, NodeAim()), Why(policy, action.why), action)
+        elif isinstance(action, Reserve):
+            self._join_reservation(policy, action)
+        elif isinstance(action, Tune):
+            for name, value in action.parameters.items():
+                if aims.parameters.setdefault(name, (value, Why(policy, action.why)))[0] != value:
+                    aims.overruled.append((policy, action))
+        elif self._acted_on.isdisjoint(jobs_of(action)):
+            self._acted_on |= jobs_of(action)
+            aims.acts.append((policy, action))
+        else:
+            aims.overruled.append((policy, action))
+
+    def _join_reservation(self, policy: str, action: Reserve) -> None:
+        aims = self.aims
+        placed = any(number in aims.jobs and aims.jobs[number].reservation for number in action.jobs)
+        if action.name in aims.reservations or placed or not self._reserved.isdisjoint(action.nodes):
+            aims.overruled.append((policy, action))
+            return
+        aims.reservations[action.name] = (policy, action)
+        self._reserved.update(action.nodes)
+        for number in action.jobs:
+            job = aims.jobs.setdefault(number, JobAim())
+            job.reservation = action.name
+            job.whys.append(Why(policy, action.why))
 
 
 def _join_job(job: JobAim, why: Why, action: Prefer | Avoid | Hold | Delay | Start | LimitMin) -> None:
@@ -155,14 +179,34 @@ def _join_job(job: JobAim, why: Why, action: Prefer | Avoid | Hold | Delay | Sta
     job.whys.append(why)
 
 
-def _join_reservation(aims: Aims, policy: str, action: Reserve) -> None:
-    taken = {name for _, other in aims.reservations.values() for name in other.nodes}
-    placed = {number for number, job in aims.jobs.items() if job.reservation}
-    if action.name in aims.reservations or taken & set(action.nodes) or placed & set(action.jobs):
-        aims.overruled.append((policy, action))
-        return
-    aims.reservations[action.name] = (policy, action)
-    for number in action.jobs:
-        job = aims.jobs.setdefault(number, JobAim())
-        job.reservation = action.name
-        job.whys.append(Why(policy, action.why))
+def _join_node(node: NodeAim, why: Why, action: Weigh | Label) -> None:
+    if isinstance(action, Weigh):
+        node.weight += action.weight
+    else:
+        node.features.add(action.feature)
+    node.whys.append(why)
+
+
+def keyed(said: Iterable[Action]) -> list[tuple[bytes, Wish]]:
+    """The wishes among actions, in order, each with all that it says but the reason, whose words may count seconds."""
+    return [
+        (msgspec.msgpack.encode(msgspec.structs.replace(action, why="")), action)
+        for action in said
+        if isinstance(action, Wish)
+    ]
+
+
+WISHED, WITHDRAWN = "wished", "withdrawn"
+"""What has become of a wish since the last time."""
+
+
+def changes(before: Sequence[tuple[bytes, Wish]], after: Sequence[tuple[bytes, Wish]]) -> Iterator[tuple[Wish, str]]:
+    """What a policy wishes no more, and what newly.
+
+    Args:
+        before: What it wished the last time, as ``keyed`` gives it.
+        after: What it wishes now.
+    """
+    was, now = dict(before), dict(after)
+    yield from ((wish, WITHDRAWN) for key, wish in was.items() if key not in now)
+    yield from ((wish, WISHED) for key, wish in now.items() if key not in was)
