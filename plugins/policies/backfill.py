@@ -22,9 +22,10 @@ import msgspec
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import Fate, JobRecord
 from hpcjobs.model.steering import Action, LimitMin, Reserve, Tune
+from hpcjobs_plugins.policies.kept import name_of, reserve, reserved, room_kept
 from hpcjobs_plugins.policies.made import PolicySettings, policy
 from hpcjobs_plugins.policies.queue import first, waiting, waits_for_room
-from hpcjobs_plugins.policies.room import end_of, freed, room_for
+from hpcjobs_plugins.policies.room import freed
 
 PREFIX: Final = "hpcjobs_bf_"
 MINUTE_S: Final = 60.0
@@ -106,7 +107,7 @@ def parameters(queued: int, longest_s: float) -> Mapping[str, str]:
 
 def _kept(settings: Settings, view: ClusterView, queue: list[JobRecord], now: float) -> Iterator[Reserve]:
     """Nodes for jobs that have waited too long: the earliest, and the same ones from tick to tick."""
-    own = {job.slurm_job_id: f"{PREFIX}{job.slurm_job_id}_{job.restarts}" for job in queue}
+    own = {job.slurm_job_id: name_of(PREFIX, job) for job in queue}
     starving = [
         job
         for job in first(queue)
@@ -114,22 +115,14 @@ def _kept(settings: Settings, view: ClusterView, queue: list[JobRecord], now: fl
         or (_asks_for_none(job, now) and now - job.eligible_time >= settings.starving_s)
     ]
     starving.sort(key=lambda job: own[job.slurm_job_id] not in view.reservations)
-    nodes, taken = freed(view), {name for one in view.reservations.values() for name in one.nodes}
+    nodes, taken = freed(view), reserved(view)
     for job in starving[: settings.ahead]:
         name = own[job.slurm_job_id]
-        there = view.reservations.get(name)
-        good = there is not None and all(one in view.nodes and view.nodes[one].usable for one in there.nodes)
-        if there is not None and good:
-            names, start = there.nodes, float(there.start) if there.start > now else 0.0
-        else:
-            room = room_for([job], nodes, taken - set(there.nodes if there is not None else ()), now)
-            if room is None:
-                continue
-            names, start = room.nodes, room.start if room.start > now else 0.0
-        taken.update(names)
-        end = end_of(there, start, settings.window_s, now)
-        hours = (now - job.eligible_time) / 3600
-        yield Reserve(name, names, start, end, (job.slurm_job_id,), f"It has waited for {hours:.0f} hours.")
+        room = room_kept(name, [job], view, nodes, taken, now)
+        if room is not None:
+            taken.update(room.nodes)
+            why = f"It has waited for {(now - job.eligible_time) / 3600:.0f} hours."
+            yield reserve(name, room, [job], view, settings.window_s, now, why)
 
 
 def _asks_for_none(job: JobRecord, now: float) -> bool:

@@ -26,6 +26,7 @@ from hpcjobs.model.steering import Avoid
 from hpcjobs.plugin import PLUGIN_API, Admit, Plugin, Tick
 from hpcjobs_plugins.policies.board import Ask, Board, ask_of
 from hpcjobs_plugins.policies.datasets import held_bytes
+from hpcjobs_plugins.policies.kept import reserved
 from hpcjobs_plugins.policies.made import PolicySettings
 from hpcjobs_plugins.policies.queue import first, waiting
 from hpcjobs_plugins.policies.room import busy_until, fits
@@ -74,8 +75,7 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Avoid]:
     if not held:
         return
     until, groups = busy_until(view), view.nodes_by_partition()
-    taken = {name for other in view.reservations.values() for name in other.nodes}
-    board = Board.of(view, view.nodes.keys() - taken)
+    board = Board.of(view, view.nodes.keys() - reserved(view))
     for job in first(view.jobs[number] for number in reading)[: settings.ahead]:
         ask, left_s = ask_of(job, view), settings.wait_s - max(0.0, now - _since(job, now))
         good = holders(ask, reading[job.slurm_job_id], held, view, settings.share) if ask is not None else []

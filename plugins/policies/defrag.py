@@ -22,10 +22,11 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import JobRecord
 from hpcjobs.model.steering import Action, Requeue, Reserve
 from hpcjobs_plugins.policies.board import Board, ask_of
+from hpcjobs_plugins.policies.kept import name_of, reserve, reserved
 from hpcjobs_plugins.policies.made import PolicySettings, policy
 from hpcjobs_plugins.policies.moving import nearest, taken_off
 from hpcjobs_plugins.policies.queue import first, gpus_of, movable, waiting, waits_for_room
-from hpcjobs_plugins.policies.room import end_of, freed, room_for
+from hpcjobs_plugins.policies.room import Room, freed, room_for
 
 PREFIX: Final = "hpcjobs_defrag_"
 HOUR_S: Final = 3600.0
@@ -69,7 +70,7 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
         for job, hints in waiting(view)
         if gpus_of(job) >= settings.large_gpus and hints.gang_size < 2 and not job.array_job_id
     ]
-    begun = [job for job in large if _name(job) in view.reservations]
+    begun = [job for job in large if name_of(PREFIX, job) in view.reservations]
     for job in begun:
         yield from _go_on(settings, job, view, now)
     if begun:
@@ -81,13 +82,9 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
             return
 
 
-def _name(job: JobRecord) -> str:
-    return f"{PREFIX}{job.slurm_job_id}_{job.restarts}"
-
-
 def _begin(settings: Settings, job: JobRecord, view: ClusterView, now: float) -> Iterator[Reserve]:
     """Nodes for a large job, if others can be moved off them."""
-    taken = {name for other in view.reservations.values() for name in other.nodes}
+    taken = reserved(view)
     ask, board = ask_of(job, view), Board.of(view, view.nodes.keys() - taken)
     if ask is None or len(board.roomy(ask)) >= ask.nodes:
         return
@@ -103,9 +100,7 @@ def _begin(settings: Settings, job: JobRecord, view: ClusterView, now: float) ->
     asked = [ask_of(one, view) for one in gone]
     if all(one is not None and others.place(one) for one in asked):
         why = f"{len(gone)} jobs can be moved so that {gpus_of(job)} GPUs are free together."
-        yield Reserve(
-            _name(job), tuple(sorted(nodes)), 0.0, end_of(None, 0.0, settings.window_s, now), (job.slurm_job_id,), why
-        )
+        yield reserve(name_of(PREFIX, job), Room(tuple(sorted(nodes)), now), [job], view, settings.window_s, now, why)
 
 
 def _moved(view: ClusterView, now: float) -> int:
@@ -116,7 +111,7 @@ def _moved(view: ClusterView, now: float) -> int:
 
 def _go_on(settings: Settings, job: JobRecord, view: ClusterView, now: float) -> Iterator[Action]:
     """Keep what is reserved, and move what is in the way, as soon as nobody else can come."""
-    there = view.reservations[_name(job)]
+    there = view.reservations[name_of(PREFIX, job)]
     ask, board = ask_of(job, view, there.name), Board.of(view, there.nodes)
     if ask is None or now - there.start > settings.patience_s:
         return
@@ -124,8 +119,7 @@ def _go_on(settings: Settings, job: JobRecord, view: ClusterView, now: float) ->
     if gone is None:
         return
     why = f"{gpus_of(job)} GPUs of these nodes are kept for it."
-    end = end_of(there, 0.0, settings.window_s, now)
-    yield Reserve(there.name, there.nodes, 0.0, end, (job.slurm_job_id,), why)
+    yield reserve(there.name, Room(there.nodes, float(there.start)), [job], view, settings.window_s, now, why)
     if job.particulars.reservation == there.name and there.start <= now:
         for one in gone:
             yield Requeue(one.slurm_job_id, f"It makes room for job {job.slurm_job_id} of {gpus_of(job)} GPUs.")

@@ -22,6 +22,7 @@ from hpcjobs.model.hints import NO_HINTS
 from hpcjobs.model.job import JobRecord
 from hpcjobs.model.steering import Action, Requeue, Resize
 from hpcjobs_plugins.policies.board import Ask, Board, ask_of
+from hpcjobs_plugins.policies.kept import reserved
 from hpcjobs_plugins.policies.made import PolicySettings, policy
 from hpcjobs_plugins.policies.queue import first, movable, waiting, waits_for_room
 
@@ -50,8 +51,7 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
         view: The last listing.
         now: Unix seconds.
     """
-    reserved = {name for one in view.reservations.values() for name in one.nodes}
-    board = Board.of(view, view.nodes.keys() - reserved)
+    board = Board.of(view, view.nodes.keys() - reserved(view))
     stuck: Ask | None = None
     for job in first(job for job, _ in waiting(view) if waits_for_room(job, now) and not job.array_job_id):
         ask = ask_of(job, view)

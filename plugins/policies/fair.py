@@ -22,6 +22,7 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import JobRecord, State
 from hpcjobs.model.steering import Action, Prefer, Requeue
 from hpcjobs_plugins.policies.board import Board, ask_of
+from hpcjobs_plugins.policies.kept import reserved
 from hpcjobs_plugins.policies.made import PolicySettings, policy
 from hpcjobs_plugins.policies.moving import taken_off
 from hpcjobs_plugins.policies.queue import first, gpus_of, movable, waits_for_room
@@ -93,7 +94,7 @@ def _reclaim(
     lent = [job for job in movable(view, settings.ran_s, now) if over[job.account] > 0]
     if not lent:
         return
-    board = Board.of(view, view.nodes.keys() - {name for one in view.reservations.values() for name in one.nodes})
+    board = Board.of(view, view.nodes.keys() - reserved(view))
     for job in mine[: settings.ahead]:
         ask = ask_of(job, view)
         if ask is None or board.place(ask) or now - job.eligible_time < settings.wait_s:

@@ -24,9 +24,10 @@ from hpcjobs.model.spec import JobSpec
 from hpcjobs.model.steering import Action, Hold, Prefer, Requeue, Reserve, Start
 from hpcjobs.plugin import PLUGIN_API, Admit, Context, Plugin, Tick
 from hpcjobs_plugins.policies.gang_members import Gang, gangs_of
+from hpcjobs_plugins.policies.kept import is_good, reserve, reserved, room_kept
 from hpcjobs_plugins.policies.made import PolicySettings
 from hpcjobs_plugins.policies.queue import is_idle
-from hpcjobs_plugins.policies.room import Free, Room, end_of, freed, room_for
+from hpcjobs_plugins.policies.room import Free, freed
 
 FAR: Final = "now+365days"
 """When a member would start by itself: no gang waits so long, and one whose policy is off does not start in parts."""
@@ -61,20 +62,20 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
     """
     nodes = freed(view)
     gangs = gangs_of(view)
-    taken = {name for other in view.reservations.values() for name in other.nodes}
+    taken = reserved(view)
     ahead = settings.ahead
     for gang in gangs:
         if gang.running and gang.waiting:
-            if gang.name in view.reservations and _good(gang, view):  # the others start there, too
+            if is_good(gang.name, view):  # the others start there, too
                 yield from filter(None, [_reserve(settings, gang, view, nodes, taken, now)])
             yield from _heal(settings, gang, now)
         elif gang.waiting:
-            reserve = _reserve(settings, gang, view, nodes, taken, now) if ahead else None
-            ready = reserve is not None and _ready(gang, view, now)
-            if reserve is not None:
+            kept = _reserve(settings, gang, view, nodes, taken, now) if ahead else None
+            ready = kept is not None and _ready(gang, view, now)
+            if kept is not None:
                 ahead -= 1
-                taken.update(reserve.nodes)
-                yield reserve
+                taken.update(kept.nodes)
+                yield kept
             for job in gang.waiting:
                 if ready:
                     yield Start(job.slurm_job_id, f"All {len(gang.waiting)} members start together.")
@@ -86,23 +87,11 @@ def _reserve(
     settings: Settings, gang: Gang, view: ClusterView, nodes: list[Free], taken: set[str], now: float
 ) -> Reserve | None:
     """Nodes for a gang: those that it has as long as all of them are good and none are free much earlier."""
-    there = view.reservations.get(gang.name)
-    own = set(there.nodes) if there is not None else set()
-    room = room_for(gang.waiting, nodes, taken - own, now)
-    if there is not None and _good(gang, view) and (room is None or room.start >= there.start - SOONER_S):
-        room = Room(tuple(sorted(own)), float(there.start))
+    room = room_kept(gang.name, gang.waiting, view, nodes, taken, now, SOONER_S)
     if room is None:
         return None
-    end = end_of(there, room.start, settings.window_s, now)
-    jobs = tuple(job.slurm_job_id for job in gang.waiting)
-    why = f"{len(jobs)} jobs start together on {len(room.nodes)} nodes."
-    return Reserve(gang.name, room.nodes, room.start if room.start > now else 0.0, end, jobs, why)
-
-
-def _good(gang: Gang, view: ClusterView) -> bool:
-    """Whether every node of its reservation can be used."""
-    nodes = view.reservations[gang.name].nodes
-    return all(name in view.nodes and view.nodes[name].usable for name in nodes)
+    why = f"{len(gang.waiting)} jobs start together on {len(room.nodes)} nodes."
+    return reserve(gang.name, room, gang.waiting, view, settings.window_s, now, why)
 
 
 def _ready(gang: Gang, view: ClusterView, now: float) -> bool:

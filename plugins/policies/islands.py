@@ -22,6 +22,7 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.steering import Action, Avoid, Label
 from hpcjobs.sbatch.hostlists import expand_hostlist
 from hpcjobs_plugins.policies.board import Ask, Board, ask_of
+from hpcjobs_plugins.policies.kept import reserved
 from hpcjobs_plugins.policies.made import PolicySettings, policy
 from hpcjobs_plugins.policies.queue import first, gpus_of, may_use, waits_for_room
 
@@ -80,8 +81,7 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
     islands = islands_of(settings, view)
     for island, names in islands.items() if settings.label else ():
         yield Label(tuple(names), FEATURE + island, f"It is one of {len(names)} nodes of the island {island}.")
-    taken = {name for other in view.reservations.values() for name in other.nodes}
-    board = Board.of(view, view.nodes.keys() - taken)
+    board = Board.of(view, view.nodes.keys() - reserved(view))
     few = range(1, settings.small_gpus + 1)
     small = [job for job in view.jobs.values() if waits_for_room(job, now) and gpus_of(job) in few]
     for job in first(small)[: settings.ahead] if islands else ():

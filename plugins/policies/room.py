@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.job import JobRecord, State
-from hpcjobs.model.reservation import Reservation
 from hpcjobs.sbatch.hostlists import expand_hostlist
 from hpcjobs_plugins.policies.queue import gpus_of, is_idle, may_use
 
-MINUTE_S: Final = 60.0
 ON_NODES = frozenset({State.RUNNING, State.SUSPENDED, State.COMPLETING})
 
 
@@ -93,18 +91,3 @@ def room_for(jobs: Iterable[JobRecord], nodes: Iterable[Free], taken: Collection
             if len(found) == needed:
                 return Room(tuple(sorted(found)), max(now, at))
     return None
-
-
-def end_of(there: Reservation | None, start: float, window_s: float, now: float) -> float:
-    """When a reservation is to end that is prolonged for as long as it is wished.
-
-    Args:
-        there: As it is; None: it is not made yet.
-        start: Unix seconds at which it begins.
-        window_s: How long it lasts beyond that, in seconds; prolonged when half of it has gone, so seldom.
-        now: Unix seconds.
-    """
-    end = -(-(max(start, now) + window_s) // MINUTE_S) * MINUTE_S
-    if there is not None and end - window_s / 2 <= there.end <= end + MINUTE_S:
-        return float(there.end)
-    return end
