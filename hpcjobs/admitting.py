@@ -64,9 +64,9 @@ class Admitting:
         ruled = admit(asked)
         placement = None
         with self.hooks.held() as at_work:
-            spec = await self.hooks.admit(at_work, user, observer.cluster, ruled, now)
+            spec = await self.hooks.ask.admit(at_work, user, observer.cluster, ruled, now)
             if spec.parallel:
-                placement = await self.hooks.place(at_work, spec, observer.fresh_view(None, now), now)
+                placement = await self.hooks.ask.place(at_work, spec, observer.fresh_view(None, now), now)
         if placement is not None:
             spec = with_placement(spec, placement, None)
         if spec != ruled:

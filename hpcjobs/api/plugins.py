@@ -76,4 +76,6 @@ async def configuration(
     if not request.user.sees_all:
         raise NotAllowed("The configuration of a cluster is for operators.")
     now = time.time()
-    return await service.hooks.configure(service.target(cluster).observer.fresh_view(max_age_s, now), now)
+    view = service.target(cluster).observer.fresh_view(max_age_s, now)
+    with service.hooks.held() as at_work:
+        return await service.hooks.ask.configure(at_work, view, now)

@@ -115,7 +115,7 @@ class Discoveries:
                 await self.hooks.remember(at_work, place.plugin, place.cluster, found.state)
 
     async def _failed(self, at_work: AtWork, entry: Entry, place: Place, error: HookFailed, now: float) -> None:
-        await self.hooks.failed(at_work, entry, "discover", error, now)
+        await self.hooks.ask.failed(at_work, entry, "discover", error, now)
         if place not in self._trouble:
             await self._tell(place, Finding("discovery-failed", f"discover: {error}"), now)
             self._trouble.add(place)

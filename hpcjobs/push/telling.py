@@ -69,4 +69,4 @@ class Telling:
                     try:
                         await at_work.ask(entry, "observe", {"event": body}, type(None))
                     except HookFailed as error:
-                        await self.hooks.failed(at_work, entry, "observe", error, time.time())
+                        await self.hooks.ask.failed(at_work, entry, "observe", error, time.time())

@@ -1,20 +1,20 @@
-"""The nodes of a simulated cluster, what is free of them, and where a job could go.
+"""Where a job could go in a simulated cluster; what its nodes are, and what changes them: stock.py.
 
-``find`` chooses and changes nothing; ``take`` and ``release`` change. What fits is worked out for all nodes at once,
-once for each kind of need and state of the fleet: a scheduler that asks again for the same need, while nothing has
-changed, is answered without looking at the nodes.
+``find`` chooses and changes nothing. What fits is worked out for all nodes at once, once for each kind of need and
+state of the fleet: a scheduler that asks again for the same need, while nothing has changed, is answered without
+looking at the nodes.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Hashable, Iterable, Sequence
-from typing import Final, NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol, Self
 
 import numpy as np
 
-from hpcjobs.errors import Conflict, Refusal, Refused
+from hpcjobs.errors import Refusal, Refused
 from hpcjobs.sim.placed import Ints, Mask, Need, Placed
+from hpcjobs.sim.stock import Stock
 from hpcjobs.sim.workload import WHOLE_GPU, SimJob, SimNode
 
 NOWHERE: Final[frozenset[int]] = frozenset()
@@ -51,22 +51,6 @@ class Chooser(Protocol):
         """
 
 
-_MUTABLE: Final = (
-    "weights",
-    "free_cpus",
-    "free_mem_bytes",
-    "free_milli",
-    "free_gpus",
-    "most_milli",
-    "left_milli",
-    "jobs",
-    "usable",
-    "closed",
-    "changed",
-)
-"""Arrays of a fleet that change."""
-
-
 class _Room(NamedTuple):
     """Which nodes have room for a need, and how many, in one version of the fleet."""
 
@@ -81,108 +65,25 @@ def _need(job: SimJob) -> Need:
     return Need.of(job)
 
 
-class Fleet:
-    """The nodes and what is free of them. Arrays are to be read only; nodes are known by their index.
+class Fleet(Stock):
+    """The nodes, and where a job could go. Arrays are to be read only; nodes are known by their index.
 
     Attributes:
-        nodes: The nodes as given.
-        index: Index by name.
-        cpus: CPUs; shape (nodes,). ``mem_bytes``, ``gpus`` likewise.
-        types: Names of the GPU types, and ``gpu_type`` for each node the index of its own in them.
-        weights: Slurm's Weight of each node, 0 unless ``weigh`` was called; nodes of less are taken first.
-        free_cpus: Free CPUs; shape (nodes,). ``free_mem_bytes`` likewise.
-        free_milli: Free thousandths of each GPU; shape (nodes, most GPUs of a node); 0 where there is none.
-        free_gpus: GPUs of which nothing is taken; shape (nodes,).
-        most_milli: Most thousandths that are free of one GPU; shape (nodes,).
-        left_milli: Thousandths that are free of all GPUs together; shape (nodes,).
-        jobs: Number of jobs on each node.
-        usable: Whether a node is up.
-        closed: Whether a job has the node for itself.
-        changed: The ``version`` in which a node was last changed.
-        version: Grows with each change.
         memory: What choosers remember of this fleet; a copy begins with nothing.
     """
 
     def __init__(self, nodes: Sequence[SimNode]) -> None:
-        self.nodes = tuple(nodes)
-        self.index = {node.name: number for number, node in enumerate(self.nodes)}
-        self._check()
-        count = len(self.nodes)
-        self.cpus = np.array([node.cpus for node in self.nodes], dtype=np.int64)
-        self.mem_bytes = np.array([node.mem_bytes for node in self.nodes], dtype=np.int64)
-        self.gpus = np.array([node.gpus for node in self.nodes], dtype=np.int64)
-        self.types = tuple(dict.fromkeys(node.gpu_type for node in self.nodes))
-        numbers = {name: number for number, name in enumerate(self.types)}
-        self.gpu_type = np.array([numbers[node.gpu_type] for node in self.nodes], dtype=np.int64)
-        widest = int(self.gpus.max(initial=0))
-        self._whole_milli = np.where(np.arange(widest) < self.gpus[:, None], WHOLE_GPU, 0)
-        self.weights = np.zeros(count, dtype=np.int64)
-        self.free_cpus = self.cpus.copy()
-        self.free_mem_bytes = self.mem_bytes.copy()
-        self.free_milli = self._whole_milli.copy()
-        self.free_gpus = self.gpus.copy()
-        self.most_milli = self.free_milli.max(axis=1, initial=0)
-        self.left_milli = self.free_milli.sum(axis=1)
-        self.jobs = np.zeros(count, dtype=np.int64)
-        self.usable = np.ones(count, dtype=np.bool_)
-        self.closed = np.zeros(count, dtype=np.bool_)
-        self.changed = np.zeros(count, dtype=np.int64)
-        self.version = 0
+        super().__init__(nodes)
         self.memory: dict[Hashable, object] = {}
         self._rooms: dict[Need, _Room] = {}
         self._able: dict[Need, _Room] = {}
         self._masks: dict[frozenset[int], Mask] = {}
-        self._allocated_milli = 0
 
-    def _check(self) -> None:
-        faults = [
-            Refusal(f"nodes[{number}]", f"node {node.name} has a negative count of something")
-            for number, node in enumerate(self.nodes)
-            if min(node.cpus, node.mem_bytes, node.gpus) < 0
-        ]
-        if len(self.index) < len(self.nodes):
-            twice = next(node.name for number, node in enumerate(self.nodes) if self.index[node.name] != number)
-            faults.append(Refusal("nodes", f"two nodes are called {twice}"))
-        if faults:
-            raise Refused(faults)
-
-    def __len__(self) -> int:
-        return len(self.nodes)
-
-    @property
-    def allocated_gpus(self) -> float:
-        """GPUs that jobs have, shares as fractions."""
-        return self._allocated_milli / WHOLE_GPU
-
-    @property
-    def total_gpus(self) -> int:
-        """GPUs of all nodes, also of those that are down."""
-        return int(self.gpus.sum())
-
-    @property
-    def usable_gpus(self) -> int:
-        """GPUs of the nodes that are up."""
-        return int(self.gpus[self.usable].sum())
-
-    @property
-    def idle_nodes(self) -> int:
-        """Nodes that are up and have no job."""
-        return int(np.count_nonzero(self.usable & (self.jobs == 0)))
-
-    def copy(self) -> Fleet:
+    def copy(self) -> Self:
         """The same fleet, to try things on."""
-        twin = copy.copy(self)
-        vars(twin).update({name: getattr(self, name).copy() for name in _MUTABLE})
+        twin = super().copy()
         vars(twin).update(memory={}, _rooms={})
         return twin
-
-    def names_of(self, placed: Placed) -> tuple[str, ...]:
-        """Names of the nodes of a job."""
-        return tuple(self.nodes[number].name for number in placed.nodes.tolist())
-
-    def indices(self, names: Iterable[str]) -> frozenset[int]:
-        """Indices of nodes by their names; names that nobody has are left out."""
-        return frozenset(self.index[name] for name in names if name in self.index)
 
     def fits(self, job: SimJob) -> bool:
         """Whether a job would fit the fleet if it were empty and all nodes up.
@@ -259,72 +160,6 @@ class Fleet:
             return None
         chosen = chooser.choose(self, need, nodes, job.nodes)
         return self._placed(job.number, need, np.sort(chosen), chooser)
-
-    def take(self, placed: Placed) -> None:
-        """Give a job what was found for it.
-
-        Raises:
-            Conflict: Some of it is not free any more, or its node is down. Nothing was changed.
-        """
-        nodes = placed.nodes
-        milli = self.free_milli[nodes] - placed.milli
-        cpus, mem_bytes = self.free_cpus[nodes] - placed.cpus, self.free_mem_bytes[nodes] - placed.mem_bytes
-        shut = self.jobs[nodes] > 0 if placed.exclusive else self.closed[nodes]
-        if shut.any() or not self.usable[nodes].all() or min(cpus.min(), mem_bytes.min(), milli.min(initial=0)) < 0:
-            raise Conflict(f"what was found for job {placed.job} is not free any more")
-        self._set(placed, cpus, mem_bytes, milli, 1)
-
-    def release(self, placed: Placed) -> None:
-        """Take from a job what it was given; also where its nodes are down.
-
-        Raises:
-            Conflict: It had not been given that. Nothing was changed.
-        """
-        nodes = placed.nodes
-        milli = self.free_milli[nodes] + placed.milli
-        cpus, mem_bytes = self.free_cpus[nodes] + placed.cpus, self.free_mem_bytes[nodes] + placed.mem_bytes
-        if (
-            (self.jobs[nodes] < 1).any()
-            or (cpus > self.cpus[nodes]).any()
-            or (mem_bytes > self.mem_bytes[nodes]).any()
-            or (milli > self._whole_milli[nodes]).any()
-        ):
-            raise Conflict(f"job {placed.job} does not have what it is to give back")
-        self._set(placed, cpus, mem_bytes, milli, -1)
-
-    def down(self, node: int) -> None:
-        """A node takes no more jobs. What runs there is for the caller to release."""
-        self._turn(node, up=False)
-
-    def up(self, node: int) -> None:
-        """A node takes jobs again."""
-        self._turn(node, up=True)
-
-    def weigh(self, nodes: Iterable[int], weight: int) -> None:
-        """Set Slurm's Weight of nodes."""
-        for node in nodes:
-            self.weights[node] = weight
-
-    def _turn(self, node: int, *, up: bool) -> None:
-        self.usable[node] = up
-        self.version += 1
-        self.changed[node] = self.version
-
-    def _set(self, placed: Placed, cpus: Ints, mem_bytes: Ints, milli: Ints, jobs: int) -> None:
-        nodes = placed.nodes
-        self.free_cpus[nodes] = cpus
-        self.free_mem_bytes[nodes] = mem_bytes
-        self.jobs[nodes] += jobs
-        if placed.exclusive:
-            self.closed[nodes] = jobs > 0
-        if milli.size:
-            self.free_milli[nodes] = milli
-            self.free_gpus[nodes] = (milli == WHOLE_GPU).sum(axis=1)
-            self.most_milli[nodes] = milli.max(axis=1)
-            self.left_milli[nodes] = milli.sum(axis=1)
-            self._allocated_milli += jobs * int(placed.milli.sum())
-        self.version += 1
-        self.changed[nodes] = self.version
 
     def _able_of(self, need: Need) -> _Room:
         """The nodes that have room when they are empty."""

@@ -1,7 +1,7 @@
 """What policies want, and what becomes of it in the simulation (model/steering.py).
 
 Wishes hold until the policy's next tick and are gone if it does not repeat them; a policy that raises is skipped, what
-it wished before stays, and it is counted. Wishes of several policies are joined as they are on a real cluster (model/aims.py).
+it wished before stays, and it is counted. Wishes are joined as on a real cluster (model/aims.py).
 
 Where the simulation differs from Slurm: a change takes no time and never fails; a reservation that is wished no more
 is gone at once, also while its jobs run, and does not end them; a job may run beyond the end of its reservation; a

@@ -156,7 +156,7 @@ class PolicyRunner:
         name, policy = entry.setting.name, self._policy(entry)
         policy.due = now + entry.brought.tick_s
         began = time.monotonic()
-        said = await self.hooks.tick(at_work, entry, told.cluster, now)
+        said = await self.hooks.ask.tick(at_work, entry, told.cluster, now)
         policy.took_s, policy.ticked_at = time.monotonic() - began, now
         policy.failed = entry.last_failure if said is None else ""
         if said is None:
