@@ -14,8 +14,8 @@ class Key(NamedTuple):
     """What a value belongs to.
 
     Attributes:
-        kind: ``job`` or ``node``.
-        subject: Our id of the job, or the node's name.
+        kind: ``job``, ``node`` or ``reservation``.
+        subject: Our id of the job, or the name of the node or reservation.
         field: As ``nice``.
     """
 
@@ -31,12 +31,12 @@ class Steered(msgspec.Struct, frozen=True):
         key: Of what.
         base: As it was before, or as somebody else has set it since.
         value: As policies want it.
-        was: As policies wanted it before: it is so until the order for ``value`` has come through.
+        was: Each that it may still have, because no order for ``value`` has come through.
         at: Unix seconds when its order was begun, or done where that is known: an older listing tells nothing of it.
     """
 
     key: Key
     base: Value
     value: Value
-    was: Value
+    was: tuple[Value, ...]
     at: float

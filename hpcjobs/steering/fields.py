@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+import msgspec
+
 from hpcjobs.model.aims import JobAim
 from hpcjobs.model.job import JobRecord, State
 from hpcjobs.model.order import Changes, Order, Verb
-from hpcjobs.model.steered import Value
+from hpcjobs.model.steered import Steered, Value
 from hpcjobs.sbatch.hostlists import expand_hostlist, fold_hostlist
 from hpcjobs.sbatch.units import ceil_div
 
@@ -23,10 +25,19 @@ class JobField(NamedTuple):
     Attributes:
         read: Its value in a listing, at a time in Unix seconds.
         wished: Its value as policies want it, by the value that it has without them; None: none of them wants it.
+        passes: Whether it is a time, and every one that is past is the same.
     """
 
     read: Callable[[JobRecord, float], Value]
     wished: Callable[[Value, JobAim], Value | None]
+    passes: bool = False
+
+    def row_of(self, row: Steered | None, now: float) -> Steered | None:
+        """What was changed of it, as it reads by now."""
+        if row is None or not self.passes:
+            return row
+        base, value, *was = (0 if int(one) <= now else one for one in (row.base, row.value, *row.was))
+        return msgspec.structs.replace(row, base=base, value=value, was=tuple(was))
 
 
 def _nice(base: Value, aim: JobAim) -> Value | None:
@@ -43,7 +54,7 @@ def _exclude(base: Value, aim: JobAim) -> Value | None:
 
 
 def _read_begin(record: JobRecord, now: float) -> Value:
-    return record.eligible_time if record.eligible_time > now else 0  # every time that is past is the same
+    return record.eligible_time if record.eligible_time > now else 0
 
 
 def _begin(base: Value, aim: JobAim) -> Value | None:
@@ -66,7 +77,7 @@ HOLD: Final = "hold"
 JOB_FIELDS: Final[Mapping[str, JobField]] = {
     "nice": JobField(lambda record, _: record.particulars.nice, _nice),
     "exclude": JobField(_read_exclude, _exclude),
-    "begin": JobField(_read_begin, _begin),
+    "begin": JobField(_read_begin, _begin, passes=True),
     "time_min_s": JobField(lambda record, _: record.particulars.time_min_s, _time_min),
     "reservation": JobField(lambda record, _: record.particulars.reservation, _reservation),
     HOLD: JobField(lambda record, _: int(record.state is State.HELD), lambda _, aim: 1 if aim.hold else None),

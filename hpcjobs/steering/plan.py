@@ -93,13 +93,14 @@ def _step(
     values: dict[str, Value] = {}
     written: list[Steered] = []
     dropped: list[Key] = []
-    for field, (read, wished) in JOB_FIELDS.items():
-        key = Key("job", job_id, field)
-        settled = settle(key, rows.get(key), read(record, now), partial(_wished, wished, aim), asked_at, now)
+    for name, field in JOB_FIELDS.items():
+        key = Key("job", job_id, name)
+        row, is_so = field.row_of(rows.get(key), now), field.read(record, now)
+        settled = settle(key, row, is_so, partial(_wished, field.wished, aim), asked_at, now)
         if settled.row is not None:
             written.append(settled.row)
         if settled.ordered is not None:
-            values[field] = settled.ordered
+            values[name] = settled.ordered
         if settled.forgotten:
             dropped.append(key)
     if not (values or written or dropped):

@@ -114,7 +114,7 @@ def plan_reservations(
         users = tuple(sorted({view.jobs[number].user for number in wish.jobs if number in view.jobs}))
         order = _reservation_order(wish, users, there, now)
         if users and order is not None and (there is None or row is not None):
-            steps.append(ClusterStep(f"reservation {name}", order, (Steered(key, "", name, "", now),)))
+            steps.append(ClusterStep(f"reservation {name}", order, (Steered(key, "", name, ("",), now),)))
     used = {job.particulars.reservation for job in view.jobs.values() if job.state is not State.FINISHED}
     for key, row in rows.items():
         if key.kind != "reservation" or key.subject in aims or view.asked_at <= row.at:

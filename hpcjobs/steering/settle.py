@@ -22,6 +22,17 @@ class Settled(NamedTuple):
     forgotten: bool = False
 
 
+def base_of(row: Steered | None, is_so: Value) -> Value:
+    """What a value is without policies: what it was before them, or what somebody else has set since.
+
+    Args:
+        row: What policies have changed of it.
+        is_so: As it is listed.
+    """
+    ours = row is not None and is_so in (row.value, row.base, *row.was)
+    return row.base if row is not None and ours else is_so
+
+
 def settle(
     key: Key, row: Steered | None, is_so: Value, wished: Callable[[Value], Value | None], asked_at: float, now: float
 ) -> Settled:
@@ -37,13 +48,15 @@ def settle(
     """
     if row is not None and asked_at <= row.at:
         return Settled()  # the listing is older than the order
-    base = is_so if row is None or is_so not in (row.value, row.base, row.was) else row.base
+    base = base_of(row, is_so)
     wanted = wished(base)
     if wanted is None and (row is None or row.value == base == is_so):
         return Settled(forgotten=row is not None)
     target = base if wanted is None else wanted
     written = None
     if row is None or (row.base, row.value) != (base, target):
-        written = Steered(key, base, target, base if row is None else row.value, now)
+        # The last order may have been lost, or come after the listing: it may be as it is listed, or as was ordered.
+        was = (is_so,) if row is None or row.value == is_so else (is_so, row.value)
+        written = Steered(key, base, target, was, now)
     late = row is not None and row.value != target  # the last order may have come after the listing
     return Settled(written, target if target != is_so or late else None)

@@ -15,7 +15,7 @@ from hpcjobs.store import events
 
 
 class SteeredRow(SQLModel, table=True):
-    """One value; see Steered. ``base``, ``value`` and ``was`` are JSON."""
+    """One value; see Steered. ``base``, ``value`` and ``was``, a list, are JSON."""
 
     __tablename__ = "steered"
 
@@ -36,15 +36,19 @@ def rows(connection: Connection, cluster: str) -> dict[Key, Steered]:
     """Everything that is changed on a cluster."""
     found: dict[Key, Steered] = {}
     for row in connection.execute(select(STEERED).where(STEERED.c.cluster == cluster)):
-        base, value, was = (_value(text) for text in (row.base, row.value, row.was))
         key = Key(row.kind, row.subject, row.field)
-        found[key] = Steered(key, base, value, was, row.at)
+        found[key] = Steered(key, _value(row.base), _value(row.value), _values(row.was), row.at)
     return found
 
 
 def _value(text: str) -> Value:
     value: Value = msgspec.json.decode(text, type=Value)
     return value
+
+
+def _values(text: str) -> tuple[Value, ...]:
+    values: tuple[Value, ...] = msgspec.json.decode(text, type=tuple[Value, ...])
+    return values
 
 
 def write(

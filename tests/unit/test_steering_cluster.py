@@ -130,7 +130,7 @@ def test_weights_come_to_stand_as_wished_whatever_was_wished_before_and_whenever
 
 def test_a_node_that_is_gone_is_forgotten():
     key = Key("node", "gone", "weight")
-    (step,) = plan_nodes({}, three().seen, {key: Steered(key, 1, 5, 1, 0.0)}, 1.0)
+    (step,) = plan_nodes({}, three().seen, {key: Steered(key, 1, 5, (1,), 0.0)}, 1.0)
     assert (step.order, step.dropped) == (None, (key,))
 
 

@@ -107,8 +107,27 @@ def test_what_a_person_sets_is_from_then_on_what_policies_build_on():
     assert (slurm.jobs[1].particulars.nice, slurm.jobs[1].particulars.excluded_nodes) == (100, "n9")
 
 
+def test_what_slurm_did_not_take_is_no_persons_change_however_often_policies_change_their_minds():
+    slurm, rows = Slurm({1: job(nice=3)}), {}
+    settled(slurm, {1: JobAim(points=1)}, rows)
+    for points in (2, 3, 4, 5):  # rows are written, and the service is killed, or Slurm refuses the order
+        slurm.now += 10
+        (step,) = plan_jobs({1: JobAim(points=points)}, slurm.jobs, {1: "id1"}, rows, slurm.now - 1, slurm.now).steps
+        rows |= {row.key: row for row in step.rows}
+    settled(slurm, {}, rows)
+    assert (slurm.jobs[1].particulars.nice, rows) == (3, {})
+
+
+def test_a_start_time_that_has_passed_meanwhile_is_not_set_again_and_again():
+    slurm, rows = Slurm({1: job(eligible_time=1500)}), {}
+    settled(slurm, {1: JobAim(start=True)}, rows)
+    slurm.now = 2000.0
+    settled(slurm, {}, rows)
+    assert rows == {}
+
+
 def test_jobs_that_run_are_left_alone_and_those_that_are_gone_forgotten():
-    rows = {(key := Key("job", f"id{number}", "nice")): Steered(key, 0, -5, 0, 1.0) for number in (1, 2, 3)}
+    rows = {(key := Key("job", f"id{number}", "nice")): Steered(key, 0, -5, (0,), 1.0) for number in (1, 2, 3)}
     jobs = {1: job(1, state=State.RUNNING, nice=-5), 2: job(2, state=State.FINISHED, nice=-5)}
     plan = plan_jobs({1: JobAim(points=7)}, jobs, {1: "id1", 2: "id2"}, rows, 10.0, 11.0)
     assert plan.steps == ()
@@ -117,7 +136,7 @@ def test_jobs_that_run_are_left_alone_and_those_that_are_gone_forgotten():
 
 def test_a_number_that_was_given_again_is_another_job():
     key = Key("job", "old", "nice")
-    plan = plan_jobs({}, {1: job(nice=0)}, {1: "new"}, {key: Steered(key, 50, 45, 50, 1.0)}, 10.0, 11.0)
+    plan = plan_jobs({}, {1: job(nice=0)}, {1: "new"}, {key: Steered(key, 50, 45, (50,), 1.0)}, 10.0, 11.0)
     assert (plan.steps, plan.forgotten) == ((), (key,))
 
 
