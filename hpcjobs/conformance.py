@@ -29,7 +29,7 @@ from hpcjobs.model.job import JobRecord, State
 from hpcjobs.model.partition import Partition
 from hpcjobs.model.placement import Placement, fault_of
 from hpcjobs.model.spec import Component, JobSpec, Resources
-from hpcjobs.model.steering import Action, jobs_of, nodes_of
+from hpcjobs.model.steering import Action, jobs_of, nodes_of, unmeant
 from hpcjobs.plugin import ENTRY_POINTS, HOOKS, PLUGIN_API, Context, Hook, Inventory, Plugin
 
 NOW: Final = 1_796_000_000.25
@@ -248,6 +248,7 @@ class PluginConformance:
                 _see(isinstance(action, Action), f"tick returned {action!r:.200}")
                 again: Action = msgspec.msgpack.decode(msgspec.msgpack.encode(action), type=Action)
                 _see(again == action, "an action does not survive being sent")
+                _see(not unmeant(action), f"{action!r:.200} cannot be meant: {unmeant(action)}")
                 _see(action.why, f"no reason is given for {action!r:.200}")
                 _see(jobs_of(action) <= set(view.jobs), f"it names jobs that are not there: {action!r:.200}")
                 _see(nodes_of(action) <= set(view.nodes), f"it names nodes that are not there: {action!r:.200}")

@@ -16,7 +16,7 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.placement import Placement, fault_of
 from hpcjobs.model.plugin import ConfigurationFile
 from hpcjobs.model.spec import JobSpec
-from hpcjobs.model.steering import Action
+from hpcjobs.model.steering import Action, unmeant
 from hpcjobs.plugin import Configure, Context, Inventory, Place, Tick
 from hpcjobs.store.store import Store
 
@@ -135,11 +135,10 @@ class Asking:
             Everything; None: it failed, which is noted.
         """
         try:
-            said = await at_work.ask(entry, Tick.kind, {"cluster": cluster, "now": now}, list[Action])
+            return _wanted(await at_work.ask(entry, Tick.kind, {"cluster": cluster, "now": now}, list[Action]))
         except HookFailed as error:
             await self.failed(at_work, entry, Tick.kind, error, now)
             return None
-        return tuple(said)
 
     async def configure(self, at_work: AtWork, view: ClusterView, now: float) -> list[ConfigurationFile]:
         """What the plugins write of a cluster's configuration. One that fails is told of in place of its files.
@@ -182,6 +181,17 @@ def _meant(placed: Placed, view: ClusterView) -> Placed:
     if placed.placement is not None and (fault := fault_of(placed.placement, view.nodes.keys())):
         raise HookFailed(f"its placement {fault}")
     return placed
+
+
+def _wanted(said: list[Action]) -> tuple[Action, ...]:
+    """What a policy wants, where it can have meant all of it.
+
+    Raises:
+        HookFailed: It cannot.
+    """
+    if fault := next(filter(None, map(unmeant, said)), ""):
+        raise HookFailed(f"its answer cannot be meant: {fault}")
+    return tuple(said)
 
 
 def _switched_off(entry: Entry) -> PluginFailed:

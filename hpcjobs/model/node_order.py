@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 import msgspec
+
+FEATURE: Final = re.compile(r"[^\s,&|*()\[\]\"'\\\x00-\x1f\x7f]{1,255}")
+"""What can be one feature; scontrol would read a comma or a blank as the beginning of the next."""
 
 
 class NodeOrder(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

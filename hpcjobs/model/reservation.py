@@ -2,9 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from enum import StrEnum
+from typing import Final
 
 import msgspec
+
+RESERVATION: Final = re.compile(r"[^\s,=+\-/\"'\x00-\x1f\x7f][^\s,=/\"'\x00-\x1f\x7f]{0,255}")
+"""What can be the name of a reservation, a user or an account; scontrol would read a comma or a blank as its end."""
+MOST_TIME: Final = 2**32 - 3
+"""The latest time, in Unix seconds, that Slurm's JSON takes."""
 
 
 class ReservationFlag(StrEnum):

@@ -15,6 +15,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from hpcjobs.model.node_order import FEATURE
+from hpcjobs.model.reservation import MOST_TIME, RESERVATION
+
 
 class Prefer(msgspec.Struct, frozen=True, tag="prefer"):
     """A wish: a job comes earlier, or later.
@@ -232,3 +235,27 @@ def nodes_of(action: Action) -> frozenset[str]:
     if isinstance(action, Weigh | Label | Reserve | Drain):
         return frozenset(action.nodes)
     return frozenset(action.avoid if isinstance(action, Requeue) else action.nodes if isinstance(action, Avoid) else ())
+
+
+def unmeant(action: Action) -> str:
+    """Why nobody can have meant an action, whatever the cluster is like, or ``""``."""
+    times: dict[str, float] = {}
+    nodes = None
+    match action:
+        case Delay():
+            times = {"until": action.until}
+        case LimitMin():
+            times = {"time_min_s": action.time_min_s}
+        case Reserve():
+            times = {"start": action.start, "end": action.end}
+            if not RESERVATION.fullmatch(action.name):
+                return f"no reservation can be called {action.name!r:.100}"
+            if action.end <= action.start:
+                return "the reservation ends before it begins"
+        case Label() if not FEATURE.fullmatch(action.feature):
+            return f"no feature can be called {action.feature!r:.100}"
+        case Requeue() | Shrink() | Resize():
+            nodes = action.nodes
+    if strange := [name for name, seconds in times.items() if not 0 <= seconds <= MOST_TIME]:  # nor a NaN
+        return f"{strange[0]} is {times[strange[0]]}"
+    return f"a job cannot have {nodes} nodes" if nodes is not None and nodes < 1 else ""

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, Protocol, get_args
 from hpcjobs.model.aims import Aims, JobAim, Said, changes, fold, keyed
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.reservation import Reservation
-from hpcjobs.model.steering import Act, Action, Wish
+from hpcjobs.model.steering import Act, Action, Wish, unmeant
 from hpcjobs.sim.acts import Desk, act
 from hpcjobs.sim.result import Acted
 from hpcjobs.sim.space import UNBOUND, Bounds, Kept
@@ -67,7 +67,7 @@ class Steered:
     Attributes:
         policies: In their order.
         view: Makes what they see.
-        errors: How often each has raised, or answered with what is no action.
+        errors: How often each has raised, or answered what cannot be meant.
         kept: Nodes that are reserved.
         tuned: Parameters of Slurm's scheduler.
         shortens: Whether some job's limit may be shortened.
@@ -104,10 +104,11 @@ class Steered:
         """Ask a policy, and do what it says."""
         try:
             actions = tuple(policy.tick(self.view.view(now), EPOCH_S + now))
+            good = all(isinstance(action, _ACTIONS) and not unmeant(action) for action in actions)
         except Exception:  # noqa: BLE001  whatever a policy does, the simulation goes on as a service would
             self.errors[policy.name] += 1
             return
-        if not all(isinstance(action, _ACTIONS) for action in actions):
+        if not good:
             self.errors[policy.name] += 1
             return
         before, after = self._wishes[policy.name], keyed(actions)

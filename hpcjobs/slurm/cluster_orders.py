@@ -13,17 +13,12 @@ from typing import Final
 
 from hpcjobs.errors import NotAllowed, Refusal, Refused
 from hpcjobs.model.amount import NO_VAL
-from hpcjobs.model.node_order import NodeOrder
-from hpcjobs.model.reservation import ReservationOrder, ReservationVerb
+from hpcjobs.model.node_order import FEATURE, NodeOrder
+from hpcjobs.model.reservation import MOST_TIME, RESERVATION, ReservationOrder, ReservationVerb
 
 _NODE: Final = re.compile(r"[A-Za-z0-9_.][A-Za-z0-9_.-]{0,255}")
-_NAME: Final = re.compile(r"[^\s,=+\-/\"'\x00-\x1f\x7f][^\s,=/\"'\x00-\x1f\x7f]{0,255}")
-_FEATURE: Final = re.compile(r"[^\s,&|*()\[\]\"'\\\x00-\x1f\x7f]{1,255}")
 MOST_REASON: Final = 1024
 """Characters of a reason."""
-
-MOST_TIME: Final = 2**32 - 3
-"""Slurm's JSON takes no later one."""
 
 
 def check_nodes(order: NodeOrder) -> None:
@@ -33,7 +28,7 @@ def check_nodes(order: NodeOrder) -> None:
         Refused: With every fault.
     """
     found = _names("nodes", order.nodes, _NODE)
-    found += _names("features", order.features or (), _FEATURE)
+    found += _names("features", order.features or (), FEATURE)
     if order.weight is not None and not 0 <= order.weight < NO_VAL:
         found.append(Refusal("weight", f"{order.weight} is no weight: from 0 to {NO_VAL - 1}."))
     if order.drain is not None and not 0 < len(order.drain.strip()) <= MOST_REASON:
@@ -54,11 +49,11 @@ def check_reservation(order: ReservationOrder) -> None:
     Raises:
         Refused: With every fault.
     """
-    found = _names("name", (order.name,), _NAME)
+    found = _names("name", (order.name,), RESERVATION)
     told = {"nodes": order.nodes, "users": order.users, "accounts": order.accounts}
     for field, names in told.items():
         if names is not None:
-            found += _names(field, names, _NODE if field == "nodes" else _NAME)
+            found += _names(field, names, _NODE if field == "nodes" else RESERVATION)
             found += [] if names else [Refusal(field, "It cannot be empty.")]
     times = {"start": order.start, "end": order.end}
     found += [

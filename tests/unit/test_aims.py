@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import math
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +22,7 @@ from hpcjobs.model.steering import (
     Weigh,
     jobs_of,
     nodes_of,
+    unmeant,
 )
 
 numbers = st.integers(1, 4)
@@ -91,6 +95,36 @@ def test_what_changes_from_one_answer_to_the_next_is_told_once_whatever_the_reas
     before = [Prefer(1, 5, "for 3 s"), Hold(2, "x"), Shrink(3, 1, "an act is no wish")]
     after = [Prefer(1, 5, "for 4 s"), Hold(4, "y"), Hold(4, "again")]
     assert list(changes(keyed(before), keyed(after))) == [(Hold(2, "x"), WITHDRAWN), (Hold(4, "again"), WISHED)]
+
+
+@pytest.mark.parametrize(
+    ("action", "why"),
+    [
+        (Delay(1, math.nan, ""), "until is nan"),
+        (Delay(1, math.inf, ""), "until is inf"),
+        (Delay(1, -1.0, ""), "until is -1.0"),
+        (LimitMin(1, math.nan, ""), "time_min_s is nan"),
+        (LimitMin(1, -60.0, ""), "time_min_s is -60.0"),
+        (Reserve("r", (), math.nan, 9.0, (), ""), "start is nan"),
+        (Reserve("r", (), 9.0, 9.0, (), ""), "ends before"),
+        (Reserve("r", (), 0.0, 2.0**40, (), ""), "end is"),
+        (Reserve("a,b", (), 0.0, 9.0, (), ""), "'a,b'"),
+        (Reserve("", (), 0.0, 9.0, (), ""), "''"),
+        (Reserve("r" * 300, (), 0.0, 9.0, (), ""), "called 'rrr"),
+        (Label((), "near far", ""), "'near far'"),
+        (Label((), "a,b", ""), "'a,b'"),
+        (Shrink(1, 0, ""), "0 nodes"),
+        (Requeue(1, "", nodes=-3), "-3 nodes"),
+    ],
+)
+def test_what_nobody_can_have_meant_is_known(action, why):
+    assert why in unmeant(action)
+
+
+@given(wishes)
+def test_what_can_be_meant_is_not_taken_for_a_fault(wish):
+    assert unmeant(wish) == ""
+    assert unmeant(Reserve("hpcjobs_gang_1_0", ("n1",), 0.0, 1e9, (1,), "")) == ""
 
 
 def test_an_action_says_which_jobs_and_nodes_it_names():

@@ -186,7 +186,6 @@ def test_a_waiting_job_asks_for_fewer_nodes():
         (Shrink(2, 1, ""), "does not run"),
         (Resize(1, 1, ""), "does not wait"),
         (Resize(2, 5, ""), "1 to 4 nodes"),
-        (Resize(2, 0, ""), "1 to 4 nodes"),
         (Resize(3, 50, ""), "would not fit"),
         (Drain(("nowhere",), ""), "no such nodes"),
     ],
@@ -218,6 +217,7 @@ def test_a_policy_that_raises_is_skipped_and_counted_and_its_wishes_stay():
 
 def test_an_answer_that_is_no_action_counts_as_an_error():
     assert steered(blocked(), Script({10: ["hold it"]})).policy_errors == {"script": 1}
+    assert steered(blocked(), Script({10: [Delay(1, float("nan"), "")]})).policy_errors == {"script": 1}
 
 
 def test_a_simulation_whose_policy_holds_jobs_for_ever_stops():
@@ -268,7 +268,7 @@ def test_where_only_the_number_of_nodes_is_simulated_wishes_about_nodes_change_n
     jobs = blocked(job(2, 1, 10))
     script = Script(
         lambda at_s: (
-            [Avoid(2, ("n0",), ""), Weigh(("n0",), 1, ""), Reserve("r", ("n0",), 0, 9e9, (), "")]
+            [Avoid(2, ("n0",), ""), Weigh(("n0",), 1, ""), Reserve("r", ("n0",), 0, 4e9, (), "")]
             + ([Drain(("n0",), "")] if at_s == 10 else [])
         )
     )
