@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from hpcjobs.agents.pool import AgentPool
 from hpcjobs.errors import HpcjobsError
 from hpcjobs.push.hub import EventHub
+from hpcjobs.steering.runner import PolicyRunner
 from hpcjobs.store import gauges
 from hpcjobs.store.gauges import Gauges
 from hpcjobs.store.store import Store
@@ -46,16 +47,24 @@ class Metrics:
         submission: What waits.
         hub: Who listens.
         targets: Its clusters.
+        policies: The policies of each.
     """
 
     def __init__(
-        self, store: Store, pool: AgentPool, submission: Submission, hub: EventHub, targets: Mapping[str, Target]
+        self,
+        store: Store,
+        pool: AgentPool,
+        submission: Submission,
+        hub: EventHub,
+        targets: Mapping[str, Target],
+        policies: Mapping[str, PolicyRunner],
     ) -> None:
         self.store = store
         self.pool = pool
         self.submission = submission
         self.hub = hub
         self.targets = targets
+        self.policies = policies
         self.registry = CollectorRegistry()
         self._requests = Counter("hpcjobs_requests", "Answers.", ["method", "route", "status"], registry=self.registry)
         self._durations = Histogram(
@@ -109,6 +118,7 @@ class _State(Collector):
 
     def collect(self) -> Iterable[Metric]:
         yield from self._clusters()
+        yield from self._policies()
         yield from self._parts()
         if (found := self.gauges) is not None:
             yield CounterMetricFamily("hpcjobs_events", "Events ever written.", value=found.last_seq)
@@ -150,6 +160,17 @@ class _State(Collector):
                 nodes.add_metric([name, "yes"], usable)
                 nodes.add_metric([name, "no"], len(observer.view.nodes) - usable)
         return [jobs, nodes, up, age, made, took, waiting]
+
+    def _policies(self) -> Iterable[Metric]:
+        label = ["cluster"]
+        turns = CounterMetricFamily("hpcjobs_policy_turns", "Turns in which policies were asked.", labels=label)
+        took = CounterMetricFamily("hpcjobs_policy_turn_seconds", "Time that these took.", labels=label)
+        orders = CounterMetricFamily("hpcjobs_policy_order_seconds", "Of it, in orders to Slurm.", labels=label)
+        for name, runner in self._metrics.policies.items():
+            turns.add_metric([name], runner.turns)
+            took.add_metric([name], runner.turn_s)
+            orders.add_metric([name], runner.order_s)
+        return [turns, took, orders]
 
     def _parts(self) -> Iterable[Metric]:
         store = self._metrics.store

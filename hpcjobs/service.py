@@ -80,7 +80,7 @@ class Service:
         self.policies: dict[str, PolicyRunner] = {}
         self._accounting_trouble: set[str] = set()
         self.targets: dict[str, Target] = {}
-        self.metrics = Metrics(self.store, self.pool, self.submission, self.hub, self.targets)
+        self.metrics = Metrics(self.store, self.pool, self.submission, self.hub, self.targets, self.policies)
         self._backends = backends
         self._clock: clock.Clock | None = None
 

@@ -55,6 +55,11 @@ class Policy:
 class PolicyRunner:
     """The policies of one cluster.
 
+    Attributes:
+        turns: How many turns there were in which policies were asked.
+        turn_s: Time that these took, in seconds, with the time of their orders.
+        order_s: Time in which orders of theirs were under way, in seconds.
+
     Args:
         store: Where what they change is written down.
         hooks: The plugins.
@@ -68,6 +73,9 @@ class PolicyRunner:
         self.observer = observer
         self.service_user = service_user
         self.doer = Doer(observer, service_user)
+        self.turns = 0
+        self.turn_s = 0.0
+        self.order_s = 0.0
         self._policies: dict[str, Policy] = {}
         self._of: AtWork | None = None
         """The generation that was asked last."""
@@ -108,7 +116,9 @@ class PolicyRunner:
         told = Told(self.observer.cluster, view.jobs, ids, view.nodes)
         happened = self._let_go(entries, told, now)
         due = [entry for entry in entries if self._policy(entry).due <= now]
+        began = time.monotonic()
         if due:
+            self.turns += 1
             with at_work.held():
                 await self._show(at_work, view)
                 for entry in due:
@@ -116,6 +126,8 @@ class PolicyRunner:
         if happened:
             await self.store.write(events.write, happened)
         await self._carry_out(entries, {entry.setting.name for entry in due}, view, told, now)
+        if due:
+            self.turn_s += time.monotonic() - began
 
     def _policy(self, entry: Entry) -> Policy:
         return self._policies.setdefault(entry.setting.name, Policy())
@@ -197,7 +209,9 @@ class PolicyRunner:
         faults = [*await asyncio.gather(*(self._step(step, turn) for step in steps))]
         faults += [await self._cluster_step(step) for step in beside]
         # Of a listing that was asked for while orders were under way nobody knows what it shows.
-        done_at = now + time.monotonic() - began
+        took_s = time.monotonic() - began
+        self.order_s += took_s
+        done_at = now + took_s
         for row in written:
             rows[row.key] = msgspec.structs.replace(row, at=done_at)
         dropped: list[Key] = []

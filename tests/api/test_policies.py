@@ -13,6 +13,7 @@ import pytest
 from hpcjobs.model.order import Changes, Order, Verb
 from hpcjobs.model.steering import Action, Avoid, Hold, Prefer, Requeue, Weigh
 from tests.api.bench import UnrulySlurm, on_bench, settings_of
+from tests.api.test_metrics import scraped
 from tests.unit.plugged import install
 
 pytestmark = pytest.mark.thorough
@@ -284,6 +285,19 @@ async def test_hints_that_contradict_are_refused_by_their_field(helm, hints, fie
     answer = await helm.bench.post(hints=hints)
     assert answer.status_code == 422
     assert [one["field"] for one in answer.json()["errors"]] == [field]
+
+
+async def test_turns_in_which_policies_were_asked_are_counted_with_their_time_and_that_of_their_orders(helm):
+    job = await waiting(helm)
+    await helm.later()
+    assert (await scraped(helm.bench))["hpcjobs_policy_turns_total", "big"] == 0, "there are no policies"
+    await helm.use("first")
+    helm.say("first", Prefer(job["slurm_job_id"], 15, "It is small."))
+    await helm.later()
+    await helm.later(1.0)  # it is not due
+    found = await scraped(helm.bench)
+    assert found["hpcjobs_policy_turns_total", "big"] == 1
+    assert found["hpcjobs_policy_turn_seconds_total", "big"] > found["hpcjobs_policy_order_seconds_total", "big"] > 0
 
 
 async def test_what_policies_want_is_for_operators(helm):

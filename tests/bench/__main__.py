@@ -8,10 +8,10 @@ import sys
 from tests.bench.lab import Lab
 
 NAMES = {"submit": "submit", "list": "listing", "poll": "poll", "memory": "memory", "scale": "scale", "cli": "cli",
-         "placement": "placement", "topology": "topology", "policy": "policy"}  # fmt: skip
+         "placement": "placement", "topology": "topology", "policy": "policy", "gang": "gang"}  # fmt: skip
 
-ALONE = {"placement", "topology", "policy"}
-"""Those that need no cluster (the Makefile starts none for them)."""
+ALONE = {"placement", "topology", "policy", "gang"}
+"""Those that need no cluster, or start one of their own (the Makefile starts none for them)."""
 
 
 def main() -> int:

@@ -55,13 +55,17 @@ class Stack:
         cluster: Slurm's ClusterName.
         prefix: Of its compose services.
         backend: What the service must reach it through.
+        project: The compose project that both are.
     """
 
-    def __init__(self, engine: docker.DockerClient, cluster: str, prefix: str, backend: str) -> None:
+    def __init__(
+        self, engine: docker.DockerClient, cluster: str, prefix: str, backend: str, project: str = PROJECT
+    ) -> None:
         self.engine = engine
         self.cluster = cluster
         self.prefix = prefix
         self.backend = backend
+        self.project = project
         self._tokens: dict[str, str] = {}
 
     def container(self, service: str) -> Container:
@@ -70,7 +74,7 @@ class Stack:
             all=True,
             filters={
                 "label": [
-                    f"com.docker.compose.project={PROJECT}",
+                    f"com.docker.compose.project={self.project}",
                     f"com.docker.compose.service={self.prefix}{service}",
                 ]
             },
