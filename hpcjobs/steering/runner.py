@@ -102,6 +102,7 @@ class PolicyRunner:
         entries = [entry for entry in at_work.having(Tick.kind) if not entry.broken]
         if at_work is not self._of:
             self._of = at_work
+            self._troubles.clear()  # with other policies it may go
             for policy in self._policies.values():
                 policy.due = 0.0
         if self._rows is None:

@@ -242,6 +242,18 @@ async def test_a_job_that_slurm_will_not_change_is_told_of_and_left_alone_for_a_
     assert (await helm.report())["troubles"] == []
 
 
+async def test_what_slurm_would_not_change_is_tried_again_at_once_when_the_policies_are_others(helm):
+    job = await waiting(helm)
+    await helm.use("first")
+    helm.bench.slurm.operators = frozenset()
+    helm.say("first", Prefer(job["slurm_job_id"], 5, "x"))
+    await helm.later()
+    helm.bench.slurm.operators = frozenset({"hpcjobs"})
+    await helm.use("first", "second")
+    await helm.later(2)
+    assert (helm.nice(job), (await helm.report())["troubles"]) == (-5, [])
+
+
 async def test_a_running_job_is_requeued_once_and_can_start_at_once(helm):
     job = await helm.bench.submitted()
     number = job["slurm_job_id"]

@@ -19,6 +19,7 @@ import pytest
 from docker.models.containers import Container
 
 from .scratch import Scratch
+from .steered import Use, administrator, in_use
 
 PROJECT = os.environ.get("COMPOSE_PROJECT_NAME", "hpcjobs")
 SERVICE = os.environ.get("HPCJOBS_TEST_SERVICE", "hpcjobs")
@@ -250,6 +251,20 @@ def scratch(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Scratch]:
     made = Scratch(stack, daemon=request.param)
     yield made
     made.end()
+
+
+@pytest.fixture
+def use(stack: Stack) -> Iterator[Use]:
+    """Puts policies in use; see ``in_use``."""
+    with in_use(stack) as put:
+        yield put
+
+
+@pytest.fixture
+def administered(stack: Stack) -> Iterator[None]:
+    """Slurm lets the service change nodes; ask for it before ``use``, which takes back what was changed."""
+    with administrator(stack):
+        yield
 
 
 @pytest.fixture

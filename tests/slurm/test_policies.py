@@ -2,67 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Callable, Iterator
-from typing import Any
-
-import pytest
 
 from hpcjobs.client import Client
-from hpcjobs.model.plugin import PluginSet
-from hpcjobs.settings import PluginSettings
 from tests.slurm.conftest import Stack
-
-SLEEP = "#!/bin/bash\nsleep {}\n"
-Use = Callable[..., None]
-
-
-@pytest.fixture
-def use(stack: Stack) -> Iterator[Use]:
-    """Puts policies in use, and none after the test."""
-    with Client(stack.url, stack.token("admin")) as admin:
-        before = [
-            PluginSettings(one.name, one.required, one.timeout_s, one.dry_run, one.settings or {})
-            for one in admin.plugins().plugins
-        ]
-
-        def put(**plugins: dict[str, Any]) -> None:
-            own = [PluginSettings(name, timeout_s=10.0, settings=settings) for name, settings in plugins.items()]
-            admin.change_plugins(PluginSet((*before, *own)))
-
-        yield put
-        put()
-
-
-def details(stack: Stack, number: int) -> dict[str, str]:
-    """A job as scontrol shows it."""
-    text = stack.run("slurmctld", f"scontrol show job -o {number}")
-    return dict(re.findall(r"(\w+)=(\S*)", text))
-
-
-def soon(stack: Stack, number: int, holds: Callable[[dict[str, str]], bool], within_s: float = 60) -> dict[str, str]:
-    """Ask Slurm until it is so."""
-    give_up = time.monotonic() + within_s
-    while not holds(found := details(stack, number)):
-        if time.monotonic() > give_up:
-            with Client(stack.url, stack.token("operator")) as client:
-                pytest.fail(f"job {number} did not come so far: {found}; {client.policies(stack.cluster)}")
-        time.sleep(0.3)
-    return found
-
-
-def nodes_of(stack: Stack) -> int:
-    return len(stack.run("slurmctld", "sinfo -hN -p gpu -o %n").split())
-
-
-def whole(nodes: int) -> dict[str, Any]:
-    """A request for all GPUs of so many nodes."""
-    return {"resources": {"nodes": nodes, "gpus_per_node": 8, "wall_s": 120}}
-
-
-def number_of(stack: Stack, job: dict[str, Any]) -> int:
-    return int(stack.wait(job["id"], lambda one: bool(one["slurm_job_id"]))["slurm_job_id"])
+from tests.slurm.steered import SLEEP, Use, details, nodes_of, number_of, soon, whole
 
 
 def test_an_urgent_job_comes_first_and_is_as_before_when_the_policy_is_gone(stack: Stack, use: Use) -> None:

@@ -1,0 +1,118 @@
+"""Policies that steer nodes, on real clusters: what they wish is so in Slurm, has effect, and is taken back."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from hpcjobs.sbatch.hostlists import expand_hostlist, fold_hostlist
+from tests.slurm.conftest import Stack
+from tests.slurm.steered import (
+    QUICK,
+    Use,
+    asking,
+    begun,
+    cancel,
+    details,
+    names_of,
+    node,
+    report,
+    soon,
+    submitted,
+    until,
+    weights,
+    whole,
+)
+
+
+def test_binpack_has_jobs_fill_the_node_that_is_partly_used(stack: Stack, administered: None, use: Use) -> None:
+    *others, last = names_of(stack)
+    own = weights(stack)
+    begun(stack, **asking(1, 1, nodelist=last))
+    elsewhere = begun(stack, **asking(1, 1))
+    assert details(stack, elsewhere)["NodeList"] in others, "Slurm itself does not look at what is in use"
+    cancel(stack, elsewhere)
+    use(binpack={**QUICK, "step": 5})
+    until(stack, lambda: weights(stack), lambda now: now == own | {name: own[name] + 10 for name in others})
+    beside = begun(stack, **asking(1, 1))
+    assert details(stack, beside)["NodeList"] == last
+    use()
+    until(stack, lambda: weights(stack), lambda now: now == own)
+
+
+def test_spread_has_jobs_start_on_the_emptiest_node(stack: Stack, administered: None, use: Use) -> None:
+    own = weights(stack)
+    place = details(stack, begun(stack, **asking(1, 2)))["NodeList"]
+    beside = begun(stack, **asking(1, 1))
+    assert details(stack, beside)["NodeList"] == place, "Slurm itself fills the first node"
+    cancel(stack, beside)
+    use(spread={**QUICK, "partitions": ["debug"], "step": 7})
+    until(stack, lambda: weights(stack), lambda now: now == own | {place: own[place] + 7})
+    alone = begun(stack, **asking(1, 1))
+    assert details(stack, alone)["NodeList"] != place
+    use()
+    until(stack, lambda: weights(stack), lambda now: now == own)
+
+
+def test_what_a_policy_in_dry_run_wishes_is_told_and_not_done(stack: Stack, administered: None, use: Use) -> None:
+    own = weights(stack)
+    place = details(stack, begun(stack, **asking(1, 2)))["NodeList"]
+    use(dry_run=True, spread={**QUICK, "partitions": ["gpu"]}, urgent=QUICK)
+    until(stack, lambda: report(stack).policies, lambda told: bool(told and told[0].actions))
+    urgent = submitted(stack, hints={"urgent": True}, **whole(len(own)))
+    told = until(stack, lambda: report(stack), lambda now: all(one.actions for one in now.policies))
+    wished = {one.name: one.actions[0] for one in told.policies}
+    assert (wished["spread"].nodes, wished["urgent"].job) == ((place,), urgent)
+    assert (told.steered_nodes, told.steered_jobs, told.troubles) == (0, 0, ())
+    assert (weights(stack), details(stack, urgent)["Nice"]) == (own, "0")
+
+
+def test_an_operator_is_told_that_nodes_are_an_administrators_to_change(stack: Stack, use: Use) -> None:
+    own = weights(stack)
+    begun(stack, **asking(1, 2))
+    use(spread={**QUICK, "partitions": ["gpu"]})
+    (trouble,) = until(stack, lambda: report(stack).troubles, bool)
+    assert (trouble.of, "Administrator" in trouble.detail) == ("weight of nodes", True), trouble
+    assert weights(stack) == own
+
+
+def test_islands_keep_small_jobs_off_a_whole_island(stack: Stack, administered: None, use: Use) -> None:
+    *others, last = names_of(stack)
+    features = {name: node(stack, name)["AvailableFeatures"] for name in (*others, last)}
+    begun(stack, **asking(1, 4, nodelist=last))
+    large = submitted(stack, **asking(len(features), 8))  # it waits for all nodes
+    small = submitted(stack, nice=5000, **asking(1, 4, 3600))  # it would delay the large one
+    use(islands={**QUICK, "islands": {"a": fold_hostlist(others), "b": last}})
+    soon(stack, small, lambda job: job["ExcNodeList"] == fold_hostlist(others))
+    labelled = {**{name: f"{features[name]},island_a" for name in others}, last: f"{features[last]},island_b"}
+    until(stack, lambda: {name: node(stack, name)["AvailableFeatures"] for name in features}, labelled.__eq__)
+    asked_for = submitted(stack, nice=9000, **asking(1, 1, constraint="island_a"))
+    cancel(stack, large)
+    assert soon(stack, small, lambda job: job["JobState"] == "RUNNING")["NodeList"] == last
+    assert soon(stack, asked_for, lambda job: job["JobState"] == "RUNNING")["NodeList"] in others
+    use()
+    until(stack, lambda: {name: node(stack, name)["AvailableFeatures"] for name in features}, features.__eq__)
+
+
+@pytest.fixture
+def cached(stack: Stack) -> Iterator[str]:
+    """A node that holds the data set ``corpus``, and is not the first that Slurm would take."""
+    name = names_of(stack)[-1]
+    text = '{"data": {"corpus": 154618822656}}'
+    stack.run("slurmctld", f"scontrol update NodeName={name} Extra='{text}'")
+    yield name
+    stack.run("slurmctld", f"scontrol update NodeName={name} Extra=")
+
+
+def test_jobs_start_where_their_data_is_cached(stack: Stack, cached: str, use: Use) -> None:
+    others = {*names_of(stack)} - {cached}
+    use(data={**QUICK, "look_s": 5})
+    reading = {"hints": {"datasets": ["corpus"]}}
+    job = submitted(stack, **asking(1, 1), **reading)
+    later = submitted(stack, begin="now+1hour", **asking(1, 1), **reading)
+    for number in (job, later):
+        soon(stack, number, lambda job: {*expand_hostlist(job["ExcNodeList"])} == others)
+    assert soon(stack, job, lambda job: job["JobState"] == "RUNNING")["NodeList"] == cached
+    use()
+    soon(stack, later, lambda job: job["ExcNodeList"] == "(null)")
