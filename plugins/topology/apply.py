@@ -2,41 +2,24 @@
 
 from __future__ import annotations
 
-import difflib
 import time
-from collections.abc import Callable, Mapping, Sequence
-from enum import StrEnum
-from typing import Final
+from collections.abc import Callable, Mapping
 
 import msgspec
 
-from hpcjobs.errors import Conflict, Unavailable
-from hpcjobs_plugins.topology.controller import Controller, Place, State
+from hpcjobs.slurmconf.bring import End, Wanted, alone, bring, difference, left, recovered
+from hpcjobs.slurmconf.conf import SlurmConf, amended, read_slurm_conf
+from hpcjobs.slurmconf.controller import Controller, Place
+from hpcjobs.slurmconf.runner import Runner, read_bytes
+from hpcjobs.slurmconf.swap import Change
+from hpcjobs.slurmconf.trial import LOAD_S, Tried, trial
 from hpcjobs_plugins.topology.engines.findings import Finding, Form
 from hpcjobs_plugins.topology.engines.judge import judge, refusals
-from hpcjobs_plugins.topology.engines.model import YAML_SINCE, Graph, Plan, Release, differences
+from hpcjobs_plugins.topology.engines.model import DEFAULT, YAML_SINCE, Graph, Plan, Release, differences
 from hpcjobs_plugins.topology.engines.plan import said_in, written
-from hpcjobs_plugins.topology.engines.slurm_conf import SlurmConf, amended, read_slurm_conf, settings
-from hpcjobs_plugins.topology.runner import Runner, locked, must, read_bytes
-from hpcjobs_plugins.topology.swap import Change, Journal, finish, put_back, swap, unfinished
-from hpcjobs_plugins.topology.trial import LOAD_S, Tried, complaints, trial, tried_against
-
-LOCK: Final = ".hpcjobs-topology.lock"
-"""File whose lock two at once cannot have, in the folder of slurm.conf."""
-
-DEAD_S: Final = 5.0
-"""A controller that refuses connections for so long is dead, not busy."""
-
-
-class End(StrEnum):
-    """How it ended."""
-
-    APPLIED = "applied"
-    SAME = "same"  # files and controller have it already
-    DRY = "dry"  # it would be applied
-    REFUSED = "refused"  # nothing was written
-    ROLLED_BACK = "rolled-back"  # the old files are back, and the controller shows what it showed before
-    DOWN = "down"  # the old files are back, and the controller does not answer
+from hpcjobs_plugins.topology.engines.show import read_shown, words_for
+from hpcjobs_plugins.topology.engines.slurm_conf import settings
+from hpcjobs_plugins.topology.fabric import FabricError
 
 
 class Applied(msgspec.Struct, frozen=True):
@@ -107,79 +90,59 @@ def apply(
     Raises:
         Conflict: Somebody else is about it.
         Unavailable: The machine cannot be reached, or a file cannot be read or written.
-        FabricError: slurm.conf cannot be read, or the order does not go with it.
+        Unreadable: slurm.conf cannot be read.
+        FabricError: The order does not go with it.
     """
-    folder = must(runner, ["readlink", "-e", "--", place.conf_dir], f"{place.conf_dir} is not there").decode().strip()
-    place = msgspec.structs.replace(place, conf_dir=folder)
-    with locked(runner, f"{folder}/{LOCK}", "the topology is being changed"):
-        return _Desk(runner, place, order, _stamp(now())).work(agreed)
+    with alone(runner, place) as controller:
+        return _Desk(controller, order).work(agreed, now)
 
 
-def _stamp(at: float) -> str:
-    return time.strftime("%Y%m%dT%H%M%S", time.gmtime(at)) + f".{int(at * 1000) % 1000:03}Z"
+def tried_against(tried: Tried, plan: Plan) -> list[str]:
+    """What a trial has otherwise than a plan, a sentence each; empty: the same."""
+    if not tried.up:
+        return [tried.complaints[-1] if tried.complaints else "slurmctld did not come up, and did not say why"]
+    shown = ((one, tried.shown.get(words_for(one.name), "")) for one in plan.topologies)
+    try:
+        return [word for one, text in shown for word in differences(one, read_shown(text))]
+    except FabricError as error:
+        return [str(error)]
 
 
-def recover(runner: Runner, place: Place) -> str:
-    """Undo what a run that died had left half done.
-
-    Returns:
-        What was found and done; ``""``: nothing was.
-
-    Raises:
-        Conflict: Somebody is still about it.
-        Unavailable: The machine cannot be reached, or a file cannot be written.
-    """
-    folder = must(runner, ["readlink", "-e", "--", place.conf_dir], f"{place.conf_dir} is not there").decode().strip()
-    place = msgspec.structs.replace(place, conf_dir=folder)
-    with locked(runner, f"{folder}/{LOCK}", "the topology is being changed"):
-        return _recover(Controller(runner, place), folder)
-
-
-def _recover(controller: Controller, folder: str) -> str:
-    journal = unfinished(controller.runner, folder)
-    if journal is None:
-        return ""
-    put_back(controller.runner, folder, journal)
-    again = controller.reconfigure()
-    paths = ", ".join(entry.path for entry in journal.entries)
-    said = f"a run of {journal.stamp} had not come to its end: {paths} are as they were before it"
-    return said + (f"; the controller did not take the order to read them: {again}" if again else "")
+def _graph(controller: Controller, name: str) -> tuple[Graph | None, str]:
+    """What a controller has of a topology, or None and why not."""
+    text, complaint = controller.ask("show", *words_for(name).split())
+    if text is None:
+        return None, complaint
+    try:
+        return read_shown(text), ""
+    except FabricError as error:
+        return None, str(error)
 
 
 class _Desk:
     """One order."""
 
-    def __init__(self, runner: Runner, place: Place, order: Order, stamp: str) -> None:
-        self.runner = runner
-        self.place = place
+    def __init__(self, controller: Controller, order: Order) -> None:
+        self.controller = controller
         self.order = msgspec.structs.replace(order, plan=said_in(order.plan, order.form))
-        self.stamp = stamp
-        self.controller = Controller(runner, place)
 
-    def work(self, agreed: Callable[[Applied], bool]) -> Applied:
+    def work(self, agreed: Callable[[Applied], bool], now: Callable[[], float]) -> Applied:
         """All of it, in order."""
-        if self.order.dry and (left := unfinished(self.runner, self.place.conf_dir)):
-            return Applied(End.REFUSED, (f"a run of {left.stamp} had not come to its end: recover first",))
-        recovered = _recover(self.controller, self.place.conf_dir)
+        if self.order.dry and (first := left(self.controller)):
+            return Applied(End.REFUSED, (first,))
+        undone = recovered(self.controller)
         release = self.controller.release()
         conf = self.controller.conf()
         findings = tuple(judge(self.order.plan, self.order.form, nodes=conf.nodes, release=release))
-        so_far = Applied(End.REFUSED, findings=findings, recovered=recovered)
+        so_far = Applied(End.REFUSED, findings=findings, recovered=undone)
         if faults := refusals(findings, self.order.allowed):
             return msgspec.structs.replace(so_far, reasons=tuple(fault.text for fault in faults))
         conf, changes = self._changes(conf, release)
-        so_far = msgspec.structs.replace(so_far, changes={change.path: _difference(change) for change in changes})
+        so_far = msgspec.structs.replace(so_far, changes={change.path: difference(change) for change in changes})
         if not changes and not self._wrong():
             return msgspec.structs.replace(so_far, end=End.SAME)
         if self.order.tried:
-            tried = trial(
-                self.runner,
-                self.place,
-                conf,
-                written(self.order.plan, self.order.form),
-                self._names(),
-                load_s=self.order.load_s,
-            )
+            tried = self._trial(conf)
             so_far = msgspec.structs.replace(so_far, trial=tried)
             if against := tried_against(tried, self.order.plan):
                 return msgspec.structs.replace(so_far, reasons=tuple(f"in a trial, {reason}" for reason in against))
@@ -187,10 +150,15 @@ class _Desk:
             return msgspec.structs.replace(so_far, end=End.DRY)
         if not agreed(so_far):
             return msgspec.structs.replace(so_far, reasons=("it was not agreed to",))
-        return self._bring(so_far, conf, changes)
+        wanted = Wanted(self._wrong, lambda: _graph(self.controller, DEFAULT)[0], load_s=self.order.load_s)
+        brought = bring(self.controller, conf, changes, wanted, now)
+        return msgspec.structs.replace(so_far, **msgspec.structs.asdict(brought))
 
-    def _names(self) -> list[str]:
-        return [topology.name for topology in self.order.plan.topologies]
+    def _trial(self, conf: SlurmConf) -> Tried:
+        plan, place = self.order.plan, self.controller.place
+        asked = [words_for(topology.name) for topology in plan.topologies]
+        texts = written(plan, self.order.form)
+        return trial(self.controller.runner, place, conf, texts, asked, load_s=self.order.load_s)
 
     def _changes(self, conf: SlurmConf, release: Release) -> tuple[SlurmConf, list[Change]]:
         """The slurm.conf that shall be, and the files that change, in an order in which each step is a whole state.
@@ -208,7 +176,7 @@ class _Desk:
         changes = []
         for name, text in texts.items():
             path = self.controller.path(name)
-            old = read_bytes(self.runner, path)
+            old = read_bytes(self.controller.runner, path)
             data = None if text is None else text.encode()
             if old != data:
                 changes.append(Change(path, old, data))
@@ -218,81 +186,9 @@ class _Desk:
     def _wrong(self) -> list[str]:
         """What the controller has otherwise than the plan."""
         for topology in self.order.plan.topologies:
-            found, complaint = self.controller.graph(topology.name)
+            found, complaint = _graph(self.controller, topology.name)
             if found is None:
                 return [complaint]
             if wrong := differences(topology, found):
                 return wrong
         return []
-
-    def _bring(self, so_far: Applied, conf: SlurmConf, changes: Sequence[Change]) -> Applied:
-        before, _ = self.controller.graph()
-        logged = self.controller.log_bytes(conf)
-        try:
-            journal = swap(self.runner, self.place.conf_dir, changes, self.stamp)
-        except Conflict as error:
-            return msgspec.structs.replace(so_far, reasons=(f"{error}; look at it again",))
-        except Unavailable:
-            if half := unfinished(self.runner, self.place.conf_dir):
-                put_back(self.runner, self.place.conf_dir, half)
-            raise
-        backups = tuple(entry.backup for entry in journal.entries if entry.backup)
-        so_far = msgspec.structs.replace(so_far, backups=backups)
-        begun = time.monotonic()
-        complaint = self.controller.reconfigure()
-        reasons = [complaint] if complaint and not _may_be_busy(complaint) else self._until_shown()
-        if not reasons:
-            finish(self.runner, self.place.conf_dir)
-            return msgspec.structs.replace(so_far, end=End.APPLIED, seconds=time.monotonic() - begun)
-        said = complaints(self.controller.logged(conf, logged).decode(errors="replace"))
-        reasons += [f"slurmctld says: {one}" for one in dict.fromkeys(said) if one.startswith("fatal")]
-        end, more = self._roll_back(journal, before)
-        return msgspec.structs.replace(so_far, end=end, reasons=(*reasons, *more))
-
-    def _until_shown(self) -> list[str]:
-        """Wait until the controller shows the plan; what it has otherwise when it does not come to it."""
-        give_up = time.monotonic() + self.order.load_s
-        refused_since = 0.0
-        while True:
-            state = self.controller.state()
-            wrong = self._wrong() if state is State.UP else ["the controller has died of it"]
-            at = time.monotonic()
-            if not wrong:
-                return []
-            if state is not State.BUSY:  # one that dies again and again is busy in between
-                refused_since = (refused_since or at) if state is State.REFUSES else 0.0
-            if at > give_up or (refused_since and at - refused_since > DEAD_S):
-                return wrong if state is not State.BUSY else ["the controller has not answered in time"]
-            time.sleep(0.3)
-
-    def _roll_back(self, journal: Journal, before: Graph | None) -> tuple[End, list[str]]:
-        give_up = time.monotonic() + self.order.load_s
-        while True:
-            try:
-                put_back(self.runner, self.place.conf_dir, journal)
-                break
-            except Unavailable as error:  # a machine that goes down with its controller comes up with it
-                if time.monotonic() > give_up:
-                    return End.DOWN, [f"the old files could not be put back: {error}"]
-                time.sleep(1)
-        if self.controller.up(0):
-            self.controller.reconfigure()
-        elif self.place.start and not self.controller.up(1):
-            self.runner.run(self.place.start)
-        if not self.controller.up(self.order.load_s):
-            return End.DOWN, ["the old files are back, and the controller does not answer: start it"]
-        while before is not None and self.controller.graph()[0] != before:
-            if time.monotonic() > give_up:
-                return End.DOWN, ["the old files are back, and the controller does not show what it showed before"]
-            time.sleep(0.3)
-        return End.ROLLED_BACK, []
-
-
-def _may_be_busy(complaint: str) -> bool:
-    """Whether an order may have been taken, though scontrol says that it was not."""
-    return any(words in complaint.lower() for words in ("timed out", "connect failure", "connection re"))
-
-
-def _difference(change: Change) -> str:
-    old, new = ((data or b"").decode(errors="replace").splitlines(keepends=True) for data in (change.old, change.new))
-    return "".join(difflib.unified_diff(old, new, change.path, change.path, n=1))

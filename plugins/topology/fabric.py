@@ -12,6 +12,8 @@ from enum import StrEnum
 
 import msgspec
 
+from hpcjobs.slurmconf.lines import Unreadable
+
 
 class Notice(msgspec.Struct, frozen=True, gc=False):
     """Something odd that was found, and is not an error.
@@ -36,22 +38,8 @@ class Notice(msgspec.Struct, frozen=True, gc=False):
         return self.more or 1
 
 
-class FabricError(ValueError):
-    """A source cannot be read as a fabric. Nothing that was known of the fabric before is touched.
-
-    Attributes:
-        message: What is wrong, without where.
-        source: Which file or command.
-        line: Line of it, from 1; 0: none in particular.
-    """
-
-    def __init__(self, message: str, source: str = "", line: int = 0) -> None:
-        """With what is wrong, a sentence; source and line go before it."""
-        where = ":".join([source, str(line)] if line else [source]) if source else f"line {line}" if line else ""
-        super().__init__(f"{where}: {message}" if where else message)
-        self.message = message
-        self.source = source
-        self.line = line
+class FabricError(Unreadable):
+    """A source cannot be read as a fabric. Nothing that was known of the fabric before is touched."""
 
 
 class Network(StrEnum):

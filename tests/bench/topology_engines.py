@@ -12,20 +12,22 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from hpcjobs.slurmconf.conf import read_slurm_conf
+from hpcjobs.slurmconf.controller import Place
+from hpcjobs.slurmconf.runner import CommandRunner
+from hpcjobs.slurmconf.trial import trial
+from hpcjobs_plugins.topology.apply import tried_against
 from hpcjobs_plugins.topology.assemble import assemble
-from hpcjobs_plugins.topology.controller import Place
 from hpcjobs_plugins.topology.engines.block import By, block
 from hpcjobs_plugins.topology.engines.findings import Form
 from hpcjobs_plugins.topology.engines.judge import check, judge
 from hpcjobs_plugins.topology.engines.model import Plan, Topology
-from hpcjobs_plugins.topology.engines.slurm_conf import read_slurm_conf, settings
+from hpcjobs_plugins.topology.engines.slurm_conf import settings
 from hpcjobs_plugins.topology.engines.topology_conf import write_conf
 from hpcjobs_plugins.topology.engines.topology_yaml import write_yaml
 from hpcjobs_plugins.topology.engines.tree import tree
 from hpcjobs_plugins.topology.naming import Naming
 from hpcjobs_plugins.topology.providers import ibnetdiscover
-from hpcjobs_plugins.topology.runner import CommandRunner
-from hpcjobs_plugins.topology.trial import trial
 from hpcjobs_plugins.topology.twin import Shape, dump_of, fat_tree
 from hpcjobs_plugins.topology.twin_texts import as_ibnetdiscover
 
@@ -73,8 +75,9 @@ def load(container: str, topology: Topology, what: str) -> None:
     lines += [f"{key}={value}" for key, value in said.items()]
     conf = read_slurm_conf({"slurm.conf": "\n".join(lines)}.__getitem__)
     runner = CommandRunner(["docker", "exec", "-i", container])
-    tried = trial(runner, Place(), conf, {"topology.conf": write_conf(topology)}, load_s=300)
-    fault = "" if tried.up and not tried.against(plan) else f"  {tried.against(plan)[:2]}"
+    tried = trial(runner, Place(), conf, {"topology.conf": write_conf(topology)}, ["topology"], load_s=300)
+    against = tried_against(tried, plan)
+    fault = f"  {against[:2]}" if against else ""
     print(
         f"    {what:10} {nodes:6} nodes {len(topology.switches):6} switches: "
         f"up after {tried.seconds:7.2f} s, of that the topology {tried.load_s:7.2f} s{fault}",

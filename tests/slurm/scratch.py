@@ -8,9 +8,9 @@ import uuid
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from hpcjobs_plugins.topology.controller import Place
+from hpcjobs.slurmconf.controller import Place
+from hpcjobs.slurmconf.runner import CommandRunner
 from hpcjobs_plugins.topology.engines.model import Release, SwitchLine, Topology
-from hpcjobs_plugins.topology.runner import CommandRunner
 
 if TYPE_CHECKING:
     from .conftest import Stack

@@ -10,20 +10,22 @@ import msgspec
 import pytest
 
 from hpcjobs.errors import Conflict
+from hpcjobs.slurmconf.bring import End
+from hpcjobs.slurmconf.conf import SlurmConf, read_slurm_conf
+from hpcjobs.slurmconf.controller import Place
+from hpcjobs.slurmconf.runner import locked, over_ssh, read_bytes, write_beside
+from hpcjobs.slurmconf.trial import Tried, trial
 from hpcjobs_plugins.topology import apply as applying
-from hpcjobs_plugins.topology.apply import End, Order, apply
-from hpcjobs_plugins.topology.controller import Place
+from hpcjobs_plugins.topology.apply import Order, apply, tried_against
 from hpcjobs_plugins.topology.engines.block import By, block
 from hpcjobs_plugins.topology.engines.findings import Fate, Form, fate_of
 from hpcjobs_plugins.topology.engines.model import YAML_SINCE, Block, Kind, Plan, SwitchLine, Topology, graph
-from hpcjobs_plugins.topology.engines.show import read_shown
-from hpcjobs_plugins.topology.engines.slurm_conf import SlurmConf, read_slurm_conf, settings
+from hpcjobs_plugins.topology.engines.show import read_shown, words_for
+from hpcjobs_plugins.topology.engines.slurm_conf import settings
 from hpcjobs_plugins.topology.engines.topology_conf import write_conf
 from hpcjobs_plugins.topology.engines.topology_yaml import write_yaml
 from hpcjobs_plugins.topology.engines.tree import tree
 from hpcjobs_plugins.topology.fabric import Site
-from hpcjobs_plugins.topology.runner import locked, over_ssh, read_bytes, write_beside
-from hpcjobs_plugins.topology.trial import Tried, trial, tried_against
 from hpcjobs_plugins.topology.twin import Shape, fat_tree
 
 from ..unit.bad_topologies import BAD, NODES, Bad
@@ -44,7 +46,7 @@ def tried(stack: Stack, plan: Plan, form: Form, nodes: str) -> Tried:
     text = write_conf(plan.default) if form is Form.CONF else write_yaml(plan.topologies)
     partitions = "\n".join(f"PartitionName={name} Nodes=ALL Topology={one}" for name, one in plan.partitions.items())
     conf = conf_of(nodes, settings(plan, form), partitions)
-    return trial(machine(stack), Place(), conf, {form.value: text}, [one.name for one in plan.topologies])
+    return trial(machine(stack), Place(), conf, {form.value: text}, [words_for(one.name) for one in plan.topologies])
 
 
 def rails() -> Site:
@@ -65,7 +67,7 @@ def taken_as_it_is(stack: Stack, plan: Plan, form: Form, nodes: str = NODES_OF_R
     assert result.complaints == ()
     assert result.up
     for topology in plan.topologies:
-        assert read_shown(result.shown[topology.name]) == graph(topology)
+        assert read_shown(result.shown[words_for(topology.name)]) == graph(topology)
     assert tried_against(result, plan) == []
 
 
@@ -146,17 +148,17 @@ def test_a_partition_that_names_no_topology_kills(new):
 def test_an_older_slurm_does_not_look_at_topology_yaml(old):
     plan = Plan((msgspec.structs.replace(tree(rails()).topology, name="fat"),))
     conf = conf_of(NODES_OF_RAILS, {"TopologyPlugin": "topology/default"})
-    result = trial(machine(old), Place(), conf, {Form.YAML.value: write_yaml(plan.topologies)})
-    assert (result.up, result.shown) == (True, {"default": ""})
+    result = trial(machine(old), Place(), conf, {Form.YAML.value: write_yaml(plan.topologies)}, ["topology"])
+    assert (result.up, result.shown) == (True, {"topology": ""})
 
 
 def test_slurms_own_tree_of_ten_thousand_nodes_is_taken(stack):
     said = settings(Plan((Topology(),)), Form.CONF)
     text = real("slurm-test133_1-peta10000.topology.conf").decode()
-    result = trial(machine(stack), Place(), conf_of("peta[10000-19999]", said), {"topology.conf": text})
+    result = trial(machine(stack), Place(), conf_of("peta[10000-19999]", said), {"topology.conf": text}, ["topology"])
     assert result.up
     assert 0 < result.load_s < result.seconds
-    assert len(read_shown(result.shown["default"]).switches) == text.count("SwitchName=")
+    assert len(read_shown(result.shown["topology"]).switches) == text.count("SwitchName=")
 
 
 def test_a_trial_leaves_nothing_behind_and_the_clusters_own_controller_alone(stack):
@@ -248,7 +250,7 @@ def test_a_controller_that_shows_another_graph_has_the_old_topology_back(scratch
 
 
 def test_two_at_once_cannot_be_and_a_lock_goes_with_its_holder(scratch):
-    with locked(scratch.runner, f"{scratch.dir}/.hpcjobs-topology.lock", "x"), pytest.raises(Conflict):
+    with locked(scratch.runner, f"{scratch.dir}/.hpcjobs-conf.lock", "x"), pytest.raises(Conflict):
         apply(scratch.runner, scratch.place, Order(Plan((TWO,))))
     assert apply(scratch.runner, scratch.place, Order(Plan((TWO,)))).end is End.APPLIED
 

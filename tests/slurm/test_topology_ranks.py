@@ -12,8 +12,9 @@ import msgspec
 import pytest
 
 from hpcjobs.sbatch.hostlists import expand_hostlist, fold_hostlist
-from hpcjobs_plugins.topology.apply import End, Order, apply
-from hpcjobs_plugins.topology.controller import Place
+from hpcjobs.slurmconf.bring import End
+from hpcjobs.slurmconf.controller import Place
+from hpcjobs_plugins.topology.apply import Order, apply
 from hpcjobs_plugins.topology.engines.block import By, block
 from hpcjobs_plugins.topology.engines.model import Plan, Topology
 from hpcjobs_plugins.topology.engines.topology_conf import write_conf

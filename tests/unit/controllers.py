@@ -92,9 +92,9 @@ class StandIn:
 
 def load_topology(home: Path) -> int:
     """Load what a folder says; an exit code."""
+    from hpcjobs.slurmconf.conf import read_slurm_conf
     from hpcjobs_plugins.topology.engines.findings import Fate
     from hpcjobs_plugins.topology.engines.judge import judge_read, read_file
-    from hpcjobs_plugins.topology.engines.slurm_conf import read_slurm_conf
 
     from .topologies import shown
 

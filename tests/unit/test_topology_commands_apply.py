@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from hpcjobs_plugins.topology.runner import local, locked
-from hpcjobs_plugins.topology.swap import JOURNAL
+from hpcjobs.slurmconf.runner import local, locked
+from hpcjobs.slurmconf.swap import JOURNAL
 
 from .controllers import StandIn
 from .topology_runs import fails, on_terminal, process, run, saved
@@ -29,7 +29,7 @@ SwitchName=ib0 Switches=leaf[01-04]
 
 @pytest.fixture(autouse=True)
 def a_dead_controller_is_soon_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpcjobs_plugins.topology.apply.DEAD_S", 0.5)
+    monkeypatch.setattr("hpcjobs.slurmconf.bring.DEAD_S", 0.5)
 
 
 @pytest.fixture
@@ -251,7 +251,7 @@ def test_what_a_killed_run_left_is_undone_by_recover_or_by_the_next_run(controll
 
 
 def test_two_at_once_cannot_be(controller, site):
-    with locked(local(), f"{controller.etc}/.hpcjobs-topology.lock", "x"):
+    with locked(local(), f"{controller.etc}/.hpcjobs-conf.lock", "x"):
         fails(apply(controller, site, "--yes"), "it is being done already")
 
 

@@ -11,14 +11,15 @@ import msgspec
 import pytest
 
 from hpcjobs.errors import Conflict, Unavailable
-from hpcjobs_plugins.topology.apply import Applied, End, Order, apply, recover
-from hpcjobs_plugins.topology.controller import Place
+from hpcjobs.slurmconf.bring import End, recover
+from hpcjobs.slurmconf.controller import Place
+from hpcjobs.slurmconf.lines import Unreadable
+from hpcjobs.slurmconf.runner import CommandRunner, Ran, local, locked, over_ssh, read_bytes
+from hpcjobs.slurmconf.swap import JOURNAL
+from hpcjobs_plugins.topology.apply import Applied, Order, apply
 from hpcjobs_plugins.topology.engines.findings import Form
 from hpcjobs_plugins.topology.engines.model import Kind, Plan, SwitchLine, Topology
 from hpcjobs_plugins.topology.engines.topology_conf import write_conf
-from hpcjobs_plugins.topology.fabric import FabricError
-from hpcjobs_plugins.topology.runner import CommandRunner, Ran, local, locked, over_ssh, read_bytes
-from hpcjobs_plugins.topology.swap import JOURNAL
 
 from .topologies import shown
 
@@ -96,7 +97,7 @@ class Controller:
 
 @pytest.fixture(autouse=True)
 def a_dead_controller_is_soon_known(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("hpcjobs_plugins.topology.apply.DEAD_S", 0.5)
+    monkeypatch.setattr("hpcjobs.slurmconf.bring.DEAD_S", 0.5)
 
 
 @pytest.fixture
@@ -221,7 +222,7 @@ def test_where_nothing_starts_it_again_that_is_said_and_the_old_files_are_there(
 
 
 def test_two_at_once_cannot_be(controller):
-    with locked(local(), f"{controller.folder}/.hpcjobs-topology.lock", "x"), pytest.raises(Conflict):
+    with locked(local(), f"{controller.folder}/.hpcjobs-conf.lock", "x"), pytest.raises(Conflict):
         apply(local(), controller.place, order())
     assert apply(local(), controller.place, order()).end is End.APPLIED
 
@@ -244,7 +245,7 @@ def test_a_folder_that_is_not_there_is_an_error_that_says_so(controller, tmp_pat
 def test_a_slurm_conf_that_cannot_be_read_is_an_error_and_nothing_is_written(controller):
     (controller.folder / "slurm.conf").write_text("Include more.conf\n")
     before = controller.snapshot()
-    with pytest.raises(FabricError, match=r"more.conf: the file is not there"):
+    with pytest.raises(Unreadable, match=r"more.conf: the file is not there"):
         apply(local(), controller.place, order())
     assert controller.snapshot() == before
 

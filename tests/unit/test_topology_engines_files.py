@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcjobs_plugins.topology.engines.conf_lines import lines_of, pairs_of
+from hpcjobs.slurmconf.lines import lines_of, pairs_of
 from hpcjobs_plugins.topology.engines.judge import check, read_file
 from hpcjobs_plugins.topology.engines.model import Block, Kind, SwitchLine, Topology, differences, graph
 from hpcjobs_plugins.topology.engines.show import read_shown

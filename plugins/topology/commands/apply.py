@@ -33,9 +33,9 @@ from hpcjobs_plugins.topology.commands.saying import (
 )
 
 if TYPE_CHECKING:
+    from hpcjobs.slurmconf.controller import Place
+    from hpcjobs.slurmconf.runner import Runner
     from hpcjobs_plugins.topology.apply import Applied, Order
-    from hpcjobs_plugins.topology.controller import Place
-    from hpcjobs_plugins.topology.runner import Runner
     from hpcjobs_plugins.topology.settings import Translation
 
 _DIFF: Final[Mapping[str, str]] = {"+": "green", "-": "red", "@": "cyan"}
@@ -107,7 +107,7 @@ def apply(
     be read, or the controller is down.
     """
     with faults():
-        from hpcjobs_plugins.topology.controller import Place
+        from hpcjobs.slurmconf.controller import Place
         from hpcjobs_plugins.topology.engines.findings import FATES
 
         there = _runner(host, runner)
@@ -115,7 +115,7 @@ def apply(
         if recover:
             if asked.words or asked.sources or asked.commands:
                 raise click.UsageError("--recover brings nothing new: name no source with it")
-            from hpcjobs_plugins.topology.apply import recover as undo
+            from hpcjobs.slurmconf.bring import recover as undo
 
             tell(undo(there, place) or "nothing was left half done")
             return
@@ -150,7 +150,7 @@ def _runner(host: str, runner: str) -> Runner:
     Raises:
         UsageError: Both ways are named.
     """
-    from hpcjobs_plugins.topology.runner import CommandRunner, local, over_ssh
+    from hpcjobs.slurmconf.runner import CommandRunner, local, over_ssh
 
     if host and runner:
         raise click.UsageError("say --ssh or --runner")
@@ -166,10 +166,10 @@ def _order(asked: Asked, wanted: Wanted, runner: Runner, place: Place) -> Order:
         FabricError: A source or slurm.conf cannot be read, or there is nothing to translate.
         Unavailable: The machine cannot be reached.
     """
+    from hpcjobs.slurmconf.controller import Controller
     from hpcjobs_plugins.topology.apply import Order
     from hpcjobs_plugins.topology.commands.sites import given, site_of
     from hpcjobs_plugins.topology.commands.translating import translation_of
-    from hpcjobs_plugins.topology.controller import Controller
 
     known = given(asked)
     controller = Controller(runner, place)
@@ -183,7 +183,8 @@ def _order(asked: Asked, wanted: Wanted, runner: Runner, place: Place) -> Order:
 
 def _apply(runner: Runner, place: Place, order: Order, *, yes: bool, quiet: bool) -> Applied:
     """Do it. Who interrupts it finds everything as it was."""
-    from hpcjobs_plugins.topology import apply as work
+    from hpcjobs.slurmconf.bring import recover
+    from hpcjobs_plugins.topology.apply import apply as bring
 
     told: list[Applied] = []
 
@@ -195,10 +196,10 @@ def _apply(runner: Runner, place: Place, order: Order, *, yes: bool, quiet: bool
         return yes or click.confirm(f"Change {files}, and let slurmctld read it?", err=True)
 
     try:
-        applied = work.apply(runner, place, order, agreed=agreed)
+        applied = bring(runner, place, order, agreed=agreed)
     except (KeyboardInterrupt, click.Abort):
         click.echo(err=True)
-        tell(work.recover(runner, place) or "nothing was changed")
+        tell(recover(runner, place) or "nothing was changed")
         sys.exit(INTERRUPTED)
     if not (quiet or told):
         _so_far(applied)
@@ -228,7 +229,7 @@ def _so_far(applied: Applied) -> None:
 
 def _end(applied: Applied, allowed: frozenset[str]) -> None:
     """How it ended, and why."""
-    from hpcjobs_plugins.topology.apply import End
+    from hpcjobs.slurmconf.bring import End
     from hpcjobs_plugins.topology.engines.findings import Fate
     from hpcjobs_plugins.topology.engines.judge import refusals
 
@@ -252,6 +253,6 @@ def _end(applied: Applied, allowed: frozenset[str]) -> None:
 
 
 def _exit_code(applied: Applied) -> int:
-    from hpcjobs_plugins.topology.apply import End
+    from hpcjobs.slurmconf.bring import End
 
     return {End.REFUSED: 1, End.ROLLED_BACK: 1, End.DOWN: 2}.get(applied.end, 0)

@@ -67,8 +67,8 @@ def _nodes(nodelist: str, job: str) -> list[str]:
         UsageError: None were said, or twice.
     """
     from hpcjobs.sbatch.hostlists import expand_hostlist
+    from hpcjobs.slurmconf.runner import local, must
     from hpcjobs_plugins.topology.fabric import FabricError
-    from hpcjobs_plugins.topology.runner import local, must
 
     if nodelist and job:
         raise click.UsageError("say --nodelist or --job")

@@ -207,7 +207,7 @@ def counted(count: int, what: str, many: str = "") -> str:
 def faults() -> Iterator[None]:
     """What cannot be read, reached or done becomes a sentence on stderr and an exit code."""
     from hpcjobs.errors import HpcjobsError
-    from hpcjobs_plugins.topology.fabric import FabricError
+    from hpcjobs.slurmconf.lines import Unreadable
 
     try:
         yield
@@ -216,7 +216,7 @@ def faults() -> Iterator[None]:
         sys.exit(INTERRUPTED)
     except BrokenPipeError:
         raise
-    except (FabricError, HpcjobsError) as error:
+    except (Unreadable, HpcjobsError) as error:
         tell(str(error), "error")
         sys.exit(FAILED)
     except OSError as error:

@@ -6,12 +6,17 @@ import re
 from typing import Final
 
 from hpcjobs.sbatch.hostlists import expand_hostlist
-from hpcjobs_plugins.topology.engines.model import Graph, Kind
+from hpcjobs_plugins.topology.engines.model import DEFAULT, Graph, Kind
 from hpcjobs_plugins.topology.fabric import FabricError
 
 _FIELD = re.compile(r"(SwitchName|Level|LinkSpeed|Nodes|Switches|BlockName|AggregatedBlock|BlockIndex|BlockSize)=(\S*)")
 
 SOURCE: Final = "scontrol show topology"
+
+
+def words_for(name: str) -> str:
+    """What stands behind ``scontrol show`` for a topology; that of topology.conf has no name."""
+    return "topology" if name == DEFAULT else f"topology {name}"
 
 
 def read_shown(text: str) -> Graph:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from hpcjobs.sbatch.hostlists import expand_hostlist, fold_hostlist
-from hpcjobs_plugins.topology.engines.conf_lines import Line, Pair, included, lines_of, pairs_of
+from hpcjobs.slurmconf.lines import Line, Pair, included, lines_of, pairs_of
 from hpcjobs_plugins.topology.engines.findings import Finding, Form, Read, fate_of
 from hpcjobs_plugins.topology.engines.model import Block, Kind, Plan, Release, SwitchLine, Topology
 from hpcjobs_plugins.topology.fabric import FabricError

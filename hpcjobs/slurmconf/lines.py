@@ -15,6 +15,24 @@ _PAIR = re.compile(r'\s*([A-Za-z0-9_.]+)\s*([-*+/]?)=\s*(?:"([^"]*)"|(\S+))(?=\s
 _INCLUDE: Final = re.compile(r"include\s+(\S+)(.*)", re.IGNORECASE | re.DOTALL)
 
 
+class Unreadable(ValueError):
+    """A text of a cluster cannot be read, or not be changed by a program. Nothing that was known before is touched.
+
+    Attributes:
+        message: What is wrong, without where.
+        source: Which file or command.
+        line: Line of it, from 1; 0: none in particular.
+    """
+
+    def __init__(self, message: str, source: str = "", line: int = 0) -> None:
+        """With what is wrong, a sentence; source and line go before it."""
+        where = ":".join([source, str(line)] if line else [source]) if source else f"line {line}" if line else ""
+        super().__init__(f"{where}: {message}" if where else message)
+        self.message = message
+        self.source = source
+        self.line = line
+
+
 class Line(NamedTuple):
     """A line as Slurm sees it.
 

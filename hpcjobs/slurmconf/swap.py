@@ -14,9 +14,9 @@ from typing import Final
 import msgspec
 
 from hpcjobs.errors import Conflict, Unavailable
-from hpcjobs_plugins.topology.runner import Runner, must, read_bytes, write_beside
+from hpcjobs.slurmconf.runner import Runner, must, read_bytes, write_beside
 
-JOURNAL: Final = ".hpcjobs-topology.journal"
+JOURNAL: Final = ".hpcjobs-conf.journal"
 """Name of the journal, in the folder of slurm.conf."""
 
 NEW: Final = "hpcjobs-new"

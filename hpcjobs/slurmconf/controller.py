@@ -9,11 +9,9 @@ from typing import Final
 import msgspec
 
 from hpcjobs.errors import Unavailable
-from hpcjobs_plugins.topology.engines.model import DEFAULT, Graph, Release
-from hpcjobs_plugins.topology.engines.show import read_shown
-from hpcjobs_plugins.topology.engines.slurm_conf import SlurmConf, read_slurm_conf
-from hpcjobs_plugins.topology.fabric import FabricError
-from hpcjobs_plugins.topology.runner import Runner, must, read_bytes
+from hpcjobs.slurmconf.conf import SlurmConf, read_slurm_conf
+from hpcjobs.slurmconf.lines import Unreadable
+from hpcjobs.slurmconf.runner import Runner, must, read_bytes
 
 MOST_LOG: Final = 400_000
 """Bytes of a log that are looked at."""
@@ -68,24 +66,14 @@ class Controller:
         complaint = ran.err.decode(errors="replace").strip()
         return (None, complaint or f"exit {ran.code}") if ran.code or "error:" in complaint else (ran.text, "")
 
-    def graph(self, name: str = DEFAULT) -> tuple[Graph | None, str]:
-        """What it has of a topology, or None and why not."""
-        text, complaint = self.ask("show", "topology", *([] if name == DEFAULT else [name]))
-        if text is None:
-            return None, complaint
-        try:
-            return read_shown(text), ""
-        except FabricError as error:
-            return None, str(error)
-
-    def release(self) -> Release:
-        """Of its programs."""
+    def release(self) -> tuple[int, int]:
+        """Year and month of its programs' release, as ``(26, 5)``."""
         text = must(self.runner, [self.place.scontrol, "-V"], "scontrol cannot be run").decode()
         try:
             year, month = text.split()[-1].split(".")[:2]
             return int(year), int(month)
         except (ValueError, IndexError):
-            raise FabricError(f"{text.strip()[:60]!r} names no release of Slurm", "scontrol -V") from None
+            raise Unreadable(f"{text.strip()[:60]!r} names no release of Slurm", "scontrol -V") from None
 
     def reconfigure(self) -> str:
         """Tell it to read its files: why it did not, or ``""``. A controller in the foreground says yes, then dies."""
@@ -144,16 +132,16 @@ class Controller:
         """A file of the configuration.
 
         Raises:
-            FabricError: It is not there, or no text.
+            Unreadable: It is not there, or no text.
             Unavailable: It cannot be read.
         """
         data = read_bytes(self.runner, self.path(name))
         if data is None:
-            raise FabricError("the file is not there", self.path(name))
+            raise Unreadable("the file is not there", self.path(name))
         try:
             return data.decode()
         except UnicodeDecodeError:
-            raise FabricError("the file is no text", self.path(name)) from None
+            raise Unreadable("the file is no text", self.path(name)) from None
 
     def conf(self) -> SlurmConf:
         """Its slurm.conf with all that it includes. Errors as of ``read`` and ``read_slurm_conf``."""

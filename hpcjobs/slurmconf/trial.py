@@ -17,12 +17,9 @@ from typing import Final
 import msgspec
 
 from hpcjobs.errors import Unavailable
-from hpcjobs_plugins.topology.controller import MOST_LOG, Place
-from hpcjobs_plugins.topology.engines.model import DEFAULT, Plan, differences
-from hpcjobs_plugins.topology.engines.show import read_shown
-from hpcjobs_plugins.topology.engines.slurm_conf import SlurmConf
-from hpcjobs_plugins.topology.fabric import FabricError
-from hpcjobs_plugins.topology.runner import Runner
+from hpcjobs.slurmconf.conf import SlurmConf
+from hpcjobs.slurmconf.controller import MOST_LOG, Place
+from hpcjobs.slurmconf.runner import Runner
 
 TAKEN: Final = (
     "slurmuser", "authtype", "authinfo", "credtype", "cryptotype", "hashplugin", "tlstype", "tlsparameters",
@@ -30,6 +27,8 @@ TAKEN: Final = (
     "topologyplugin", "topologyparam", "treewidth",
 )  # fmt: skip
 """Keys of the cluster's slurm.conf that a trial needs to be like it."""
+
+NOTHING: Final[Mapping[str, str]] = {}
 
 PORTS: Final = range(20_000, 32_000)
 """Where a trial may listen, below the ports that Linux gives to connections."""
@@ -53,7 +52,7 @@ class Tried(msgspec.Struct, frozen=True):
     Attributes:
         up: Whether slurmctld loaded it all and answered.
         complaints: Its words for what it did not like, the deadly last.
-        shown: What ``scontrol show topology`` printed, by topology.
+        shown: What ``scontrol show`` printed, by the words behind it.
         seconds: From its start to its first answer.
         load_s: What of that it says it took to build the topologies; 0.0: less than it finds worth saying.
     """
@@ -63,12 +62,6 @@ class Tried(msgspec.Struct, frozen=True):
     shown: Mapping[str, str]
     seconds: float
     load_s: float = 0.0
-
-    def against(self, plan: Plan) -> list[str]:
-        """What it has otherwise than the plan, a sentence each; empty: the same."""
-        if not self.up:
-            return [self.complaints[-1] if self.complaints else "slurmctld did not come up, and did not say why"]
-        return [word for one in plan.topologies for word in differences(one, read_shown(self.shown.get(one.name, "")))]
 
 
 def trial_conf(conf: SlurmConf, said: Mapping[str, str]) -> str:
@@ -174,13 +167,10 @@ while kill -0 "$pid" 2>/dev/null && [ $(($(date +%s%N) - begun)) -lt "${limit}00
 done
 printf '%s up %s %s\n' "$mark" "$up" "$(($(date +%s%N) - begun))"
 if [ $up = yes ]; then
-  for name do
-    printf '%s shown %s\n' "$mark" "$name"
-    if [ "$name" = . ]; then
-      timeout 30 "$scontrol" show topology 2>>asked || cat asked
-    else
-      timeout 30 "$scontrol" show topology "$name" 2>>asked || cat asked
-    fi
+  for words do
+    printf '%s shown %s\n' "$mark" "$words"
+    # shellcheck disable=SC2086
+    timeout 30 "$scontrol" show $words 2>>asked || cat asked
   done
 fi
 printf '%s log\n' "$mark"
@@ -193,25 +183,26 @@ def trial(
     place: Place,
     conf: SlurmConf,
     files: Mapping[str, str],
-    names: Sequence[str] = (DEFAULT,),
+    asked: Sequence[str] = (),
     *,
+    said: Mapping[str, str] = NOTHING,
     load_s: float = LOAD_S,
 ) -> Tried:
-    """Let a slurmctld load a topology, and ask it what it has.
+    """Let a slurmctld load a configuration, and ask it what it has.
 
     Args:
         runner: The controller's machine; root or SlurmUser there.
         place: Where its files and programs are.
         conf: The slurm.conf that would be, with everything that it includes.
-        files: Texts of topology.conf or topology.yaml, by name.
-        names: Topologies to ask for; ``default`` is the only one of topology.conf.
+        files: Texts of files beside slurm.conf that would be, as topology.conf, by name.
+        asked: What it is asked for, each as ``scontrol show`` has it behind it, as ``config``.
+        said: Settings beyond those that every trial takes of slurm.conf (``TAKEN``).
         load_s: How long it may take.
 
     Raises:
         Unavailable: The machine cannot be reached, or has no folder or port for a trial.
     """
-    texts = {"slurm.conf": trial_conf(conf, {}), **files}
-    asked = ["." if name == DEFAULT else name for name in names]
+    texts = {"slurm.conf": trial_conf(conf, said), **files}
     script = _SCRIPT.replace("@most@", str(MOST_LOG))
     for _ in range(3):
         mark = f"@{secrets.token_hex(8)}"
@@ -219,7 +210,7 @@ def trial(
         user = conf.settings.get("slurmuser", "root")
         words = [place.scratch_dir, place.conf_dir, place.slurmctld, place.scontrol, user, port, f"{load_s:.0f}", mark]
         ran = runner.run(["sh", "-c", script, "sh", *words, *asked], _archive(texts), load_s + 60)
-        tried = _tried(ran.text, mark, names)
+        tried = _tried(ran.text, mark, asked)
         if tried is None:
             raise Unavailable(f"a trial of slurmctld could not be made: {ran.complaint or f'exit {ran.code}'}")
         if not any("ddress already in use" in complaint for complaint in tried.complaints):
@@ -238,7 +229,7 @@ def _archive(texts: Mapping[str, str]) -> bytes:
     return packed.getvalue()
 
 
-def _tried(printed: str, mark: str, names: Sequence[str]) -> Tried | None:
+def _tried(printed: str, mark: str, asked: Sequence[str]) -> Tried | None:
     """What a script printed; None: it did not come so far."""
     parts = [part.partition("\n") for part in printed.split(f"{mark} ")[1:]]
     if not parts or not parts[-1][0].startswith("log"):
@@ -249,7 +240,7 @@ def _tried(printed: str, mark: str, names: Sequence[str]) -> Tried | None:
     return Tried(
         up=up == "yes",
         complaints=tuple(complaints(log, noise=up != "yes")),
-        shown={name: text for name, (_, _, text) in zip(names, parts[1:-1], strict=False)},
+        shown={words: text for words, (_, _, text) in zip(asked, parts[1:-1], strict=False)},
         seconds=int(nanoseconds) / 1e9,
         load_s=max(loads, default=0.0),
     )
@@ -260,15 +251,7 @@ def complaints(log: str, *, noise: bool = False) -> list[str]:
 
     Args:
         log: Lines of it.
-        noise: Whether what has nothing to do with a topology is among them.
+        noise: Whether what a trial or a start of any kind brings with it is among them.
     """
     found = [match[1] for line in log.splitlines() if (match := _COMPLAINT.match(line))]
     return [one for one in found if noise or not _NOISE.search(one)]
-
-
-def tried_against(tried: Tried, plan: Plan) -> list[str]:
-    """What a trial has against a plan; as ``Tried.against``, with what cannot be read as one more fault."""
-    try:
-        return tried.against(plan)
-    except FabricError as error:
-        return [str(error)]
