@@ -26,6 +26,7 @@ from hpcjobs.cli.simulate.command import simulate
 from hpcjobs.cli.spool.commands import spool
 from hpcjobs.cli.submit import submit
 from hpcjobs.cli.top.command import top
+from hpcjobs.cli.tune import tune
 
 
 @click.group(cls=Brought, context_settings={"help_option_names": ["-h", "--help"]})
@@ -52,7 +53,7 @@ COMMANDS: Final[tuple[click.Command, ...]] = (
     *(login, logout, whoami, config),
     *(submit, jobs, show, logs, retry, top, spool),
     *orders.COMMANDS,
-    *(nodes, partitions, events, files, place, plugins, policies, simulate, completion),
+    *(nodes, partitions, events, files, place, plugins, policies, tune, simulate, completion),
     *stand_ins.commands(),
     *(serve, operate.token, operate.audit),
 )

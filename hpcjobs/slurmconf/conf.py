@@ -84,13 +84,14 @@ def _every_line(
 
 
 def amended(
-    files: Mapping[str, str], said: Mapping[str, str], partitions: Mapping[str, str] | None = None
+    files: Mapping[str, str], said: Mapping[str, str | None], partitions: Mapping[str, str] | None = None
 ) -> dict[str, str]:
     """The files that must change for slurm.conf to say so, with their new texts; all else stays as it is, byte by byte.
 
     Args:
         files: Of ``SlurmConf``.
-        said: Values by key; a key that is nowhere is put at the end of the first file.
+        said: Values by key; a key that is nowhere is put at the end of the first file. None takes a key away, and with
+            it a line that has nothing else.
         partitions: Topology of each partition; None: no line of a partition is touched, else those that are not among
             them lose theirs.
 
@@ -99,10 +100,10 @@ def amended(
             that is to have a topology is not there.
     """
     new = dict(files)
-    missing = dict(said)
+    missing = {key: value for key, value in said.items() if value is not None}
     without = dict(partitions or {})
     for name, text in files.items():
-        rows = text.split("\n")
+        rows: list[str | None] = list(text.split("\n"))
         for line in lines_of(text):
             pairs, _ = pairs_of(line.text)
             first = pairs[0].key.lower() if pairs else ""
@@ -116,8 +117,8 @@ def amended(
                         missing.pop(key, None)
             elif first == "partitionname" and partitions is not None and pairs[0].value.upper() != "DEFAULT":
                 wanted = {"topology": without.pop(pairs[0].value, None)}
-            rows[line.number - 1] = _replaced(name, line, rows[line.number - 1], pairs, wanted)
-        new[name] = "\n".join(rows)
+            rows[line.number - 1] = _replaced(name, line, rows[line.number - 1] or "", pairs, wanted)
+        new[name] = "\n".join(row for row in rows if row is not None)
     if without:
         raise Unreadable(f"there is no partition {', '.join(sorted(without))}", "slurm.conf")
     if missing:
@@ -127,8 +128,8 @@ def amended(
     return {name: text for name, text in new.items() if text != files[name]}
 
 
-def _replaced(name: str, line: Line, row: str, pairs: Sequence[Pair], wanted: Mapping[str, str | None]) -> str:
-    """A row of a file in which keys have other values; a value that is None takes the key away."""
+def _replaced(name: str, line: Line, row: str, pairs: Sequence[Pair], wanted: Mapping[str, str | None]) -> str | None:
+    """A row in which keys have other values; a value that is None takes the key away. None: nothing is left of it."""
     there = {pair.key.lower(): pair for pair in pairs}
     changes = {key: value for key, value in wanted.items() if (there[key].value if key in there else None) != value}
     if not changes:
@@ -145,4 +146,4 @@ def _replaced(name: str, line: Line, row: str, pairs: Sequence[Pair], wanted: Ma
             row = row[: there[key].start].rstrip(" \t") + row[there[key].end :]
         else:
             row = f"{row[: there[key].start]}{there[key].key}={value}{row[there[key].end :]}"
-    return row
+    return row if row.strip() else None

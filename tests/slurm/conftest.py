@@ -18,7 +18,7 @@ import httpx
 import pytest
 from docker.models.containers import Container
 
-from .scratch import Scratch
+from .scratch import FOUR, Scratch
 from .steered import Use, administrator, in_use
 
 PROJECT = os.environ.get("COMPOSE_PROJECT_NAME", "hpcjobs")
@@ -247,8 +247,8 @@ def stack(request: pytest.FixtureRequest) -> Stack:
 
 @pytest.fixture(params=[True, False], ids=["daemon", "foreground"])
 def scratch(request: pytest.FixtureRequest, stack: Stack) -> Iterator[Scratch]:
-    """A controller of its own beside each cluster's."""
-    made = Scratch(stack, daemon=request.param)
+    """A controller of its own beside each cluster's; a module's SCRATCH is the end of its slurm.conf."""
+    made = Scratch(stack, daemon=request.param, conf=getattr(request.module, "SCRATCH", FOUR))
     yield made
     made.end()
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 import click
 
+from hpcjobs.slurmconf.reach import Reach, reach_options
 from hpcjobs_plugins.topology.commands.options import (
     Asked,
     Sectioned,
@@ -17,7 +17,6 @@ from hpcjobs_plugins.topology.commands.options import (
     known_codes,
     site_options,
     translation_options,
-    words_of,
 )
 from hpcjobs_plugins.topology.commands.saying import (
     INTERRUPTED,
@@ -45,35 +44,7 @@ _DIFF: Final[Mapping[str, str]] = {"+": "green", "-": "red", "@": "cyan"}
 @click.command(cls=Sectioned)
 @site_options(ssh="--source-ssh")
 @translation_options
-@click.option("--ssh", "host", metavar="HOST", default="", help="The controller is there, as ssh knows it: root@ctl1.")
-@click.option(
-    "--runner",
-    metavar="WORDS",
-    default="",
-    help="Words before each command that reach the controller, as 'docker exec -i NAME'.",
-)
-@click.option(
-    "--conf-dir",
-    metavar="DIR",
-    default="",
-    help="Folder of slurm.conf there.  [default: /etc/slurm; here that of $SLURM_CONF]",
-)
-@click.option("--slurmctld", metavar="PATH", default="slurmctld", help="Program there, for the trial.")
-@click.option("--scontrol", metavar="PATH", default="scontrol", help="Program there.")
-@click.option(
-    "--start",
-    metavar="COMMAND",
-    default="",
-    help="Starts a controller that has died there, as 'systemctl start slurmctld'.",
-)
-@click.option(
-    "--load-timeout",
-    "load_s",
-    type=click.FloatRange(min=1),
-    default=60.0,
-    metavar="SECONDS",
-    help="How long slurmctld may take to load it.  [default: 60]",
-)
+@reach_options
 @click.option("--dry-run", "dry", is_flag=True, help="Judge and try it, say what would change, and write nothing.")
 @click.option("--allow", metavar="CODE", multiple=True, help="This finding is meant so. None that slurmctld dies of.")
 @click.option("--no-trial", is_flag=True, help="Do not let a second slurmctld load it first.")
@@ -83,13 +54,7 @@ _DIFF: Final[Mapping[str, str]] = {"+": "green", "-": "red", "@": "cyan"}
 def apply(
     asked: Asked,
     wanted: Wanted,
-    host: str,
-    runner: str,
-    conf_dir: str,
-    slurmctld: str,
-    scontrol: str,
-    start: str,
-    load_s: float,
+    reach: Reach,
     dry: bool,
     allow: tuple[str, ...],
     no_trial: bool,
@@ -107,11 +72,9 @@ def apply(
     be read, or the controller is down.
     """
     with faults():
-        from hpcjobs.slurmconf.controller import Place
         from hpcjobs_plugins.topology.engines.findings import FATES
 
-        there = _runner(host, runner)
-        place = Place(conf_dir or _usual(host or runner), slurmctld, scontrol, start=tuple(words_of(start, "--start")))
+        there, place = reach.machine(), reach.place()
         if recover:
             if asked.words or asked.sources or asked.commands:
                 raise click.UsageError("--recover brings nothing new: name no source with it")
@@ -123,7 +86,7 @@ def apply(
         if not (yes or dry) and not sys.stdin.isatty():
             raise click.UsageError("nobody can be asked here: say --yes, or --dry-run")
         order = _order(asked, wanted, there, place)
-        order = _with(order, allowed=frozenset(allow), dry=dry, tried=not no_trial, load_s=load_s)
+        order = _with(order, allowed=frozenset(allow), dry=dry, tried=not no_trial, load_s=reach.load_s)
         applied = _apply(there, place, order, yes=yes, quiet=as_json)
         if as_json:
             print_json(applied)
@@ -132,31 +95,10 @@ def apply(
     sys.exit(_exit_code(applied))
 
 
-def _usual(there: str) -> str:
-    """Where Slurm looks for its slurm.conf: on this machine SLURM_CONF may say it."""
-    here = "" if there else os.environ.get("SLURM_CONF", "")
-    return os.path.dirname(here) or "/etc/slurm"
-
-
 def _with(order: Order, **more: object) -> Order:
     import msgspec
 
     return msgspec.structs.replace(order, **more)
-
-
-def _runner(host: str, runner: str) -> Runner:
-    """How commands reach the controller's machine.
-
-    Raises:
-        UsageError: Both ways are named.
-    """
-    from hpcjobs.slurmconf.runner import CommandRunner, local, over_ssh
-
-    if host and runner:
-        raise click.UsageError("say --ssh or --runner")
-    if host:
-        return over_ssh(host)
-    return CommandRunner(words_of(runner, "--runner")) if runner else local()
 
 
 def _order(asked: Asked, wanted: Wanted, runner: Runner, place: Place) -> Order:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import functools
 import re
-import shlex
 from collections.abc import Callable, Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -84,18 +83,6 @@ class Sectioned(click.Command):
             if records:
                 with formatter.section(section):
                     formatter.write_dl(records, col_max=26)
-
-
-def words_of(text: str, option: str) -> list[str]:
-    """The words of a command, as a shell would see them.
-
-    Raises:
-        UsageError: A quote is open.
-    """
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise click.UsageError(f"{option} {text!r}: {error}") from None
 
 
 def known_codes(said: Iterable[str], known: Collection[str], option: str) -> None:
