@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
 
 _TYPE = r"(?![0-9]+[KMGTPkmgtp]?\Z)(?=[^:]*[A-Za-z_])\w[\w.\-]*"
 _AMOUNT = r"[0-9]{1,19}[KMGTPkmgtp]?"
 _REQUEST = rf"(?:(?P<type>{_TYPE}):)?(?P<count>{_AMOUNT})|(?P<one>{_TYPE})"
 _COUNT = r"\d+[KMGTP]?"
-_GRES = rf"^(?P<name>[^:(]+)(?::(?P<type>(?!{_COUNT}(?:\(|$))[^:(]+))?(?::(?P<count>{_COUNT}))?(?:\(.*)?$"
+_DETAIL = r"(?:\((?P<detail>.*?)\)?)?"
+_GRES = rf"^(?P<name>[^:(]+)(?::(?P<type>(?!{_COUNT}(?:\(|$))[^:(]+))?(?::(?P<count>{_COUNT}))?{_DETAIL}$"
 _COUNTED = r"(?:^|:)[0-9]+[KMGTPkmgtp]?$"
 _SCALE = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50}
 
@@ -71,11 +73,12 @@ def parse_gpus(text: str) -> dict[str, int]:
     return counts
 
 
-def gpus_of_gres(text: str) -> dict[str, int]:
+def gpus_of_gres(text: str, wanted: str = "gpu") -> dict[str, int]:
     """GPUs by type out of a request for generic resources, as ``gpu:a100:2,shard:4``.
 
     Args:
         text: The argument of ``--gres``; a ``gpu`` without a count is one.
+        wanted: Another generic resource that is to be counted in place of GPUs.
 
     Returns:
         Count by type; the key is ``""`` where no type is named.
@@ -86,7 +89,7 @@ def gpus_of_gres(text: str) -> dict[str, int]:
     counts: dict[str, int] = {}
     for item in text.split(","):
         name, _, rest = item.strip().removeprefix("gres/").partition(":")
-        if name != "gpu":
+        if name != wanted:
             continue
         kind, _, count = rest.rpartition(":") if re.search(_COUNTED, rest) else (rest, "", "1")
         counts[kind] = counts.get(kind, 0) + parse_amount(count)
@@ -139,22 +142,47 @@ def parse_tres(text: str | None) -> dict[str, int]:
     return counts
 
 
-def parse_node_gres(text: str | None, name: str = "gpu") -> dict[str, int]:
+class NodeGres(NamedTuple):
+    """One generic resource of a node.
+
+    Attributes:
+        name: As ``gpu``.
+        kind: Its type (``""`` untyped).
+        number: How many.
+        detail: What stands in brackets after it, as ``IDX:0-2``.
+    """
+
+    name: str
+    kind: str
+    number: int
+    detail: str
+
+
+def entries_of_node(text: str | None) -> Iterator[NodeGres]:
     """Read a node's ``Gres`` or ``GresUsed``, as ``gpu:a100:8(S:0-1)`` or ``gpu:a100:3(IDX:0-2)``.
 
     Args:
-        text: The string, or None. Slurm writes ``gpu:(null):2(IDX:0-1)`` for GPUs in use that have no type.
+        text: The string, or None. Slurm 24.11 writes ``gpu:(null):2(IDX:0-1)`` for GPUs in use that have no type.
+    """
+    for item in re.split(r",(?![^(]*\))", (text or "").replace(":(null)", "")):
+        match = re.match(_GRES, item.strip())
+        if match is not None:
+            number, suffix = re.match(r"(\d+)([KMGTP]?)", match["count"] or "1").groups()  # type: ignore[union-attr]
+            yield NodeGres(match["name"], match["type"] or UNTYPED, int(number) * _SCALE[suffix], match["detail"] or "")
+
+
+def parse_node_gres(text: str | None, name: str = "gpu") -> dict[str, int]:
+    """Count a node's generic resources of one name.
+
+    Args:
+        text: See entries_of_node.
         name: Which GRES is wanted.
 
     Returns:
         Count by type; only positive counts.
     """
     counts: dict[str, int] = {}
-    for item in re.split(r",(?![^(]*\))", (text or "").replace(":(null)", "")):
-        match = re.match(_GRES, item.strip())
-        if match is None or match["name"] != name:
-            continue
-        number, suffix = re.match(r"(\d+)([KMGTP]?)", match["count"] or "1").groups()  # type: ignore[union-attr]
-        kind = match["type"] or UNTYPED
-        counts[kind] = counts.get(kind, 0) + int(number) * _SCALE[suffix]
+    for entry in entries_of_node(text):
+        if entry.name == name:
+            counts[entry.kind] = counts.get(entry.kind, 0) + entry.number
     return {kind: count for kind, count in counts.items() if count > 0}

@@ -2,9 +2,9 @@
 
 A node's score is how much more of its free GPUs the jobs of this cluster could not use after it has taken one more of
 them: the expected growth of fragmentation of Weng et al., "Beware of Fragmentation: Scheduling GPU-Sharing Workloads
-with Fragmentation Gradient Descent", USENIX ATC 2023, section 4. There each task goes where it grows least. A Weight is
-one order of the nodes for all jobs, so here the growth is averaged over the jobs that the node could take, of GPUs as a
-whole (no shares), and only jobs that ask for GPUs count.
+with Fragmentation Gradient Descent", USENIX ATC 2023, section 4 (fgd_nodes.py). There each task goes where it grows
+least. A Weight is one order of the nodes for all jobs, so here the growth is averaged over the jobs that the node could
+take. Jobs that ask for GPUs or for shares of one (gres/shard, gres/mps) count; types of GPUs do not.
 
 What it does to Slurm: Weight of nodes with GPUs, in three classes; takes an administrator of Slurm. When not to use it:
 where placement by topology matters more (a Weight overrides it), where jobs are better off alone on a node, and where
@@ -14,16 +14,18 @@ they run for minutes: weights that are older than a tenth of that are no better 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from itertools import chain
-from typing import Annotated, Final, NamedTuple
+from typing import Annotated, Final
 
 import msgspec
 
 from hpcjobs.model.cluster import ClusterView, Node
+from hpcjobs.model.shards import share_of
 from hpcjobs.model.steering import Weigh
 from hpcjobs.sbatch.units import ceil_div
 from hpcjobs_plugins.policies.board import free_of
+from hpcjobs_plugins.policies.fgd_nodes import Left, Mix, Shape, growth
 from hpcjobs_plugins.policies.made import PolicySettings, policy
 from hpcjobs_plugins.policies.queue import gpus_of
 
@@ -34,8 +36,8 @@ GOOD, BREAKS, WHOLE = range(3)
 
 A fourth, of nodes that the next job mends, is of no use: it fills nodes that would soon be whole again.
 """
-SAME_GPUS: Final = 0.25
-"""A growth of up to this, in GPUs, is none."""
+SAME_GPUS: Final = 0.1
+"""A growth of up to this, in GPUs, is none, as in the simulator (hpcjobs/sim/fgd.py)."""
 
 
 class Settings(PolicySettings, frozen=True, kw_only=True):
@@ -52,61 +54,27 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
     partitions: tuple[str, ...] = ()
 
 
-class Shape(NamedTuple):
-    """What a job asks of one node: GPUs, CPUs and memory in bytes; as much is what a node has free."""
-
-    gpus: int
-    cpus: int
-    mem_bytes: int
-
-    def holds(self, other: Shape) -> bool:
-        """Whether this has room for that."""
-        return self.gpus >= other.gpus and self.cpus >= other.cpus and self.mem_bytes >= other.mem_bytes
-
-
-def shapes_of(view: ClusterView) -> list[tuple[Shape, float]]:
+def shapes_of(view: ClusterView) -> Mix:
     """The shapes of the jobs that wait, run, or have just ended, each with its share of these, from 0 to 1."""
     counted: Counter[Shape] = Counter()
     for job in view.jobs.values():
-        if gpus := gpus_of(job):
-            parts = max(1, job.nodes)
-            counted[Shape(ceil_div(gpus, parts), ceil_div(job.cpus, parts), ceil_div(job.mem_bytes, parts))] += 1
+        gpus, share = gpus_of(job), share_of(job)
+        if gpus or share:
+            nodes = max(1, job.nodes)
+            asked = Shape(ceil_div(gpus, nodes), ceil_div(job.cpus, nodes), ceil_div(job.mem_bytes, nodes))
+            counted[asked if gpus or not share else asked._replace(sharing=share.sharing, parts=share.parts)] += 1
     often = sorted(counted.items(), key=lambda one: (-one[1], one[0]))[:SHAPES]
     total = sum(count for _, count in often)
     return [(shape, count / total) for shape, count in often]
 
 
-def fragmented(free: Shape, shapes: Sequence[tuple[Shape, float]]) -> float:
-    """GPUs that are free on a node and of no use to the next job, on average.
-
-    F_n(M) of the paper's section 3.2 for whole GPUs: all of them for a job that does not fit, none for one that does.
-
-    Args:
-        free: What is free.
-        shapes: See shapes_of.
-    """
-    return free.gpus * sum(share for shape, share in shapes if not free.holds(shape))
-
-
-def growth(free: Shape, shapes: Sequence[tuple[Shape, float]]) -> float | None:
-    """By how many GPUs that grows when a node takes one of the jobs that fit, on average; None: none fits."""
-    fit = [(shape, share) for shape, share in shapes if free.holds(shape)]
-    if not fit:
-        return None
-    before = fragmented(free, shapes)
-    after = sum(
-        share * fragmented(Shape(*(has - takes for has, takes in zip(free, shape, strict=True))), shapes)
-        for shape, share in fit
-    )
-    return after / sum(share for _, share in fit) - before
-
-
-def class_of(node: Node, shapes: Sequence[tuple[Shape, float]]) -> int:
+def class_of(node: Node, shapes: Mix) -> int:
     """One of the classes; a node that takes no more jobs is in the first, where its Weight stays."""
     free = free_of(node)
     if free.idle:
         return WHOLE
-    more = growth(Shape(sum(free.gpus.values()), free.cpus, free.mem_bytes), shapes)
+    plain = sum(free.gpus.values()) - sum(gpu.free for gpu in free.shared)
+    more = growth(Left(plain, free.cpus, free.mem_bytes, free.shared), shapes)
     return GOOD if more is None or more <= SAME_GPUS else BREAKS
 
 

@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.job import JobRecord, State
+from hpcjobs.model.shards import Gpu, Share, free_gpus, share_of, shared_gpus_of
 from hpcjobs.sbatch.hostlists import expand_hostlist
 from hpcjobs.sbatch.units import ceil_div
 from hpcjobs_plugins.policies.queue import may_use
@@ -24,6 +25,7 @@ class Ask(NamedTuple):
         cpus: CPUs of each.
         mem_bytes: Memory of each, in bytes.
         gpus: GPUs of each, by type (``""``: of any).
+        share: What it asks of one GPU of each; None: no share.
         whole: Whether nothing else may run there.
         features: What nodes must have.
         excluded: Names of nodes that it does not start on.
@@ -34,6 +36,7 @@ class Ask(NamedTuple):
     cpus: int
     mem_bytes: int
     gpus: dict[str, int]
+    share: Share | None
     whole: bool
     features: frozenset[str]
     excluded: frozenset[str]
@@ -65,26 +68,36 @@ def ask_of(job: JobRecord, view: ClusterView, inside: str = "") -> Ask | None:
     features = frozenset(filter(None, told.constraint.split("&")))
     excluded = frozenset(expand_hostlist(told.excluded_nodes) if told.excluded_nodes else ())
     cpus, mem_bytes = ceil_div(job.cpus, nodes), ceil_div(job.mem_bytes, nodes)
-    return Ask(job, nodes, cpus, mem_bytes, gpus, whole, features, excluded)
+    return Ask(job, nodes, cpus, mem_bytes, gpus, share_of(job), whole, features, excluded)
 
 
 @dataclass
 class Free:
-    """What is free on a node: CPUs, memory in bytes, GPUs by type, and whether nothing runs there."""
+    """What is free on a node.
+
+    Attributes:
+        cpus: CPUs.
+        mem_bytes: Memory in bytes.
+        gpus: GPUs that can be given as a whole, by type.
+        idle: Whether nothing runs there.
+        shared: Each GPU of which shares can be had, also where none is left, in Slurm's order.
+    """
 
     cpus: int
     mem_bytes: int
     gpus: dict[str, int]
     idle: bool
+    shared: tuple[Gpu, ...] = ()
 
     def takes(self, ask: Ask) -> bool:
-        """Whether a job's share fits."""
+        """Whether a job's part fits."""
         return (
             ask.cpus <= self.cpus
             and ask.mem_bytes <= self.mem_bytes
             and (self.idle or not ask.whole)
             and sum(ask.gpus.values()) <= sum(self.gpus.values())
             and all(count <= self.gpus.get(kind, 0) for kind, count in ask.gpus.items() if kind)
+            and (ask.share is None or any(ask.share.fits(gpu) for gpu in self.shared))
         )
 
     def change(self, cpus: int, mem_bytes: int, gpus: dict[str, int], sign: int) -> None:
@@ -94,13 +107,45 @@ class Free:
         for kind, count in gpus.items():
             own = kind if kind in self.gpus else max(self.gpus, key=lambda one: self.gpus[one], default=kind)
             self.gpus[own] = self.gpus.get(own, 0) + sign * count
+            self._change_whole(own, count, sign)
+
+    def _change_whole(self, kind: str, count: int, sign: int) -> None:
+        """Give the first GPUs of a type as a whole, as Slurm does, or take them back."""
+        if not self.shared:
+            return
+        shared = list(self.shared)
+        able = [at for at, gpu in enumerate(shared) if gpu.kind == kind and (gpu.whole if sign > 0 else gpu.free)]
+        for at in able[:count]:
+            shared[at] = shared[at].back() if sign > 0 else shared[at].given()
+        self.shared = tuple(shared)
+
+    def give(self, share: Share) -> None:
+        """Have a share less, of the first GPU that has it, as Slurm does."""
+        for at, gpu in enumerate(self.shared):
+            if share.fits(gpu):
+                self.gpus[gpu.kind] -= gpu.free
+                given = gpu._replace(used=gpu.used + share.parts)
+                self.shared = (*self.shared[:at], given, *self.shared[at + 1 :])
+                return
+
+    def end_shares(self) -> None:
+        """Have all shares back."""
+        for gpu in self.shared:
+            self.gpus[gpu.kind] += bool(gpu.used) and not gpu.whole
+        self.shared = tuple(gpu if gpu.whole else gpu.back() for gpu in self.shared)
 
 
 def free_of(node: Node) -> Free:
     """What is free on a node now."""
-    gpus = {kind: max(0, count - node.gpus_alloc.get(kind, 0)) for kind, count in node.gpus.items()}
     idle = not node.cpus_alloc and not any(node.gpus_alloc.values())
-    return Free(node.cpus - node.cpus_alloc, node.mem_bytes - node.mem_alloc_bytes, gpus, idle)
+    cpus, mem_bytes = node.cpus - node.cpus_alloc, node.mem_bytes - node.mem_alloc_bytes
+    return Free(cpus, mem_bytes, free_gpus(node), idle, shared_gpus_of(node))
+
+
+def free_if_empty(node: Node) -> Free:
+    """What is free on a node when nothing runs there."""
+    shared = tuple(gpu.back() for gpu in shared_gpus_of(node))
+    return Free(node.cpus, node.mem_bytes, dict(node.gpus), idle=True, shared=shared)
 
 
 @dataclass
@@ -150,14 +195,19 @@ class Board:
             left = [job for job in self.on.get(name, ()) if job.slurm_job_id in self.gone]
             free = free_of(node)
             if left and len(left) == len(self.on[name]):
-                free = Free(node.cpus, node.mem_bytes, dict(node.gpus), idle=True)
+                free = free_if_empty(node)
             else:  # how a job lies on several nodes is not told: the least that each could have of it
                 for job in left:
                     share = max(1, job.nodes)
                     gpus = {kind: count // share for kind, count in job.gpus.items()}
                     free.change(job.cpus // share, job.mem_bytes // share, gpus, 1)
+                sharing = [job.slurm_job_id in self.gone for job in self.on[name] if share_of(job)] if left else []
+                if sharing and all(sharing):  # of which GPU each has its share is not told
+                    free.end_shares()
             for ask in self.came.get(name, ()):
                 free.change(ask.cpus, ask.mem_bytes, ask.gpus, -1)
+                if ask.share is not None:
+                    free.give(ask.share)
                 free.idle = False
             self._free[name] = free
         return self._free[name]

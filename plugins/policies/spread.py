@@ -7,6 +7,7 @@ at each job anew; and for nodes that large jobs need whole.
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Iterator
 from typing import Annotated
@@ -14,6 +15,7 @@ from typing import Annotated
 import msgspec
 
 from hpcjobs.model.cluster import ClusterView, Node
+from hpcjobs.model.shards import gpus_in_use
 from hpcjobs.model.steering import Weigh
 from hpcjobs_plugins.policies.made import PolicySettings, policy
 
@@ -33,10 +35,12 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
 
 
 def class_of(node: Node) -> int:
-    """How full a node is in the fuller of CPUs and GPUs: 0 empty, 1 up to a third, 2 up to two thirds, 3 more."""
-    gpus, gpus_alloc = sum(node.gpus.values()), sum(node.gpus_alloc.values())
-    parts = [(node.cpus_alloc, node.cpus), (gpus_alloc, gpus)]
-    return max(min(3, -(-3 * used // has)) for used, has in parts if has) if node.cpus or gpus else 0
+    """How full a node is in the fuller of CPUs and GPUs: 0 empty, 1 up to a third, 2 up to two thirds, 3 more.
+
+    Shares of GPUs count as fractions.
+    """
+    parts = [(node.cpus_alloc, node.cpus), (gpus_in_use(node), sum(node.gpus.values()))]
+    return max((min(3, math.ceil(round(3 * used / has, 6))) for used, has in parts if has), default=0)
 
 
 def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Weigh]:

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from hpcjobs.conformance import PluginConformance
 from hpcjobs_plugins.policies import binpack, spread
+from hpcjobs_plugins.policies.fgd_nodes import Left, Shape, fragmented, growth
 from tests.unit.builders import finished
 from tests.unit.policy_views import NOW, asking, at_work, nodes_named, running
 
@@ -42,23 +43,23 @@ def test_whole_nodes_are_taken_last():
 
 
 def test_a_node_where_the_next_job_would_leave_what_nobody_can_use_comes_later():
-    """All jobs want 3 GPUs: 6 free ones give two jobs room, of 5 and 4 the first job leaves too few."""
-    seen = at_work(running(1, "n1", 2), running(2, "n2", 4), *(asking(number, 3) for number in range(3, 20)),
+    """Nearly all jobs want 3 GPUs: 6 free ones give two jobs room, of 5 and 4 the first job leaves too few."""
+    seen = at_work(running(1, "n1", 2), running(2, "n2", 4), *(asking(number, 3) for number in range(3, 80)),
         nodes=nodes_named("n1", "n2"))  # fmt: skip
     assert weights(binpack, BINPACK, seen) == {"n1": 0, "n2": 10}
 
 
 def test_what_is_fragmented_is_what_a_job_of_the_cluster_cannot_use_on_average():
-    shapes = [(binpack.Shape(1, 8, 0), 0.5), (binpack.Shape(4, 32, 0), 0.25), (binpack.Shape(8, 64, 0), 0.25)]
-    assert binpack.fragmented(binpack.Shape(4, 32, 0), shapes) == pytest.approx(4 * 0.25)
-    assert binpack.fragmented(binpack.Shape(4, 31, 0), shapes) == pytest.approx(4 * 0.5)
-    assert binpack.fragmented(binpack.Shape(8, 64, 0), shapes) == 0
-    assert binpack.growth(binpack.Shape(0, 64, 0), shapes) is None
+    shapes = [(Shape(1, 8, 0), 0.5), (Shape(4, 32, 0), 0.25), (Shape(8, 64, 0), 0.25)]
+    assert fragmented(Left(4, 32, 0), shapes) == pytest.approx(4 * 0.25)
+    assert fragmented(Left(4, 31, 0), shapes) == pytest.approx(4 * 0.5)
+    assert fragmented(Left(8, 64, 0), shapes) == 0
+    assert growth(Left(0, 64, 0), shapes) is None
 
 
 def test_jobs_that_have_just_ended_count_and_jobs_without_gpus_do_not():
     seen = at_work(asking(1, 2), finished(2, gpus={"a100": 8}, nodes=4, cpus=4), finished(3, cpus=2), nodes=())
-    assert binpack.shapes_of(seen) == [(binpack.Shape(2, 1, 0), 0.5), (binpack.Shape(2, 16, 0), 0.5)]
+    assert binpack.shapes_of(seen) == [(Shape(2, 1, 0), 0.5), (Shape(2, 16, 0), 0.5)]
 
 
 def test_nodes_without_gpus_of_other_partitions_and_out_of_use_keep_their_weight():
