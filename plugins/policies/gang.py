@@ -3,12 +3,12 @@
 A member is admitted with a start time a year away; this policy lets all members start at the same moment, on nodes
 that it has had reserved for them and that are idle by then. A reservation holds all nodes of a gang or does not exist,
 and each gang's are its own: nobody waits for another's with something in hand, so gangs cannot block each other for
-good.
+good. What does not start in time gives back what it holds, and waits on behind the others.
 
 What it does to Slurm: StartTime of members, one reservation for each gang that is next, Nice and Hold of members that
-failed, and where a gang stays broken for ``heal_s``, requeue of its other members. When not to use it: for jobs that
-need no more than one node each and start when they like, and where one heterogeneous job says the same: Slurm starts
-that as one. A name is one gang at a time.
+failed, Nice of those that are late, and where a gang stays broken for ``heal_s``, requeue of its other members. When
+not to use it: for jobs that need no more than one node each and start when they like, and where one heterogeneous job
+says the same: Slurm starts that as one. A name is one gang at a time.
 """
 
 from __future__ import annotations
@@ -21,18 +21,17 @@ import msgspec
 from hpcjobs.errors import Refusal
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.spec import JobSpec
-from hpcjobs.model.steering import Action, Hold, Prefer, Requeue, Reserve, Start
+from hpcjobs.model.steering import Action, Hold, Prefer, Requeue, Start
 from hpcjobs.plugin import PLUGIN_API, Admit, Context, Plugin, Tick
 from hpcjobs_plugins.policies.gang_members import Gang, gangs_of
-from hpcjobs_plugins.policies.kept import is_good, reserve, reserved, room_kept
+from hpcjobs_plugins.policies.gang_places import has_older, place, place_of_late, wanted_by_others
+from hpcjobs_plugins.policies.kept import reserved
 from hpcjobs_plugins.policies.made import PolicySettings
 from hpcjobs_plugins.policies.queue import is_idle
-from hpcjobs_plugins.policies.room import Free, freed
+from hpcjobs_plugins.policies.room import freed
 
 FAR: Final = "now+365days"
 """When a member would start by itself: no gang waits so long, and one whose policy is off does not start in parts."""
-SOONER_S: Final = 60.0
-"""Other nodes are reserved only where they are free so much earlier, in seconds."""
 
 
 class Settings(PolicySettings, frozen=True, kw_only=True):
@@ -40,14 +39,20 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
 
     Attributes:
         ahead: Gangs that may have nodes reserved at a time.
+        deadline_s: A gang that has not started so many seconds after its last member came gives back what it holds
+            and waits on behind the others, again and again; of one that lacks members, counted from the first, it is
+            told.
         heal_s: How long a gang of which some members run may wait for the others before all are requeued, in seconds.
+        patience_s: How long it keeps idle nodes that others could use, in seconds.
         points: Points of priority more for a member that the others wait for.
         window_s: How long a reservation lasts beyond its start, in seconds; it is prolonged while its gang waits.
     """
 
     period_s: Annotated[float, msgspec.Meta(ge=1)] = 2.0
     ahead: Annotated[int, msgspec.Meta(ge=1)] = 4
+    deadline_s: Annotated[float, msgspec.Meta(ge=10)] = 3600.0
     heal_s: Annotated[float, msgspec.Meta(ge=10)] = 300.0
+    patience_s: Annotated[float, msgspec.Meta(ge=10)] = 600.0
     points: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 3)] = 1_000_000
     window_s: Annotated[float, msgspec.Meta(ge=120)] = 600.0
 
@@ -60,48 +65,56 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
         view: The last listing.
         now: Unix seconds.
     """
-    nodes = freed(view)
-    gangs = gangs_of(view)
-    taken = reserved(view)
-    ahead = settings.ahead
-    for gang in gangs:
+    nodes, taken, ahead = freed(view), reserved(view), settings.ahead
+    turns = sorted(((gang.turn(settings.deadline_s, now), gang) for gang in gangs_of(view)), key=lambda one: one[0])
+    for turn, gang in turns:
         if gang.running and gang.waiting:
-            if is_good(gang.name, view):  # the others start there, too
-                yield from filter(None, [_reserve(settings, gang, view, nodes, taken, now)])
+            late = place_of_late(gang, gang.name(), view, nodes, taken, settings.window_s, now)
+            yield from filter(None, [late])
             yield from _heal(settings, gang, now)
+        elif gang.missing:
+            if turn:
+                yield from _behind(gang, f"{gang.missing} of its gang had not come, or were held, by the deadline.")
         elif gang.waiting:
-            kept = _reserve(settings, gang, view, nodes, taken, now) if ahead else None
-            ready = kept is not None and _ready(gang, view, now)
+            name, kept = gang.name(turn), None
+            wanted = wanted_by_others(gang, name, view, settings.patience_s, now)
+            gives = has_older(gang, name, view) or bool(wanted and name in view.reservations)
+            if ahead and not gives:
+                kept = place(gang, name, view, nodes, taken | wanted, settings.window_s, now)
             if kept is not None:
                 ahead -= 1
                 taken.update(kept.nodes)
                 yield kept
-            for job in gang.waiting:
-                if ready:
-                    yield Start(job.slurm_job_id, f"All {len(gang.waiting)} members start together.")
-                elif job.restarts:
-                    yield Hold(job.slurm_job_id, "It starts again together with the others of its gang.")
+            yield from _together(gang, starts=kept is not None and _ready(gang, name, view, now))
+            if turn or wanted:
+                passed = f"had not started by its deadline of {settings.deadline_s:g} s"
+                kept_long = f"left idle nodes to others after {settings.patience_s:g} s"
+                yield from _behind(gang, f"Its gang {passed if turn else kept_long}.")
 
 
-def _reserve(
-    settings: Settings, gang: Gang, view: ClusterView, nodes: list[Free], taken: set[str], now: float
-) -> Reserve | None:
-    """Nodes for a gang: those that it has as long as all of them are good and none are free much earlier."""
-    room = room_kept(gang.name, gang.waiting, view, nodes, taken, now, SOONER_S)
-    if room is None:
-        return None
-    why = f"{len(gang.waiting)} jobs start together on {len(room.nodes)} nodes."
-    return reserve(gang.name, room, gang.waiting, view, settings.window_s, now, why)
+def _together(gang: Gang, *, starts: bool) -> Iterator[Action]:
+    """All members start, or none does."""
+    for job in gang.waiting:
+        if starts:
+            yield Start(job.slurm_job_id, f"All {len(gang.waiting)} members start together.")
+        elif job.restarts:
+            yield Hold(job.slurm_job_id, "It starts again together with the others of its gang.")
 
 
-def _ready(gang: Gang, view: ClusterView, now: float) -> bool:
+def _behind(gang: Gang, why: str) -> Iterator[Action]:
+    """Its members wait on, and who looks at them is told why."""
+    for job in gang.waiting:
+        yield Prefer(job.slurm_job_id, -1, f"{why} It holds nothing of that time, and waits on.")
+
+
+def _ready(gang: Gang, name: str, view: ClusterView, now: float) -> bool:
     """Whether the reservation is there, has begun, holds all members, and all its nodes are idle."""
-    there = view.reservations.get(gang.name)
+    there = view.reservations.get(name)
     return (
         there is not None
         and there.start <= now
-        and all(job.particulars.reservation == gang.name for job in gang.waiting)
-        and all(name in view.nodes and is_idle(view.nodes[name]) for name in there.nodes)
+        and all(job.particulars.reservation == name for job in gang.waiting)
+        and all(one in view.nodes and is_idle(view.nodes[one]) for one in there.nodes)
     )
 
 

@@ -28,6 +28,7 @@ class TestGangConforms(PluginConformance):
 
 def member(number, nodes=2, **facts):
     given = {"nodes": nodes, "cpus": 64 * nodes, "gpus": {"a100": 8 * nodes}, "wall_s": 3600, "partition": "gpu"}
+    given["submit_time"] = int(NOW) - 60
     return record(number, **{**given, **facts})
 
 
@@ -158,7 +159,7 @@ def test_while_its_last_members_start_a_gang_keeps_its_reservation():
     left = started(1, "n[1-2]", particulars=Particulars(reservation="hpcjobs_gang_1_0"))
     reserve, prefer, start = wanted(left, inside(2), reservations=[there], nodes=busy("n1", "n2"))
     assert isinstance(reserve, Reserve)
-    assert (reserve.name, reserve.nodes, reserve.jobs) == ("hpcjobs_gang_1_0", there.nodes, (2,))
+    assert (reserve.name, reserve.nodes, reserve.jobs) == ("hpcjobs_gang_1_0", there.nodes, (1, 2))
     assert isinstance(start, Start)
     assert (prefer.job, start.job) == (2, 2)
 

@@ -7,6 +7,7 @@ import random
 import pytest
 
 from hpcjobs.model.hints import Hints
+from hpcjobs.model.steering import Prefer
 from hpcjobs.plugin import Tick
 from hpcjobs.sim.engine import simulate
 from hpcjobs.sim.failures import Failures
@@ -42,8 +43,8 @@ def random_set(seed: int, slack_s: float = 0.0) -> tuple[SimJob, ...]:
     )
 
 
-def outcome(seed: int, failures: Failures | None = None, slack_s: float = 0.0):
-    settings = gang.Settings(period_s=5.0, heal_s=60.0)
+def outcome(seed: int, failures: Failures | None = None, slack_s: float = 0.0, **more: float):
+    settings = gang.Settings(period_s=5.0, heal_s=60.0, **more)
     (tick,) = [hook for hook in gang.PLUGIN.hooks(settings) if isinstance(hook, Tick)]
     return simulate(
         workload(*random_set(seed, slack_s), nodes=fleet(NODES)),
@@ -62,6 +63,18 @@ def test_no_random_set_of_gangs_blocks_itself(hundred):
         assert set(result.ended.values()) == {End.COMPLETED}, f"seed {seed}"
         assert len(result.ended) == len(random_set(seed)), f"seed {seed}: {len(result.ended)} ended"
         assert result.policy_errors == {}, f"seed {seed}"
+
+
+@pytest.mark.parametrize("count", [5, pytest.param(200, marks=pytest.mark.thorough)])
+def test_gangs_that_give_back_what_they_hold_again_and_again_still_all_start(count):
+    gave_back = 0
+    for seed in range(count):
+        result = outcome(seed, deadline_s=60.0, patience_s=10.0)
+        assert set(result.ended.values()) == {End.COMPLETED}, f"seed {seed}"
+        assert len(result.ended) == len(random_set(seed)), f"seed {seed}: {len(result.ended)} ended"
+        assert result.policy_errors == {}, f"seed {seed}"
+        gave_back += sum(isinstance(one.action, Prefer) and one.action.points < 0 for one in result.acted)
+    assert gave_back, "no gang was late: this shows nothing"
 
 
 @pytest.mark.thorough
