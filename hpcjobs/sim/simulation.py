@@ -247,10 +247,6 @@ class Simulation:
         self.freed = True
         self.touch(life)
 
-    def held(self, life: Life) -> bool:
-        """Whether a job is held."""
-        return self._steered is not None and self._steered.after_s(life.number, 0.0) == float("inf")
-
     def _foresee(self, life: Life) -> None:
         self.agenda.add(life.foresee(), Kind.ENDS, life.number, life.generation)
 

@@ -5,7 +5,7 @@ it wished before stays, and it is counted. Wishes are joined as on a real cluste
 
 Where the simulation differs from Slurm: a change takes no time and never fails; a reservation that is wished no more
 is gone at once, also while its jobs run, and does not end them; a job may run beyond the end of its reservation; a
-limit is shortened (LimitMin) by the schedulers that backfill on their way; features (Label) are seen by policies only,
+limit is shortened (LimitMin) by the schedulers that backfill on their way; features (Label) do nothing,
 because simulated jobs ask for none; SchedulerParameters (Tune) are heeded by the scheduler ``slurm`` alone.
 """
 
@@ -129,7 +129,6 @@ class Steered:
         space = self._desk.space
         nodes = {index: aim for name, aim in aims.nodes.items() if (index := space.index_of(name)) is not None}
         space.weigh({index: aim.weight for index, aim in nodes.items() if aim.weight})
-        self.view.label({index: frozenset(aim.features) for index, aim in nodes.items() if aim.features})
         self._desk.freed = True
         for number in sorted(before.keys() | aims.jobs.keys()):
             life = self._desk.waiting.get(number)

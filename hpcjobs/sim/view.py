@@ -1,8 +1,9 @@
-"""The simulated cluster as policies see it: the ClusterView that the observer makes of a real one.
+"""The simulated cluster as policies see it: the ClusterView that the service shows them of a real one.
 
-It is kept from tick to tick and only what has changed is made anew, so that a tick over a long queue costs a copy of
-two dictionaries. Records say what Slurm would, as far as it is simulated; a GPU of which only a share is taken counts
-as in use. Ended jobs are listed for ENDED_S, as with Slurm's MinJobAge.
+Jobs are seen as they were asked for, without what policies wish of them (steering/asked.py). The view is kept from tick
+to tick and only what has changed is made anew, so that a tick over a long queue costs a copy of two dictionaries.
+Records say what Slurm would, as far as it is simulated; a GPU of which only a share is taken counts as in use. Ended
+jobs are listed for ENDED_S, as with Slurm's MinJobAge.
 """
 
 from __future__ import annotations
@@ -26,7 +27,6 @@ from hpcjobs.sim.nodes import Nodes
 from hpcjobs.sim.outages import Outages
 from hpcjobs.sim.result import End, Run
 from hpcjobs.sim.space import Space
-from hpcjobs.sim.waiting import Queue
 from hpcjobs.sim.workload import Workload
 
 EPOCH_S: Final = 1_000_000_000
@@ -40,14 +40,10 @@ _FATES: Final = {End.COMPLETED: Fate.COMPLETED, End.TIMEOUT: Fate.TIMEOUT, End.N
 class Watched(Protocol):
     """What a view is made of: the engine's Simulation."""
 
-    queue: Queue
     space: Space
     outages: Outages
     running: dict[int, Life]
     waiting: dict[int, Life]
-
-    def held(self, life: Life) -> bool:
-        """Whether a job is held."""
 
 
 class ViewKeeper:
@@ -63,7 +59,8 @@ class ViewKeeper:
         self._version = -1
         self._reservations: Mapping[str, Reservation] = {}
         self._named: Mapping[int, str] = {}
-        self._labels: Mapping[int, frozenset[str]] = {}
+        self._later: dict[int, float] = {}
+        """Seconds of the simulation from which a job may start by itself that may not yet, by number."""
         self._names = [node.name for node in workload.nodes]
         names = dict.fromkeys(job.partition for job in workload.jobs) or {"main": None}
         total, cpus = len(workload.nodes), sum(node.cpus for node in workload.nodes)
@@ -83,7 +80,7 @@ class ViewKeeper:
         self._hints.pop(life.number, None)
         if run.end_s is not None and run.end is not None:
             self._ended.append((run.end_s, life.number))
-            self._jobs[life.number] = self._record(life, State.FINISHED, run)
+            self._jobs[life.number] = self._record(life, State.FINISHED, run=run)
 
     def reserve(self, there: Mapping[str, Reservation], named: Mapping[int, str]) -> None:
         """Which reservations there are, and which jobs are in which."""
@@ -92,21 +89,20 @@ class ViewKeeper:
         self._touched |= {number for number in changed if named.get(number) != self._named.get(number)}
         self._named = named
 
-    def label(self, labels: Mapping[int, frozenset[str]]) -> None:
-        """Features that nodes have beside their own, by index."""
-        if labels != self._labels:
-            self._labels = labels
-            self._version = -1
-
     def view(self, now: float) -> ClusterView:
         """What is so now. What was handed out before stays as it was."""
         while self._ended and self._ended[0][0] <= now - ENDED_S:
             self._jobs.pop(self._ended.popleft()[1], None)
         watched = self._watched
+        self._touched.update([number for number, at_s in self._later.items() if at_s <= now])
         for number in self._touched:
             life = watched.running.get(number) or watched.waiting.get(number)
+            self._later.pop(number, None)
             if life is not None:
-                self._jobs[number] = self._record(life, self._state(life))
+                later = life.start_s is None and life.held_s > now
+                if later:
+                    self._later[number] = life.held_s
+                self._jobs[number] = self._record(life, State.PENDING if life.start_s is None else State.RUNNING, later)
                 if life.born.hints is not NO_HINTS and life.born.hints != NO_HINTS:
                     self._hints[number] = life.born.hints
         self._touched.clear()
@@ -122,19 +118,14 @@ class ViewKeeper:
             reservations=self._reservations,
         )
 
-    def _state(self, life: Life) -> State:
-        if life.start_s is not None:
-            return State.RUNNING
-        return State.HELD if self._watched.held(life) else State.PENDING
-
-    def _record(self, life: Life, state: State, run: Run | None = None) -> JobRecord:
+    def _record(self, life: Life, state: State, later: bool = False, run: Run | None = None) -> JobRecord:
         job, asked = life.born, life.asked
         start_s = run.start_s if run else life.start_s
         end_s = run.end_s if run else life.until_s if start_s is not None else None
         nodes = [self._names[index] for index in life.indices] if start_s is not None else []
         kind = asked.gpu_types[0] if len(asked.gpu_types) == 1 else ""
         gpus = asked.nodes * (asked.gpus_per_node + (asked.gpu_milli > 0))
-        inside = self._named.get(job.number)
+        inside, shunned = self._named.get(job.number, ""), fold_hostlist(self._names[index] for index in life.shunned)
         raw = run.end.value if run and run.end else "RUNNING" if start_s is not None else "PENDING"
         return JobRecord(
             slurm_job_id=job.number,
@@ -145,7 +136,7 @@ class ViewKeeper:
             name=job.name,
             account=job.account,
             partition=job.partition,
-            reason=self._reason(life, state),
+            reason="" if state is not State.PENDING else "BeginTime" if later else "Priority",
             nodes=asked.nodes,
             node_list=fold_hostlist(nodes) if nodes else "",
             ntasks=asked.nodes,
@@ -158,16 +149,9 @@ class ViewKeeper:
             start_time=_unix(start_s),
             end_time=_unix(end_s),
             restarts=life.restarts,
-            particulars=Particulars(reservation=inside) if inside else UNTOLD,
-            priority=0 if state is State.HELD else max(1, EPOCH_S + life.points),
+            particulars=Particulars(reservation=inside, excluded_nodes=shunned) if inside or shunned else UNTOLD,
+            priority=EPOCH_S,
         )
-
-    def _reason(self, life: Life, state: State) -> str:
-        if state is State.HELD:
-            return "JobHeldAdmin"
-        if state is not State.PENDING:
-            return ""
-        return "Priority" if life in self._watched.queue else "BeginTime"
 
     def _renew(self, fleet: Fleet) -> None:
         """Make those nodes anew that were changed since the last view."""
@@ -193,7 +177,7 @@ class ViewKeeper:
             gpus={node.gpu_type: node.gpus} if node.gpus else {},
             gpus_alloc={node.gpu_type: gpus} if gpus else {},
             partitions=tuple(self._partitions),
-            features=(*node.features, *sorted(self._labels.get(index, frozenset()) - set(node.features))),
+            features=node.features,
             reason="" if usable else "failed" if down else "drained by a policy",
         )
 

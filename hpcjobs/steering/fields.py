@@ -1,4 +1,4 @@
-"""What of a waiting job policies change: how it reads in a listing, how it should be, how it is ordered. One table."""
+"""What policies change of waiting jobs and of nodes: how it reads in a listing, how it should be. Two tables."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from hpcjobs.model.aims import JobAim
+from hpcjobs.model.aims import JobAim, NodeAim
+from hpcjobs.model.cluster import Node
 from hpcjobs.model.job import JobRecord, State
 from hpcjobs.model.order import Changes, Order, Verb
 from hpcjobs.model.steered import Steered, Value
@@ -17,6 +18,13 @@ from hpcjobs.sbatch.units import ceil_div
 MAX_NICE: Final = 2**31 - 3
 """As sbatch(1) has it: Nice is within +/- 2147483645."""
 MINUTE_S: Final = 60
+MAX_WEIGHT: Final = 2**32 - 3
+WAITING: Final = frozenset({State.PENDING, State.HELD})
+
+
+def names_in(value: Value) -> set[str]:
+    """The names that a value is made of."""
+    return set(filter(None, str(value).split(",")))
 
 
 class JobField(NamedTuple):
@@ -50,7 +58,7 @@ def _read_exclude(record: JobRecord, _now: float) -> Value:
 
 
 def _exclude(base: Value, aim: JobAim) -> Value | None:
-    return ",".join(sorted({*filter(None, str(base).split(",")), *aim.avoid})) if aim.avoid else None
+    return ",".join(sorted(names_in(base) | aim.avoid)) if aim.avoid else None
 
 
 def _read_begin(record: JobRecord, now: float) -> Value:
@@ -84,6 +92,32 @@ JOB_FIELDS: Final[Mapping[str, JobField]] = {
 }
 
 
+class NodeField(NamedTuple):
+    """One of them.
+
+    Attributes:
+        read: Its value in a listing.
+        wished: Its value as policies want it, by the value that it has without them; None: none of them wants it.
+    """
+
+    read: Callable[[Node], Value]
+    wished: Callable[[Value, NodeAim], Value | None]
+
+
+def _weight(base: Value, aim: NodeAim) -> Value | None:
+    return max(1, min(MAX_WEIGHT, int(base) + aim.weight)) if aim.weight else None
+
+
+def _features(base: Value, aim: NodeAim) -> Value | None:
+    return ",".join(sorted(names_in(base) | aim.features)) if aim.features else None
+
+
+NODE_FIELDS: Final[Mapping[str, NodeField]] = {
+    "weight": NodeField(lambda node: node.particulars.weight, _weight),
+    "features": NodeField(lambda node: ",".join(sorted(node.features)), _features),
+}
+
+
 def orders_of(target: str, values: Mapping[str, Value], now: float) -> tuple[Order, ...]:
     """The orders that give a job values.
 
@@ -94,7 +128,7 @@ def orders_of(target: str, values: Mapping[str, Value], now: float) -> tuple[Ord
     """
     given: dict[str, Value] = {field: value for field, value in values.items() if field != HOLD}
     if "exclude" in given:
-        given["exclude"] = fold_hostlist(filter(None, str(given["exclude"]).split(",")))
+        given["exclude"] = fold_hostlist(names_in(given["exclude"]))
     if int(given.get("begin", now + 1)) <= now:
         given["begin"] = 0  # now
     orders = [Order(Verb.UPDATE, target, changes=Changes(**given))] if given else []  # type: ignore[arg-type]

@@ -17,10 +17,8 @@ from hpcjobs.model.aims import JobAim, Why
 from hpcjobs.model.job import JobRecord, State
 from hpcjobs.model.order import Order
 from hpcjobs.model.steered import Key, Steered, Value
-from hpcjobs.steering.fields import JOB_FIELDS, orders_of
+from hpcjobs.steering.fields import JOB_FIELDS, WAITING, orders_of
 from hpcjobs.steering.settle import settle
-
-WAITING = frozenset({State.PENDING, State.HELD})
 
 
 class Step(msgspec.Struct, frozen=True):

@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 import msgspec
 
 from hpcjobs.model.aims import NodeAim
-from hpcjobs.model.cluster import ClusterView, Node
+from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import State
 from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.reservation import Reservation, ReservationFlag, ReservationOrder, ReservationVerb
 from hpcjobs.model.steered import Key, Steered, Value
 from hpcjobs.model.steering import Reserve
+from hpcjobs.steering.fields import NODE_FIELDS, names_in
 from hpcjobs.steering.settle import settle
 
-MAX_WEIGHT = 2**32 - 3
 FLAGS = (ReservationFlag.IGNORE_JOBS, ReservationFlag.NO_HOLD_JOBS, ReservationFlag.FLEX)
 """Running jobs may be in the way when it is made, its jobs outlast it, and none is held when it ends."""
 
@@ -57,13 +57,13 @@ def plan_nodes(
     for name in sorted(touched | aims.keys()):
         node = view.nodes.get(name)
         aim = aims.get(name, NodeAim())
-        for field, is_so in _node_values(node):
+        for field, of_it in NODE_FIELDS.items():
             key = Key("node", name, field)
             row = rows.get(key)
             if node is None:
                 quiet += [key] if row is not None else []
                 continue
-            settled = settle(key, row, is_so, partial(_node_wished, field, aim), view.asked_at, now)
+            settled = settle(key, row, of_it.read(node), partial(_wished, of_it.wished, aim), view.asked_at, now)
             quiet += [key] if settled.forgotten else []
             if settled.row is not None or settled.ordered is not None:
                 steps[field, settled.ordered].append((name, settled.row))
@@ -71,16 +71,8 @@ def plan_nodes(
     return ([ClusterStep("nodes", None, dropped=tuple(quiet))] if quiet else []) + found
 
 
-def _node_values(node: Node | None) -> tuple[tuple[str, Value], ...]:
-    if node is None:
-        return (("weight", 0), ("features", ""))
-    return (("weight", node.particulars.weight), ("features", ",".join(sorted(node.features))))
-
-
-def _node_wished(field: str, aim: NodeAim, base: Value) -> Value | None:
-    if field == "weight":
-        return max(1, min(MAX_WEIGHT, int(base) + aim.weight)) if aim.weight else None
-    return ",".join(sorted({*filter(None, str(base).split(",")), *aim.features})) if aim.features else None
+def _wished(wished: Callable[[Value, NodeAim], Value | None], aim: NodeAim, base: Value) -> Value | None:
+    return wished(base, aim)
 
 
 def _node_step(field: str, value: Value | None, parts: Sequence[tuple[str, Steered | None]]) -> ClusterStep:
@@ -90,7 +82,7 @@ def _node_step(field: str, value: Value | None, parts: Sequence[tuple[str, Steer
     elif field == "weight":
         order = NodeOrder(names, weight=int(value))
     else:
-        order = NodeOrder(names, features=tuple(filter(None, str(value).split(","))))
+        order = NodeOrder(names, features=tuple(sorted(names_in(value))))
     return ClusterStep(f"{field} of nodes", order, tuple(row for _, row in parts if row is not None))
 
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from typing import Final
 
 import msgspec
@@ -26,6 +26,7 @@ from hpcjobs.model.steering import Action
 from hpcjobs.observe.observer import Observer
 from hpcjobs.plugin import Tick
 from hpcjobs.steering.acts import AGAIN_S, Doer
+from hpcjobs.steering.asked import as_asked
 from hpcjobs.steering.plan import Step, plan_jobs
 from hpcjobs.steering.plan_cluster import ClusterStep, plan_nodes, plan_reservations
 from hpcjobs.steering.telling import DRY_RUN, Told, acts_of
@@ -121,7 +122,7 @@ class PolicyRunner:
         if due:
             self.turns += 1
             with at_work.held():
-                await self._show(at_work, view)
+                await self._show(at_work, view, told.ids, now)
                 for entry in due:
                     happened += await self._ask(at_work, entry, told, now)
         if happened:
@@ -142,10 +143,11 @@ class PolicyRunner:
                 happened += told.of_action(name, wish, state, now)
         return happened
 
-    async def _show(self, at_work: AtWork, view: ClusterView) -> None:
-        """Let the process of the policies know how the cluster looks."""
+    async def _show(self, at_work: AtWork, view: ClusterView, ids: Mapping[int, str], now: float) -> None:
+        """Let the process of the policies know how the cluster looks, without what policies have changed of it."""
         if self._told == (at_work, view.asked_at):
             return
+        rows = self._rows or {}
         attempts = {record.attempt for record in view.jobs.values() if record.attempt}
         if unknown := attempts - self._hints.keys():
             self._hints |= dict.fromkeys(unknown, NO_HINTS) | await self.store.read(repository.hints_of, unknown)
@@ -156,7 +158,8 @@ class PolicyRunner:
             for number, record in view.jobs.items()
             if record.attempt and (found := self._hints[record.attempt]) != NO_HINTS
         }
-        body = msgspec.msgpack.encode(msgspec.structs.replace(view, hints=hints))
+        shown = msgspec.structs.replace(view, hints=hints)
+        body = await asyncio.to_thread(lambda: msgspec.msgpack.encode(as_asked(shown, ids, dict(rows), now)))
         try:
             await at_work.policies.know("view", {"cluster": view.cluster, "view": body}, view.cluster)
         except HookFailed as error:

@@ -36,6 +36,13 @@ SCRIPTED = """
             if text == "hints":
                 from hpcjobs.model.steering import Prefer
                 return [Prefer(number, len(hints.datasets), hints.gang) for number, hints in view.hints.items()]
+            if text == "sees":
+                from hpcjobs.model.steering import Avoid, Hold, Prefer, Weigh
+                waits = [job for job in view.jobs.values() if job.state != "RUNNING"]
+                return [wish for job in waits for wish in (
+                    Prefer(job.slurm_job_id, 5, f"{job.particulars.nice} {job.particulars.excluded_nodes}"),
+                    Avoid(job.slurm_job_id, ("n2",), view.nodes["n1"].particulars.weight.__str__()),
+                    Hold(job.slurm_job_id, job.state), Weigh(("n1",), 7, ""))]
             return msgspec.json.decode(text, type=list[Action])
         return [Tick(tick, script.period_s)]
     PLUGIN = Plugin(name={name!r}, api=1, settings=Script, hooks=make)
@@ -277,6 +284,24 @@ async def test_policies_see_the_hints_of_jobs(helm):
     assert (helm.nice(job), helm.nice(other)) == (-2, 0)
     (wish,) = (await helm.report())["policies"][0]["actions"]
     assert (wish["job"], wish["why"]) == (job["slurm_job_id"], "pair")
+
+
+async def test_a_policy_sees_what_was_asked_for_and_what_a_person_sets_and_not_what_it_made_of_that(helm):
+    job = await waiting(helm, nice=20)
+    await helm.use("first")
+    (helm.site / "first").write_text("sees")
+    for _ in range(3):
+        await helm.later()
+    slurm = helm.bench.slurm
+    assert (helm.nice(job), slurm._jobs[job["slurm_job_id"]].held) == (15, True)
+    assert slurm._nodes["n1"].particulars.weight == 8
+    seen = [one["why"] for one in (await helm.report())["policies"][0]["actions"]]
+    assert seen == ["20 ", "1", "PENDING", ""]
+    await slurm.act("hpcjobs", Order(Verb.UPDATE, str(job["slurm_job_id"]), changes=Changes(nice=70, exclude="n1")))
+    await helm.later()
+    await helm.later()
+    assert helm.nice(job) == 65
+    assert next(one["why"] for one in (await helm.report())["policies"][0]["actions"]) == "70 n1"
 
 
 @pytest.mark.parametrize(

@@ -241,11 +241,11 @@ def test_a_view_says_what_slurm_would():
     assert (one.state, one.node_list, one.gpus, one.cpus) == (State.RUNNING, "n[0-1]", {"h100": 8}, 8)
     assert (one.start_time, one.end_time, one.account, one.name) == (EPOCH_S, EPOCH_S + 60, "ml", "train")
     assert (two.state, two.nodes, two.submit_time, two.start_time) == (State.PENDING, 4, EPOCH_S + 5, 0)
-    assert (three.state, three.reason, three.priority) == (State.HELD, "JobHeldAdmin", 0)
+    assert (three.state, three.reason) == (State.PENDING, "Priority"), "what policies have made of it is not shown"
     assert view.hints == {2: ELASTIC}
     node = view.nodes["n1"]
     assert (node.raw_state, node.cpus_alloc, node.gpus, node.gpus_alloc) == ("MIXED", 4, {"h100": 8}, {"h100": 4})
-    assert (node.features, view.nodes["n3"].raw_state) == (("fast",), "IDLE")
+    assert (node.features, view.nodes["n3"].raw_state) == ((), "IDLE")
     assert list(view.partitions) == ["main"]
     ended = script.seen[40].jobs[1]
     assert (ended.state, ended.fate, ended.end_time) == (State.FINISHED, Fate.COMPLETED, EPOCH_S + 35)
@@ -297,7 +297,7 @@ def test_a_hold_is_stronger_than_a_start():
     script = Script(lambda at_s: [Start(1, ""), Delay(1, EPOCH_S + 9000, "")])
     result = steered((job(1, 0, 10), job(2, 0, 1)), hold, script, begin_s=lambda job: 15.0 * (job.number == 1))
     assert starts(result)[1] == 200
-    assert hold.seen[20].jobs[1].state is State.HELD
+    assert [hold.seen[at_s].jobs[1].reason for at_s in (10, 20)] == ["BeginTime", "Priority"]
 
 
 def test_a_view_tells_reservations_and_who_is_in_them():
@@ -326,3 +326,19 @@ def test_the_gang_policy_starts_its_members_together():
     assert result.policy_errors == {}
     assert all(run.idle_s == 0 for run in result.runs)
     assert set(result.ended.values()) == {End.COMPLETED}
+
+
+def test_policies_see_jobs_as_they_were_asked_for_as_on_a_real_cluster():
+    wishes = [Prefer(2, 50, ""), Hold(2, ""), Avoid(2, ("n0",), ""), LimitMin(2, 5, ""), Delay(3, EPOCH_S + 60, "")]
+    script = Script(lambda at_s: [*wishes, Label(("n1",), "fast", "")] if at_s < 50 else [])
+    still = Script(lambda at_s: [])
+    steered(blocked(job(2, 1, 10), job(3, 1, 10)), script)
+    steered(blocked(job(2, 1, 10), job(3, 1, 10)), still)
+    assert script.seen[30].jobs == still.seen[30].jobs
+    assert script.seen[30].nodes == still.seen[30].nodes
+
+
+def test_nodes_that_an_act_keeps_a_job_from_are_seen():
+    script = Script({10: [Requeue(1, "n0 is slow.", avoid=("n0",))]})
+    steered((job(1, 0, 100, nodes=1),), script)
+    assert script.seen[20].jobs[1].particulars.excluded_nodes == "n0"
