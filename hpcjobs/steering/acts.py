@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
-from hpcjobs.errors import Conflict, HpcjobsError
+from hpcjobs.errors import HpcjobsError
 from hpcjobs.model.event import Event
+from hpcjobs.model.job import JobRecord, State
 from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Changes, Order, Verb
 from hpcjobs.model.steering import Act, Drain, Requeue
 from hpcjobs.observe.observer import Observer
 from hpcjobs.sbatch.hostlists import expand_hostlist, fold_hostlist
+from hpcjobs.steering.plan import WAITING
 from hpcjobs.steering.telling import DONE, REFUSED, Told
 
-PATIENCE_S: Final = 5.0
-"""How long a requeued job may take to let go of its nodes before it can be changed, in seconds."""
-PAUSE_S: Final = 0.2
 AGAIN_S: Final = 60.0
 """How long what Slurm refused is left alone, in seconds."""
 
@@ -47,6 +45,22 @@ def orders_of(act: Act, told: Told) -> tuple[Order | NodeOrder, ...]:
     return (Order(Verb.REQUEUE, target), Order(Verb.UPDATE, target, changes=changes))
 
 
+class Rest(NamedTuple):
+    """What of a requeue is still to be done: while a job lets go of its nodes, Slurm would undo it.
+
+    Attributes:
+        policy: Who wants it.
+        act: What.
+        restarts: How often the job had been requeued before.
+        order: What is left.
+    """
+
+    policy: str
+    act: Act
+    restarts: int
+    order: Order | NodeOrder
+
+
 class Doer:
     """Does them.
 
@@ -58,11 +72,13 @@ class Doer:
     def __init__(self, observer: Observer, service_user: str) -> None:
         self.observer = observer
         self.service_user = service_user
+        self.rests: dict[int, Rest] = {}
+        """By Slurm's number."""
         self._not_before: dict[int | str, float] = {}
         """By Slurm's number or name of node: of listings that are older than this no act follows."""
 
     async def do(self, acts: Sequence[tuple[str, Act]], told: Told, asked_at: float, now: float) -> list[Event]:
-        """Do what is not done yet.
+        """Do what is not done yet, and what is left of what was begun.
 
         Args:
             acts: With the policy that wants each.
@@ -73,35 +89,46 @@ class Doer:
         Returns:
             What is to be told.
         """
-        happened: list[Event] = []
+        happened = await self._go_on(told, now)
         for policy, act in acts:
             orders = orders_of(act, told)
             subjects: Sequence[int | str] = act.nodes if isinstance(act, Drain) else (act.job,)
             if not orders or any(asked_at <= self._not_before.get(subject, 0.0) for subject in subjects):
                 continue
-            refused = await self._give(orders)
+            refused = await self._give(orders[0])
             self._not_before |= dict.fromkeys(subjects, now + AGAIN_S if refused else time.time())
             happened += told.of_action(policy, act, REFUSED if refused else DONE, now, refused)
+            if not refused and len(orders) > 1 and not isinstance(act, Drain):
+                self.rests[act.job] = Rest(policy, act, told.jobs[act.job].restarts, orders[1])
         self._not_before = {
             subject: at for subject, at in self._not_before.items() if subject in told.jobs or subject in told.nodes
         }
         return happened
 
-    async def _give(self, orders: Sequence[Order | NodeOrder]) -> str:
-        """Give orders, the first at once, the others as soon as it has come through; returns why not, or ``""``."""
-        end = time.monotonic() + PATIENCE_S
-        for at, order in enumerate(orders):
-            while True:
-                try:
-                    if isinstance(order, NodeOrder):
-                        await self.observer.backend.act_nodes(order)
-                    else:
-                        await self.observer.backend.act(self.service_user, order)
-                    break
-                except Conflict as error:
-                    if not at or time.monotonic() > end:
-                        return error.detail
-                    await asyncio.sleep(PAUSE_S)
-                except HpcjobsError as error:
-                    return error.detail
+    async def _go_on(self, told: Told, now: float) -> list[Event]:
+        """Do what is left of requeues whose jobs have let go of their nodes."""
+        happened: list[Event] = []
+        for number, rest in [*self.rests.items()]:
+            job = told.jobs.get(number)
+            if job is not None and (job.state is State.COMPLETING or _goes_on(job, rest)):
+                continue
+            del self.rests[number]
+            if job is not None and job.state in WAITING and (refused := await self._give(rest.order)):
+                happened += told.of_action(rest.policy, rest.act, REFUSED, now, refused)
+        return happened
+
+    async def _give(self, order: Order | NodeOrder) -> str:
+        """Give an order; returns why it was not taken, or ``""``."""
+        try:
+            if isinstance(order, NodeOrder):
+                await self.observer.backend.act_nodes(order)
+            else:
+                await self.observer.backend.act(self.service_user, order)
+        except HpcjobsError as error:
+            return error.detail
         return ""
+
+
+def _goes_on(job: JobRecord, rest: Rest) -> bool:
+    """Whether a job is not requeued yet."""
+    return job.state is not State.FINISHED and job.restarts <= rest.restarts

@@ -108,7 +108,7 @@ class PolicyRunner:
                 policy.due = 0.0
         if self._rows is None:
             self._rows = await self.store.read(steered.rows, self.observer.cluster)
-        if not entries and not self._policies and not self._rows:
+        if not entries and not self._policies and not self._rows and not self.doer.rests:
             return
         try:
             view = self.observer.fresh_view(None, now)
@@ -230,7 +230,7 @@ class PolicyRunner:
         if dropped or refused:
             await self._keep((), dropped, refused)
         acts = [(policy, act) for policy, act in aims.acts if policy in asked]
-        if acts and (happened := await self.doer.do(acts, told, view.asked_at, now)):
+        if happened := await self.doer.do(acts, told, view.asked_at, now):
             await self.store.write(events.write, happened)
 
     async def _keep(self, written: Sequence[Steered], dropped: Sequence[Key], happened: Sequence[Event]) -> None:

@@ -47,7 +47,7 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
     period_s: Annotated[float, msgspec.Meta(ge=1)] = 30.0
     least_runs: Annotated[int, msgspec.Meta(ge=2)] = 5
     margin: Annotated[float, msgspec.Meta(ge=1)] = 1.5
-    starving_s: Annotated[float, msgspec.Meta(ge=60)] = 86_400.0
+    starving_s: Annotated[float, msgspec.Meta(ge=1)] = 86_400.0
     ahead: Annotated[int, msgspec.Meta(ge=0)] = 1
     window_s: Annotated[float, msgspec.Meta(ge=120)] = 600.0
 

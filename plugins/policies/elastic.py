@@ -37,7 +37,7 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
         per_tick: Running jobs whose size is changed at a time.
     """
 
-    cooldown_s: Annotated[float, msgspec.Meta(ge=60)] = 1800.0
+    cooldown_s: Annotated[float, msgspec.Meta(ge=1)] = 1800.0
     left_s: Annotated[float, msgspec.Meta(ge=0)] = 3600.0
     gain: Annotated[float, msgspec.Meta(gt=1)] = 1.5
     per_tick: Annotated[int, msgspec.Meta(ge=1)] = 1

@@ -10,6 +10,7 @@ import time
 import msgspec
 import pytest
 
+from hpcjobs.model.job import State
 from hpcjobs.model.order import Changes, Order, Verb
 from hpcjobs.model.steering import Action, Avoid, Hold, Prefer, Requeue, Weigh
 from tests.api.bench import UnrulySlurm, on_bench, settings_of
@@ -269,10 +270,28 @@ async def test_a_running_job_is_requeued_once_and_can_start_at_once(helm):
     helm.say("first", Requeue(number, "n1 is suspect.", avoid=("n1",)))
     await helm.later()
     record = helm.bench.slurm._jobs[number].record
-    assert (record.restarts, record.particulars.excluded_nodes) == (1, "n1")
+    assert (record.restarts, record.eligible_time > helm.bench.slurm.now) == (1, True)
     assert (await helm.told())[-1] == ("first", "requeue", "done")
-    await helm.later(1)  # it is not asked, and nothing is done again
-    assert helm.bench.slurm._jobs[number].record.restarts == 1
+    await helm.later(1)  # Slurm shows that it is requeued
+    record = helm.bench.slurm._jobs[number].record
+    assert (record.restarts, record.particulars.excluded_nodes) == (1, "n1")
+    assert record.eligible_time <= helm.bench.slurm.now
+
+
+async def test_a_requeued_job_is_changed_only_when_it_has_let_go_of_its_nodes(helm):
+    number = (await helm.bench.submitted())["slurm_job_id"]
+    await helm.use("first")
+    helm.say("first", Requeue(number, "n1 is suspect.", avoid=("n1",)))
+    await helm.later()
+    entry = helm.bench.slurm._jobs[number]
+    requeued = entry.record
+    entry.record = msgspec.structs.replace(requeued, state=State.COMPLETING, raw_state="PENDING,COMPLETING")
+    await helm.use()
+    await helm.later(3)
+    assert entry.record.particulars.excluded_nodes == "", "Slurm would undo it"
+    entry.record = requeued
+    await helm.later(1)
+    assert entry.record.particulars.excluded_nodes == "n1"
 
 
 async def test_policies_see_the_hints_of_jobs(helm):
