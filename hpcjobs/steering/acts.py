@@ -14,7 +14,7 @@ from hpcjobs.model.order import Changes, Order, Verb
 from hpcjobs.model.steering import Act, Drain, Requeue
 from hpcjobs.observe.observer import Observer
 from hpcjobs.sbatch.hostlists import expand_hostlist, fold_hostlist
-from hpcjobs.steering.plan import WAITING
+from hpcjobs.steering.fields import WAITING
 from hpcjobs.steering.telling import DONE, REFUSED, Told
 
 AGAIN_S: Final = 60.0

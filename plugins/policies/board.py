@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
 from hpcjobs.model.cluster import ClusterView, Node
+from hpcjobs.model.gres import gpus_of_gres
 from hpcjobs.model.job import JobRecord, State
 from hpcjobs.model.shards import Gpu, Share, free_gpus, share_of, shared_gpus_of
 from hpcjobs.sbatch.hostlists import expand_hostlist
 from hpcjobs.sbatch.units import ceil_div
-from hpcjobs_plugins.policies.queue import may_use
+from hpcjobs_plugins.policies.queue import gpus_of, may_use
 from hpcjobs_plugins.policies.room import ON_NODES
 
 
@@ -64,11 +65,25 @@ def ask_of(job: JobRecord, view: ClusterView, inside: str = "") -> Ask | None:
     nodes = max(1, job.nodes)
     partition = view.partitions.get(job.partition)
     whole = told.oversubscribe == "NO" or (partition is not None and partition.exclusive == "NODE")
-    gpus = {kind: ceil_div(count, nodes) for kind, count in job.gpus.items() if count}
+    gpus = gpus_per_node(job)
     features = frozenset(filter(None, told.constraint.split("&")))
     excluded = frozenset(expand_hostlist(told.excluded_nodes) if told.excluded_nodes else ())
     cpus, mem_bytes = ceil_div(job.cpus, nodes), ceil_div(job.mem_bytes, nodes)
     return Ask(job, nodes, cpus, mem_bytes, gpus, share_of(job), whole, features, excluded)
+
+
+def gpus_per_node(job: JobRecord) -> dict[str, int]:
+    """GPUs that a job asks of each node, by type (``""``: of any).
+
+    Of one that runs Slurm lists the types that it has, of one whose number of nodes was changed as many as before. So
+    what it said itself goes first, where Slurm tells it.
+    """
+    told, nodes = job.particulars, max(1, job.nodes)
+    if told.tres_per_node:
+        return gpus_of_gres(told.tres_per_node)
+    said = gpus_of_gres(told.tres_per_job or told.tres_per_task or told.tres_per_socket)
+    gpus = {"": gpus_of(job)} if "" in said else job.gpus
+    return {kind: ceil_div(count, nodes) for kind, count in gpus.items() if count}
 
 
 @dataclass

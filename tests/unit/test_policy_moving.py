@@ -71,6 +71,22 @@ def test_a_job_that_asks_for_more_is_not_judged(told):
     assert ask_of(asking(9, 1, particulars=Particulars(**told)), at_work(nodes=())) is None
 
 
+@pytest.mark.parametrize(
+    ("told", "gpus", "each"),
+    [
+        ({"tres_per_node": "gres/gpu:8"}, {"a100": 8, "h100": 16}, {"": 8}),
+        ({"tres_per_node": "gres/gpu:8"}, {"": 32}, {"": 8}),  # of a job that had four nodes and has three
+        ({"tres_per_node": "gres/gpu:h100:2"}, {"h100": 6}, {"h100": 2}),
+        ({"tres_per_job": "gres/gpu:24"}, {"a100": 8, "h100": 16}, {"": 8}),
+        ({"tres_per_task": "gres/gpu:a100:1"}, {"a100": 9}, {"a100": 3}),
+        ({}, {"a100": 6}, {"a100": 2}),
+    ],
+)
+def test_a_job_asks_of_each_node_what_it_said_whatever_types_and_sizes_it_was_given(told, gpus, each):
+    job = msgspec.structs.replace(asking(9, 8, 3, particulars=Particulars(**told)), gpus=gpus)
+    assert ask_of(job, at_work(nodes=())).gpus == each
+
+
 def test_what_is_about_to_end_is_as_good_as_gone():
     seen = at_work(running(1, "n1", 8, state=State.COMPLETING), nodes=nodes_named("n1"))
     assert room_on(asking(9, 8), seen) == ["n1"]
