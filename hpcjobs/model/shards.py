@@ -8,14 +8,14 @@ Of a node with four GPUs of eight shards, of which two have some in use and one 
 
 Indices count the GPUs of all types together, in the order in which the types stand. Slurm gives no GPU as a whole of
 which a share is in use, nor shares of one that is given as a whole, and a job's share on a node is of one GPU: the
-first with room (measured on both).
+first with room (measured on both; tests/slurm/test_policies_shards.py).
 """
 
 from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from typing import Final, NamedTuple
 
@@ -25,6 +25,8 @@ from hpcjobs.model.job import JobFacts
 
 SHARING: Final = ("shard", "mps")
 """Slurm's names of what a GPU is shared by; a node has one of them."""
+ONE_AT_A_TIME: Final = "mps"
+"""Slurm gives parts of one GPU of a node at a time of this (measured on 24.11 and 26.05)."""
 
 _OF_GPU: Final = re.compile(r"(\d+|-)/(\d+)")
 _INDEX: Final = re.compile(r"(\d+)(?:-(\d+))?")
@@ -58,6 +60,11 @@ class Gpu(NamedTuple):
         return not self.used
 
     @property
+    def begun(self) -> bool:
+        """Whether jobs have shares of it."""
+        return self.used > 0 and not self.whole
+
+    @property
     def fraction(self) -> float:
         """What is free of it, from 0 to 1."""
         return self.left / self.parts
@@ -84,9 +91,21 @@ class Share(NamedTuple):
     parts: int
     kind: str = UNTYPED
 
-    def fits(self, gpu: Gpu) -> bool:
-        """Whether a GPU has so much left."""
-        return gpu.sharing == self.sharing and gpu.left >= self.parts and self.kind in (UNTYPED, gpu.kind)
+    def room(self, gpus: Sequence[Gpu]) -> list[int]:
+        """Which of a node's GPUs have so much left, the one that Slurm takes first.
+
+        Args:
+            gpus: All of them that can be shared, in Slurm's order.
+        """
+        one = self.sharing == ONE_AT_A_TIME and any(gpu.begun for gpu in gpus)
+        return [
+            place
+            for place, gpu in enumerate(gpus)
+            if gpu.sharing == self.sharing
+            and gpu.left >= self.parts
+            and self.kind in (UNTYPED, gpu.kind)
+            and (gpu.begun or not one)
+        ]
 
 
 def _indices(detail: str) -> Iterator[int]:
@@ -141,7 +160,7 @@ def free_gpus(node: Node) -> dict[str, int]:
     """How many GPUs of a node can be given as a whole, by type: no job has them or a share of them."""
     free = {kind: count - node.gpus_alloc.get(kind, 0) for kind, count in node.gpus.items()}
     for gpu in shared_gpus_of(node):
-        if gpu.used and not gpu.whole:
+        if gpu.begun:
             free[gpu.kind] = free.get(gpu.kind, 0) - 1
     return {kind: max(0, count) for kind, count in free.items()}
 

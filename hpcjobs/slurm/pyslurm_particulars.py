@@ -3,9 +3,10 @@
 pyslurm 25.11 reads Slurm's TRES texts into objects and drops what it cannot read: they are written again here.
 
 What stays empty: pyslurm has no property for ``sluid``, ``container_type``, ``tres_bind``, ``tres_freq`` and
-``het_job_ids``; it reads ``tres_per_socket`` with an equals sign only, where Slurm writes a colon, and raises
-IndexError on ``cpus_per_tres`` and ``mem_per_tres``, whose form Slurm has left; it gives ``state_description`` in the
-reason's place; ``tres_per_job`` is told where no other request for GPUs stands beside it.
+``het_job_ids``; it reads ``tres_per_socket`` and ``tres_per_task`` with an equals sign only, where Slurm writes a
+colon, or for tasks what the user has typed; it raises IndexError on ``cpus_per_tres`` and ``mem_per_tres``, whose form
+Slurm has left; it gives ``state_description`` in the reason's place; ``tres_per_job`` is told where no other request
+for GPUs stands beside it.
 """
 
 from __future__ import annotations

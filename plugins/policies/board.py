@@ -112,7 +112,7 @@ class Free:
             and (self.idle or not ask.whole)
             and sum(ask.gpus.values()) <= sum(self.gpus.values())
             and all(count <= self.gpus.get(kind, 0) for kind, count in ask.gpus.items() if kind)
-            and (ask.share is None or any(ask.share.fits(gpu) for gpu in self.shared))
+            and (ask.share is None or bool(ask.share.room(self.shared)))
         )
 
     def change(self, cpus: int, mem_bytes: int, gpus: dict[str, int], sign: int) -> None:
@@ -136,17 +136,16 @@ class Free:
 
     def give(self, share: Share) -> None:
         """Have a share less, of the first GPU that has it, as Slurm does."""
-        for at, gpu in enumerate(self.shared):
-            if share.fits(gpu):
-                self.gpus[gpu.kind] -= gpu.free
-                given = gpu._replace(used=gpu.used + share.parts)
-                self.shared = (*self.shared[:at], given, *self.shared[at + 1 :])
-                return
+        for at in share.room(self.shared)[:1]:
+            gpu = self.shared[at]
+            self.gpus[gpu.kind] -= gpu.free
+            given = gpu._replace(used=gpu.used + share.parts)
+            self.shared = (*self.shared[:at], given, *self.shared[at + 1 :])
 
     def end_shares(self) -> None:
         """Have all shares back."""
         for gpu in self.shared:
-            self.gpus[gpu.kind] += bool(gpu.used) and not gpu.whole
+            self.gpus[gpu.kind] += gpu.begun
         self.shared = tuple(gpu if gpu.whole else gpu.back() for gpu in self.shared)
 
 

@@ -37,9 +37,11 @@ class Shape(NamedTuple):
     sharing: str = ""
     parts: int = 0
 
-    def uses(self, gpu: Gpu) -> bool:
-        """Whether it could have a GPU, or its share of it."""
-        return Share(self.sharing, self.parts).fits(gpu) if self.parts else gpu.free
+    def room(self, gpus: Sequence[Gpu]) -> list[int]:
+        """Which of some GPUs it could have, or its share of, in the order in which Slurm takes them."""
+        if self.parts:
+            return Share(self.sharing, self.parts).room(gpus)
+        return [place for place, gpu in enumerate(gpus) if gpu.free]
 
 
 Mix = Sequence[tuple[Shape, float]]
@@ -70,7 +72,7 @@ class Left(NamedTuple):
         """What of them a job can use, in GPUs; 0 where it does not fit."""
         if self.cpus < shape.cpus or self.mem_bytes < shape.mem_bytes:
             return 0.0
-        able = [gpu.fraction for gpu in self.shared if shape.uses(gpu)] if self.shared else []
+        able = [self.shared[place].fraction for place in shape.room(self.shared)] if self.shared else []
         plain = 0 if shape.parts else self.plain
         return plain + sum(able) if plain + len(able) >= max(shape.gpus, 1) else 0.0
 
@@ -80,11 +82,11 @@ class Left(NamedTuple):
         if not self.shared:
             return Left(self.plain - shape.gpus, cpus, mem_bytes)
         shared, wanted = list(self.shared), 1 if shape.parts else shape.gpus
-        for at, gpu in enumerate(shared):
-            if wanted and shape.uses(gpu):
-                shared[at] = gpu._replace(used=gpu.used + shape.parts) if shape.parts else gpu.given()
-                wanted -= 1
-        return Left(self.plain - wanted, cpus, mem_bytes, tuple(shared))
+        places = shape.room(shared)[:wanted]
+        for place in places:
+            gpu = shared[place]
+            shared[place] = gpu._replace(used=gpu.used + shape.parts) if shape.parts else gpu.given()
+        return Left(self.plain - wanted + len(places), cpus, mem_bytes, tuple(shared))
 
 
 def fragmented(left: Left, mix: Mix) -> float:

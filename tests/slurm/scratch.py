@@ -53,12 +53,16 @@ AuthType=auth/munge
 StateSaveLocation=$dir/state
 SlurmctldPidFile=$dir/pid
 SlurmctldLogFile=$dir/log
+SlurmdPidFile=$dir/%n.pid
+SlurmdLogFile=$dir/%n.log
+SlurmdSpoolDir=$dir/%n
 SelectType=select/cons_tres
 ProctrackType=proctrack/linuxproc
 TaskPlugin=task/none
 MailProg=/bin/true
 $3
 EOF
+echo CgroupPlugin=disabled >"$dir/cgroup.conf"
 printf %s "$5" >"$dir/$4"
 chmod 640 "$dir/$4"
 chown -R slurm:slurm "$dir"
@@ -71,11 +75,13 @@ class Scratch:
     In the foreground it has a supervisor that starts it again, as containers have: a reconfiguration that goes wrong
     ends such a controller, where a daemon goes on with what it had.
 
+    Its nodes are no machines until ``man`` starts slurmds for them.
+
     Args:
         stack: Where.
         daemon: Whether it is one.
         conf: What its slurm.conf ends with: topology, nodes and partitions.
-        topology: Name and text of the file of its topology.
+        topology: Name and text of the file of its topology, or of another file beside slurm.conf.
     """
 
     def __init__(self, stack: Stack, *, daemon: bool, conf: str = FOUR, topology: tuple[str, str] = ALL) -> None:
@@ -99,7 +105,24 @@ class Scratch:
         return self.stack.run("slurmctld", command, check=check)
 
     def scontrol(self, words: str) -> str:
-        return self.run(f"SLURM_CONF={self.dir}/slurm.conf timeout 20 scontrol {words}", check=False)
+        return self.command(f"scontrol {words}")
+
+    def man(self, *names: str) -> None:
+        """Have slurmds for some nodes, beside the controller, and wait until jobs can start there.
+
+        ``conf`` gives each ``NodeHostname=slurmctld NodeAddr=127.0.0.1`` and a port of its own, and says
+        ``SlurmdParameters=config_overrides`` where they claim more than the machine has.
+        """
+        for name in names:
+            self.run(f"slurmd -N {name} -f {self.dir}/slurm.conf")
+        give_up = time.monotonic() + 120
+        while self.command(f"sinfo -h -N -n {','.join(names)} -o %t").split() != ["idle"] * len(names):
+            assert time.monotonic() < give_up, self.run(f"tail -n 20 {self.dir}/*.log", check=False)
+            time.sleep(0.2)
+
+    def command(self, words: str, *, check: bool = False) -> str:
+        """What one of Slurm's commands says that is run as root and talks to this controller."""
+        return self.run(f"SLURM_CONF={self.dir}/slurm.conf timeout 20 {words}", check=check)
 
     def shown(self) -> str:
         """Its topology, as soon as it answers: one in the foreground starts again to read its files."""
@@ -119,10 +142,14 @@ class Scratch:
         )
 
     def end(self) -> None:
-        """Stop it and its supervisor, by their own numbers."""
+        """Stop it, its supervisor and its slurmds, by their own numbers, and what runs on their nodes."""
+        self.command("scancel --user=root")
+        give_up = time.monotonic() + 30
+        while self.command("squeue -h") and time.monotonic() < give_up:
+            time.sleep(0.2)
         self.run(
-            f"cd {self.dir} && mv slurm.conf gone.conf && kill $(cat pid); "
-            f"for try in $(seq 60); do pgrep -f '[s]lurmctld.*{self.dir}/' >/dev/null || break; sleep 0.1; done; "
+            f"cd {self.dir} && mv slurm.conf gone.conf && kill $(cat pid *.pid 2>/dev/null); "
+            f"for try in $(seq 60); do pgrep -f '[s]lurm[cd].*{self.dir}/' >/dev/null || break; sleep 0.1; done; "
             f"rm -rf {self.dir}",
             check=False,
         )

@@ -126,6 +126,15 @@ def test_a_share_finds_room_only_where_one_gpu_has_so_much_left():
     assert board.roomy(ask_of(asks(1, 2, "mps"), seen)) == []
 
 
+def test_parts_for_mps_are_given_of_one_gpu_of_a_node_at_a_time_and_others_as_a_whole():
+    gres_used = "gpu:h100:0(IDX:N/A),mps:h100:30(0/100,30/100)"
+    seen = view(nodes=(sharing(gres="gpu:h100:2,mps:h100:200", gres_used=gres_used, gpus={"h100": 2}),))
+    board = Board.of(seen, seen.nodes)
+    assert board.free("n1").gpus == {"h100": 1}
+    assert board.roomy(ask_of(asks(1, 80, "mps"), seen)) == []
+    assert board.roomy(ask_of(asks(1, 70, "mps"), seen)) == ["n1"]
+
+
 def test_a_share_that_comes_takes_the_first_gpu_with_room_and_a_whole_one_where_that_is_free():
     seen = view(nodes=(sharing(gres_used=USED["26.05"], alloc={"h100": 1}),))
     board = Board.of(seen, seen.nodes)
