@@ -33,17 +33,18 @@ def workload(*jobs: SimJob, nodes: Sequence[SimNode] | None = None) -> Workload:
 
 
 @st.composite
-def whole_jobs(draw: st.DrawFn, most=14, nodes=8, exact=False) -> tuple[SimJob, ...]:
+def whole_jobs(draw: st.DrawFn, most=14, nodes=8, least_run_s=0) -> tuple[SimJob, ...]:
     """Jobs with nodes of their own, times in whole seconds."""
     shapes = draw(
         st.lists(
-            st.tuples(st.integers(0, 12), st.integers(0, 30), st.integers(0, 15), st.integers(1, nodes)), max_size=most
+            st.tuples(st.integers(0, 12), st.integers(least_run_s, 30), st.integers(0, 15), st.integers(1, nodes)),
+            max_size=most,
         )
     )
     jobs, submit_s = [], 0
     for number, (gap_s, run_s, slack_s, count) in enumerate(shapes, start=1):
         submit_s += gap_s
-        wall_s = max(1, run_s + (0 if exact else slack_s))
+        wall_s = max(1, run_s + slack_s)
         jobs.append(SimJob(number=number, submit_s=submit_s, run_s=run_s, wall_s=wall_s, nodes=count, exclusive=True))
     return tuple(jobs)
 

@@ -26,12 +26,11 @@ def test_jobs_start_when_a_simulator_that_goes_by_seconds_starts_them(way, jobs)
     assert starts(simulated(jobs, SCHEDULERS[way]())) == by_seconds(jobs, NODES, way)
 
 
-@pytest.mark.parametrize("way", ["fcfs", "easy"])  # where jobs are planned on certain nodes, more than numbers counts
 @given(jobs=whole_jobs(most=25))
 @settings(max_examples=40, deadline=None)
-def test_whole_nodes_by_name_are_handed_out_when_counted_ones_are(way, jobs):
-    by_name = simulated(jobs, SCHEDULERS[way](), Nodes(fleet(NODES)))
-    assert starts(by_name) == starts(simulated(jobs, SCHEDULERS[way]()))
+def test_whole_nodes_by_name_are_handed_out_in_order_when_counted_ones_are(jobs):
+    # Who backfills is planned on certain nodes, and which they are counts there: this holds in order only.
+    assert starts(simulated(jobs, Fcfs(), Nodes(fleet(NODES)))) == starts(simulated(jobs, Fcfs()))
 
 
 @given(jobs=shared_jobs())
@@ -42,10 +41,10 @@ def test_fcfs_never_starts_out_of_order(jobs):
     assert in_order == sorted(in_order)
 
 
-@given(jobs=whole_jobs(most=30), exact=st.booleans())
+@given(jobs=whole_jobs(most=30, least_run_s=1), by_name=st.booleans())  # else there are several passes at a moment
 @settings(max_examples=60, deadline=None)
-def test_easy_starts_the_first_that_waits_no_later_than_those_before_it_leave_room(jobs, exact):
-    begun = starts(simulated(jobs, Easy()))
+def test_easy_starts_the_first_that_waits_no_later_than_those_before_it_leave_room(jobs, by_name):
+    begun = starts(simulated(jobs, Easy(), Nodes(fleet(NODES)) if by_name else None))
     for place, head in enumerate(jobs):
         first_s = max([head.submit_s, *(begun[other.number] for other in jobs[:place])])
         ahead = [other for other in jobs[:place] if begun[other.number] <= first_s]
