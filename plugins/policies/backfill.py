@@ -1,33 +1,41 @@
 """What Slurm's backfill should look at, how long jobs really run, and nodes for jobs that wait too long.
 
 Slurm's sched/backfill starts a job ahead of others where it delays none of them, as far as it looks: so far into the
-future, at so many jobs. How far that should be follows from the queue. It also believes time limits, which users set
-too high.
+future, at so many jobs. How far that should be follows from the queue. It believes time limits, which users set too
+high; and jobs of a higher priority that keep coming may pass a large one for ever.
 
 What it does to Slurm: TimeMin of waiting jobs that go on from a checkpoint, so that backfill may give them a shorter
-limit; a reservation for each of the first ``ahead`` jobs that have waited for ``starving_s``; and it says which
-SchedulerParameters fit the queue (``hpcjobs policies backfill``), which an admin has to set: no call of Slurm changes
-them. With ``ahead`` 1 that is EASY's promise to the head of the queue, with more it comes near conservative
-backfilling. When not to use it: where all limits are exact, and on clusters whose jobs start at once.
+limit; reservations of whole nodes for waiting jobs, which then come first (Nice), because Slurm looks at so many jobs
+and no further; and it says which SchedulerParameters fit the queue, which
+``hpcjobs tune`` sets. Mode ``easy``: one reservation at a time, for the job that has waited longest once that is
+``starving_s``, else for the largest of those that have waited for ``largest_s``. Mode ``conservative``: for ``ahead``
+jobs at a time; after those, for the first jobs of the queue in its order. Who has nodes keeps them until it starts,
+and nobody gets nodes while one before it could have some if others had fewer: so each job's turn comes.
+When not to use it: where all limits are exact, and on clusters whose jobs start at once; conservative not where jobs
+share nodes, because whole nodes are kept.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Final
+from collections.abc import Hashable, Iterable, Iterator
+from typing import Annotated, Final, Literal
 
 import msgspec
 
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import Fate, JobRecord
-from hpcjobs.model.steering import Action, LimitMin, Reserve, Tune
+from hpcjobs.model.steering import Action, LimitMin, Prefer, Reserve, Tune
+from hpcjobs_plugins.policies.board import ask_of
 from hpcjobs_plugins.policies.kept import name_of, reserve, reserved, room_kept
 from hpcjobs_plugins.policies.made import PolicySettings, policy
-from hpcjobs_plugins.policies.queue import first, waiting, waits_for_room
-from hpcjobs_plugins.policies.room import freed
+from hpcjobs_plugins.policies.queue import FOR_ROOM, first, gpus_of, waiting, waits_for_room
+from hpcjobs_plugins.policies.room import freed, room_for
+from hpcjobs_plugins.policies.tuning import parameters
 
 PREFIX: Final = "hpcjobs_bf_"
+OF_ROOM: Final = (*(FOR_ROOM - {""}), "Reservation", "ReqNodeNotAvail")
+"""How the reasons of a job begin that has nodes; with another, as a limit, it would leave them idle."""
 MINUTE_S: Final = 60.0
 Like = tuple[str, str, int]
 """Whose job, its name, and its number of nodes: jobs that are alike in these run about as long."""
@@ -37,18 +45,24 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
     """What an admin sets.
 
     Attributes:
+        mode: ``easy`` or ``conservative``.
         least_runs: Runs of like jobs that a prediction takes.
         margin: The longest of these runs times this is the prediction.
-        starving_s: A job that has waited for so long gets nodes of its own, in seconds.
-        ahead: Jobs that have such nodes at a time.
-        window_s: How long such a reservation lasts beyond its start, in seconds; prolonged while its job waits.
+        starving_s: A job that has waited for so long gets nodes, in seconds.
+        largest_s: The largest of the jobs that have waited for so long gets nodes, in seconds.
+        ahead: Jobs that have nodes at a time in mode conservative.
+        points: Points of priority more for a job that has nodes.
+        window_s: How long a reservation lasts beyond its start, in seconds; prolonged while its job waits.
     """
 
     period_s: Annotated[float, msgspec.Meta(ge=1)] = 30.0
+    mode: Literal["easy", "conservative"] = "easy"
     least_runs: Annotated[int, msgspec.Meta(ge=2)] = 5
     margin: Annotated[float, msgspec.Meta(ge=1)] = 1.5
     starving_s: Annotated[float, msgspec.Meta(ge=1)] = 86_400.0
-    ahead: Annotated[int, msgspec.Meta(ge=0)] = 1
+    largest_s: Annotated[float, msgspec.Meta(ge=1)] = 14_400.0
+    ahead: Annotated[int, msgspec.Meta(ge=1)] = 8
+    points: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 3)] = 1_000_000
     window_s: Annotated[float, msgspec.Meta(ge=120)] = 600.0
 
 
@@ -67,10 +81,11 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
         if predicted is not None and hints.preemptible and job.wall_s is not None and predicted < job.wall_s:
             why = f"Like jobs ran {predicted / settings.margin / MINUTE_S:.0f} minutes at the most."
             yield LimitMin(job.slurm_job_id, predicted, why)
-    yield from _kept(settings, view, [job for job, hints in queue if hints.gang_size < 2], now)
+    yield from _kept(settings, view, [job for job, hints in queue if hints.gang_size < 2 and not job.array_job_id], now)
     if queue:
         longest_s = max((job.wall_s or 0 for job in view.jobs.values() if job.fate is None), default=0)
-        yield Tune(parameters(len(queue), longest_s), f"{len(queue)} jobs wait, the longest limit is {longest_s} s.")
+        wanted = parameters(len(queue), longest_s, int(settings.mode == "easy"))
+        yield Tune(wanted, f"{len(queue)} jobs wait, the longest limit is {longest_s} s; mode {settings.mode}.")
 
 
 def like(job: JobRecord) -> Like:
@@ -87,47 +102,41 @@ def predictions(settings: Settings, view: ClusterView) -> dict[Like, float]:
     return {key: settings.margin * max(found) for key, found in ran.items() if len(found) >= settings.least_runs}
 
 
-def parameters(queued: int, longest_s: float) -> Mapping[str, str]:
-    """SchedulerParameters (slurm.conf(5)) for a queue.
-
-    Backfill's window must reach beyond the longest limit, or jobs that run as long are not planned around; a coarser
-    resolution keeps its map at about a thousand steps; and it must look at all that waits, as far as that is bearable.
-
-    Args:
-        queued: Jobs that wait.
-        longest_s: Longest time limit of a job that waits or runs, in seconds.
-    """
-    window_min = max(1440, -(-int(longest_s) // 60))
-    return {
-        "bf_window": str(window_min),
-        "bf_resolution": str(max(60, window_min * 60 // 1000)),
-        "bf_max_job_test": str(max(500, min(5000, queued))),
-    }
-
-
-def _kept(settings: Settings, view: ClusterView, queue: list[JobRecord], now: float) -> Iterator[Reserve]:
-    """Nodes for jobs that have waited too long: the earliest, and the same ones from tick to tick."""
-    own = {job.slurm_job_id: name_of(PREFIX, job) for job in queue}
-    starving = [
-        job
-        for job in first(queue)
-        if own[job.slurm_job_id] in view.reservations
-        or (_asks_for_none(job, now) and now - job.eligible_time >= settings.starving_s)
-    ]
-    starving.sort(key=lambda job: own[job.slurm_job_id] not in view.reservations)
+def _kept(settings: Settings, view: ClusterView, queue: list[JobRecord], now: float) -> Iterator[Prefer | Reserve]:
+    """Nodes for jobs in their turn: the earliest, and the same ones from tick to tick."""
     nodes, taken = freed(view), reserved(view)
-    for job in starving[: settings.ahead]:
-        name = own[job.slurm_job_id]
-        room = room_kept(name, [job], view, nodes, taken, now)
+    left = 1 if settings.mode == "easy" else settings.ahead
+    never: set[Hashable] = set()
+    for job in _turns(settings, view, queue, now):
+        name = name_of(PREFIX, job)
+        ask = ask_of(job, view, name)
+        shape = (job.partition, job.nodes, job.cpus, frozenset(job.gpus.items()), ask and (ask.features, ask.excluded))
+        if ask is None or shape in never:
+            continue
+        unfit = {one.name for one in view.nodes.values() if not ask.may_use(one)}
+        room = room_kept(name, [job], view, nodes, taken | unfit, now)
         if room is not None:
             taken.update(room.nodes)
-            why = f"It has waited for {(now - job.eligible_time) / 3600:.0f} hours."
+            left -= 1
+            why = f"It has waited for {(now - job.eligible_time) / 3600:.1f} hours; mode {settings.mode}."
+            yield Prefer(job.slurm_job_id, settings.points, why)
             yield reserve(name, room, [job], view, settings.window_s, now, why)
+        elif room_for([job], nodes, unfit, now) is None:
+            never.add(shape)
+        if not left or (room is None and shape not in never):
+            return
 
 
-def _asks_for_none(job: JobRecord, now: float) -> bool:
-    """Whether a job waits for room, and not in a reservation of its own."""
-    return waits_for_room(job, now) and not job.particulars.reservation
+def _turns(settings: Settings, view: ClusterView, queue: list[JobRecord], now: float) -> Iterable[JobRecord]:
+    """Jobs in the order in which they get nodes: those that have some; who starves, longest first; the largest."""
+    has = [job for job in queue if name_of(PREFIX, job) in view.reservations and job.reason.startswith(OF_ROOM)]
+    ready = [job for job in queue if waits_for_room(job, now) and not job.particulars.reservation]
+    starving = [job for job in ready if now - job.eligible_time >= settings.starving_s]
+    starving.sort(key=lambda job: (job.eligible_time, job.slurm_job_id))
+    long = [job for job in ready if now - job.eligible_time >= settings.largest_s]
+    largest = sorted(long, key=lambda job: (-job.nodes, -gpus_of(job), job.eligible_time, job.slurm_job_id))[:1]
+    rest = first(ready) if settings.mode == "conservative" else []
+    return {job.slurm_job_id: job for job in (*first(has), *starving, *largest, *rest)}.values()
 
 
 PLUGIN = policy("backfill", Settings, tick)

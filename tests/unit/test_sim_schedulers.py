@@ -125,6 +125,19 @@ def test_slurm_plans_only_within_its_window():
     assert starts(simulate(workload(*jobs), Slurm(Parameters(bf_window=60))))[2] == 20_030
 
 
+@pytest.mark.parametrize(("reserved", "soon"), [(0, False), (1, True), (2, False)])
+def test_slurm_keeps_room_for_as_many_jobs_of_a_partition_as_it_is_told(reserved, soon):
+    jobs = (
+        job(1, 0, 1000, nodes=2),
+        job(2, 1, 100, nodes=3),  # waits for the first
+        job(3, 2, 100, nodes=4),  # waits for the second
+        job(4, 3, 5000, nodes=1),  # delays the third alone
+    )
+    begun = starts(simulate(workload(*jobs), Slurm(Parameters(bf_job_part_count_reserve=reserved))))
+    assert begun[2] == 1000
+    assert (begun[4] < 1000) == soon
+
+
 def test_slurms_main_scheduler_stops_in_one_partition_and_goes_on_in_another():
     jobs = (
         job(1, 0, 100, nodes=3),

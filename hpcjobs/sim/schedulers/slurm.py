@@ -1,14 +1,17 @@
 """Slurm's two schedulers: the main one after each event, backfill every so often (sched/backfill, slurm.conf(5)).
 
 What is modelled: the main scheduler goes down the queue of each partition and stops at its first job that cannot
-start. Backfill goes down the whole queue, ``bf_max_job_test`` jobs deep, starts who fits beside all that is planned,
-and plans the others within ``bf_window``, on whole nodes and on times rounded to ``bf_resolution``. Not modelled:
-that a pass takes time (bf_max_time, bf_yield_interval), limits per user and partition, and preemption.
+start; jobs in a reservation neither stop there nor stop others. Backfill goes down the whole queue,
+``bf_max_job_test`` jobs deep, starts who fits beside all that is planned, and plans the others within ``bf_window``, on
+whole nodes and on times rounded to ``bf_resolution``. Not modelled: that a pass takes time (bf_max_time,
+bf_yield_interval), limits per user and partition, and preemption.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from math import inf
 from typing import Final
 
 import msgspec
@@ -26,6 +29,7 @@ class Parameters(msgspec.Struct, frozen=True):
         bf_window: Minutes that backfill looks ahead.
         bf_resolution: Seconds to which it rounds.
         bf_max_job_test: So many jobs it looks at.
+        bf_job_part_count_reserve: So many jobs of a partition it plans, and does not delay; 0: all.
         default_queue_depth: So many jobs the main scheduler looks at.
     """
 
@@ -33,6 +37,7 @@ class Parameters(msgspec.Struct, frozen=True):
     bf_window: int = 1440
     bf_resolution: int = 60
     bf_max_job_test: int = 500
+    bf_job_part_count_reserve: int = 0
     default_queue_depth: int = 100
 
     def tuned(self, wishes: Mapping[str, str]) -> Parameters:
@@ -76,18 +81,25 @@ class Slurm:
         stopped: set[str] = set()
         for life in site.queue.first(parameters.default_queue_depth):
             bounds = site.bounds(life)
-            if bounds.after_s > now or life.born.partition in stopped:
+            inside = bounds.only is not None
+            if bounds.after_s > now or (life.born.partition in stopped and not inside):
                 continue
-            if not start(site, plan, life, now):
+            if not start(site, plan, life, now) and not inside:
                 stopped.add(life.born.partition)
 
     def _backfill(self, site: Site, now: float, parameters: Parameters) -> None:
         plan = site.plan(now)
         window_s = parameters.bf_window * MINUTE_S
         step_s = parameters.bf_resolution
+        planned: Counter[str] = Counter()
+        most = parameters.bf_job_part_count_reserve or inf
         for life in site.queue.first(parameters.bf_max_job_test):
             if squeeze(site, plan, life, now):
                 continue
+            partition = life.born.partition
+            if planned[partition] >= most:
+                continue
+            planned[partition] += 1
             bounds = site.bounds(life)
             kept = plan.earliest(life, bounds, max(now, bounds.after_s))
             if kept is None or kept.start_s >= now + window_s:
