@@ -23,10 +23,11 @@ from hpcjobs.model.cluster import Node
 from hpcjobs.model.gres import UNTYPED, entries_of_node, gpus_of_gres, parse_node_gres
 from hpcjobs.model.job import JobFacts
 
-SHARING: Final = ("shard", "mps")
-"""Slurm's names of what a GPU is shared by; a node has one of them."""
+SHARD: Final = "shard"
 ONE_AT_A_TIME: Final = "mps"
 """Slurm gives parts of one GPU of a node at a time of this (measured on 24.11 and 26.05)."""
+SHARING: Final = (SHARD, ONE_AT_A_TIME)
+"""Slurm's names of what a GPU is shared by; a node has one of them."""
 
 _OF_GPU: Final = re.compile(r"(\d+|-)/(\d+)")
 _INDEX: Final = re.compile(r"(\d+)(?:-(\d+))?")
@@ -91,6 +92,11 @@ class Share(NamedTuple):
     parts: int
     kind: str = UNTYPED
 
+    @property
+    def text(self) -> str:
+        """As a request of each node says it: ``gres/shard:h100:2``."""
+        return ":".join(filter(None, (f"gres/{self.sharing}", self.kind, str(self.parts))))
+
     def room(self, gpus: Sequence[Gpu]) -> list[int]:
         """Which of a node's GPUs have so much left, the one that Slurm takes first.
 
@@ -149,6 +155,21 @@ def shared_gpus(gres: str, gres_used: str) -> tuple[Gpu, ...]:
             gpu = Gpu(kind, sharing, int(many), 0 if used == "-" else int(used))
             found.append(gpu.given() if index in taken or used == "-" else gpu)
     return tuple(found)
+
+
+def shared_texts(gpus: Sequence[Gpu]) -> tuple[str, str]:
+    """The texts of which shared_gpus reads GPUs: what a node has, and what is in use.
+
+    Args:
+        gpus: All GPUs of a node, of one type.
+    """
+    kind, sharing = gpus[0].kind, gpus[0].sharing
+    wholes, shares = (f"{name}:{kind}" if kind else name for name in ("gpu", sharing))
+    whole = [str(place) for place, gpu in enumerate(gpus) if gpu.whole]
+    parts = ",".join(f"{'-' if gpu.whole else gpu.used}/{gpu.parts}" for gpu in gpus)
+    used = sum(gpu.used for gpu in gpus if not gpu.whole)
+    gres = f"{wholes}:{len(gpus)},{shares}:{sum(gpu.parts for gpu in gpus)}"
+    return gres, f"{wholes}:{len(whole)}(IDX:{','.join(whole) or 'N/A'}),{shares}:{used}({parts})"
 
 
 def shared_gpus_of(node: Node) -> tuple[Gpu, ...]:

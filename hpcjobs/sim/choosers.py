@@ -52,10 +52,10 @@ def _left(fleet: Fleet, need: Need, nodes: Ints) -> Floats:
 
 
 class InOrder:
-    """Nodes of less Weight first, then in the fleet's order; a share of the GPU that it leaves least of.
+    """Nodes of less Weight first, then in the fleet's order; a share of the first GPU with room.
 
-    That is how Slurm takes nodes one by one (weight, then order). Its preference for runs of consecutive nodes is
-    not modelled.
+    That is how Slurm takes nodes one by one (weight, then order), and shards (measured: hpcjobs/model/shards.py). Its
+    preference for runs of consecutive nodes is not modelled.
     """
 
     def choose(self, fleet: Fleet, need: Need, nodes: Ints, count: int) -> Ints:
@@ -65,7 +65,8 @@ class InOrder:
 
     def share(self, fleet: Fleet, need: Need, nodes: Ints) -> Ints:
         """As said by Chooser."""
-        return tightest_gpu(fleet, need, nodes)
+        first: Ints = (fleet.free_milli[nodes] >= need.milli).argmax(axis=1)
+        return first
 
 
 class BestFit:

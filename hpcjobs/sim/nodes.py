@@ -116,6 +116,11 @@ class Nodes:
         """As said by Space."""
         return tuple(self._guests[node])
 
+    def whole(self, node: int) -> list[bool]:
+        """Which GPUs of a node one job has as a whole, and not shares of them."""
+        guests = self._guests[node].values()
+        return [any(guest.milli[gpu] == WHOLE_GPU for guest in guests) for gpu in range(self.fleet.nodes[node].gpus)]
+
     def down(self, node: int) -> None:
         """As said by Space."""
         self.fleet.down(node)

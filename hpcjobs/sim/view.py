@@ -2,8 +2,9 @@
 
 Jobs are seen as they were asked for, without what policies wish of them (steering/asked.py). The view is kept from tick
 to tick and only what has changed is made anew, so that a tick over a long queue costs a copy of two dictionaries.
-Records say what Slurm would, as far as it is simulated; a GPU of which only a share is taken counts as in use. Ended
-jobs are listed for ENDED_S, as with Slurm's MinJobAge.
+Records say what Slurm would, as far as it is simulated. Where jobs ask for shares of GPUs, every GPU has a thousand
+shards, and nodes and jobs say of them what they say on Slurm (model/shards.py). Ended jobs are listed for ENDED_S, as
+with Slurm's MinJobAge.
 """
 
 from __future__ import annotations
@@ -17,22 +18,24 @@ import numpy as np
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.hints import NO_HINTS, Hints
 from hpcjobs.model.job import Fate, JobRecord, State
+from hpcjobs.model.node_particulars import NodeParticulars
 from hpcjobs.model.particulars import UNTOLD, Particulars
 from hpcjobs.model.partition import Partition
 from hpcjobs.model.reservation import Reservation
+from hpcjobs.model.shards import SHARD, Gpu, Share, shared_texts
 from hpcjobs.sbatch.hostlists import fold_hostlist
-from hpcjobs.sim.fleet import Fleet
 from hpcjobs.sim.lives import Life
 from hpcjobs.sim.nodes import Nodes
 from hpcjobs.sim.outages import Outages
 from hpcjobs.sim.result import End, Run
 from hpcjobs.sim.space import Space
-from hpcjobs.sim.workload import Workload
+from hpcjobs.sim.workload import WHOLE_GPU, Workload
 
 EPOCH_S: Final = 1_000_000_000
 """Unix time of a simulation's second 0: views and policies speak of Unix seconds, in which 0 means none."""
 ENDED_S: Final = 300.0
 """So long a job is listed that has ended."""
+UNSHARED: Final = NodeParticulars()
 
 _FATES: Final = {End.COMPLETED: Fate.COMPLETED, End.TIMEOUT: Fate.TIMEOUT, End.NODE_FAIL: Fate.NODE_FAIL}
 
@@ -57,6 +60,7 @@ class ViewKeeper:
         self._nodes: dict[str, Node] = {}
         self._ended: deque[tuple[float, int]] = deque()
         self._version = -1
+        self._shares = any(job.gpu_milli for job in workload.jobs)
         self._reservations: Mapping[str, Reservation] = {}
         self._named: Mapping[int, str] = {}
         self._later: dict[int, float] = {}
@@ -107,7 +111,7 @@ class ViewKeeper:
                     self._hints[number] = life.born.hints
         self._touched.clear()
         if isinstance(watched.space, Nodes):
-            self._renew(watched.space.fleet)
+            self._renew(watched.space)
         return ClusterView(
             cluster="simulated",
             asked_at=EPOCH_S + now,
@@ -124,7 +128,8 @@ class ViewKeeper:
         end_s = run.end_s if run else life.until_s if start_s is not None else None
         nodes = [self._names[index] for index in life.indices] if start_s is not None else []
         kind = asked.gpu_types[0] if len(asked.gpu_types) == 1 else ""
-        gpus = asked.nodes * (asked.gpus_per_node + (asked.gpu_milli > 0))
+        gpus = asked.nodes * asked.gpus_per_node
+        share = Share(SHARD, asked.gpu_milli, kind).text if asked.gpu_milli else ""
         inside, shunned = self._named.get(job.number, ""), fold_hostlist(self._names[index] for index in life.shunned)
         raw = run.end.value if run and run.end else "RUNNING" if start_s is not None else "PENDING"
         return JobRecord(
@@ -149,20 +154,28 @@ class ViewKeeper:
             start_time=_unix(start_s),
             end_time=_unix(end_s),
             restarts=life.restarts,
-            particulars=Particulars(reservation=inside, excluded_nodes=shunned) if inside or shunned else UNTOLD,
+            particulars=Particulars(reservation=inside, excluded_nodes=shunned, tres_per_node=share)
+            if inside or shunned or share
+            else UNTOLD,
             priority=EPOCH_S,
         )
 
-    def _renew(self, fleet: Fleet) -> None:
+    def _renew(self, space: Nodes) -> None:
         """Make those nodes anew that were changed since the last view."""
+        fleet = space.fleet
         for index in np.flatnonzero(fleet.changed > self._version).tolist():
-            self._nodes[fleet.nodes[index].name] = self._node(fleet, index)
+            self._nodes[fleet.nodes[index].name] = self._node(space, index)
         self._version = fleet.version
 
-    def _node(self, fleet: Fleet, index: int) -> Node:
+    def _node(self, space: Nodes, index: int) -> Node:
+        fleet = space.fleet
         node = fleet.nodes[index]
         cpus = node.cpus - int(fleet.free_cpus[index])
-        gpus = node.gpus - int(fleet.free_gpus[index])
+        gpus, told = node.gpus - int(fleet.free_gpus[index]), UNSHARED
+        if self._shares and node.gpus:
+            each = shared_by_thousandths(space, index)
+            gres, gres_used = shared_texts(each)
+            gpus, told = sum(gpu.whole for gpu in each), NodeParticulars(gres=gres, gres_used=gres_used)
         jobs, usable = int(fleet.jobs[index]), bool(fleet.usable[index])
         used = "IDLE" if not jobs else "ALLOCATED" if cpus >= node.cpus or fleet.closed[index] else "MIXED"
         down = not usable and self._watched.outages.failed(index)
@@ -179,7 +192,17 @@ class ViewKeeper:
             partitions=tuple(self._partitions),
             features=node.features,
             reason="" if usable else "failed" if down else "drained by a policy",
+            particulars=told,
         )
+
+
+def shared_by_thousandths(space: Nodes, index: int) -> list[Gpu]:
+    """The GPUs of a node, each as a thousand shards."""
+    kind, free = space.fleet.nodes[index].gpu_type, space.fleet.free_milli[index].tolist()
+    return [
+        Gpu(kind, SHARD, WHOLE_GPU, WHOLE_GPU - left, whole)
+        for left, whole in zip(free, space.whole(index), strict=False)  # nodes with fewer GPUs are filled up
+    ]
 
 
 def _unix(at_s: float | None) -> int:

@@ -11,12 +11,13 @@ from hpcjobs.model.cluster import Node
 from hpcjobs.model.hints import NO_HINTS, Hints
 from hpcjobs.model.job import Job, State
 from hpcjobs.model.partition import Partition
+from hpcjobs.model.shards import share_of, shared_gpus_of
 from hpcjobs.model.spans import count_tasks, parse_spans
 from hpcjobs.sbatch.hostlists import expand_hostlist
 from hpcjobs.sim.live.allowed import Allowed
 from hpcjobs.sim.live.predicted import Predictor
 from hpcjobs.sim.traces.lines import Tally
-from hpcjobs.sim.workload import SimJob, SimNode, Workload
+from hpcjobs.sim.workload import WHOLE_GPU, SimJob, SimNode, Workload
 
 UNLIMITED_S: Final = 365 * 86_400.0
 """As long runs a job without a time limit."""
@@ -32,7 +33,7 @@ ASSUMPTIONS: Final = (
     "The queue is in the order of tier, priority and submission that it has now: priorities do not change, and nobody "
     "submits, cancels or alters a job.",
     "CPUs, memory and GPUs of a job are spread evenly over its nodes; on a node with GPUs of several types all count "
-    "as of the commonest.",
+    "as of the commonest. So do the shards of a GPU, where there are not as many of each.",
     "Nodes that are down or drained stay so, and no node fails.",
     "Not heeded: limits of users, accounts, QOS and partitions, dependencies, licenses, reservations and preemption; "
     "of constraints only features joined with &.",
@@ -93,7 +94,9 @@ def snapshot(
     runs = [job for job in found if job.state in _RUNS and _known(job, index, dropped)]
     tiers = {partition.name: partition.priority_tier for partition in partitions}
     queue = sorted((job for job in found if _waits(job, dropped)), key=lambda job: _place(job, tiers))
-    maker = _Maker(observed_at, {partition.name: partition for partition in partitions}, predictor or Predictor())
+    maker = _Maker(
+        observed_at, nodes, {partition.name: partition for partition in partitions}, predictor or Predictor()
+    )
     allowed = Allowed(nodes, partitions)
     made: list[SimJob] = []
     running: dict[int, frozenset[int]] = {}
@@ -190,8 +193,15 @@ def _node(node: Node) -> SimNode:
 class _Maker:
     """Makes jobs of the simulation of those of the service."""
 
-    def __init__(self, now: float, partitions: Mapping[str, Partition], predictor: Predictor) -> None:
+    def __init__(
+        self, now: float, nodes: Sequence[Node], partitions: Mapping[str, Partition], predictor: Predictor
+    ) -> None:
         self._now = now
+        gpus = [gpu for node in nodes for gpu in shared_gpus_of(node)]
+        self._parts = {
+            sharing: Counter(gpu.parts for gpu in gpus if gpu.sharing == sharing).most_common(1)[0][0]
+            for sharing in {gpu.sharing for gpu in gpus}
+        }
         self._partitions = partitions
         self._predictor = predictor
 
@@ -219,11 +229,19 @@ class _Maker:
             return UNLIMITED_S
         return float(partition.wall_default_s or partition.wall_max_s or UNLIMITED_S)
 
+    def _milli(self, job: Job) -> int:
+        """What a job has of one GPU of each node, in thousandths."""
+        share = share_of(job)
+        if share is None or share.sharing not in self._parts:
+            return 0
+        return max(1, min(WHOLE_GPU, WHOLE_GPU * share.parts // self._parts[share.sharing]))
+
     def _job(
         self, number: int, job: Job, run_s: float, wall_s: float, hints: Hints, rounded: Callable[[float], int]
     ) -> SimJob:
         nodes = max(1, job.nodes)
         partition = self._partitions.get(job.partition.split(",")[0])
+        gpus = rounded(sum(job.gpus.values()) / nodes)
         alone = job.particulars.oversubscribe == "NO" or (partition is not None and partition.exclusive == "NODE")
         return SimJob(
             number=number,
@@ -234,7 +252,8 @@ class _Maker:
             exclusive=alone,
             cpus_per_node=max(1, rounded(job.cpus / nodes)),
             mem_per_node_bytes=rounded(job.mem_bytes / nodes),
-            gpus_per_node=rounded(sum(job.gpus.values()) / nodes),
+            gpus_per_node=gpus,
+            gpu_milli=0 if gpus else self._milli(job),
             gpu_types=tuple(kind for kind in job.gpus if kind and job.gpus[kind]),
             user=job.user,
             account=job.account,
