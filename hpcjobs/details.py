@@ -9,9 +9,11 @@ from typing import Final
 import msgspec
 
 from hpcjobs.errors import HpcjobsError
+from hpcjobs.gangs.joining import members_of
 from hpcjobs.model.detail import JobDetail
 from hpcjobs.model.history import HistoryQuery, Step
 from hpcjobs.model.job import Job, State
+from hpcjobs.model.spec import JobSpec
 from hpcjobs.observe.observer import Observer
 from hpcjobs.slurm.reasons import why
 from hpcjobs.store import attempts, events, repository
@@ -26,6 +28,10 @@ TURN_S: Final = 5.0
 BUSY: Final = "Slurm's accounting is busy with other questions; ask again."
 MOST_KEPT: Final = 1000
 MOST_EVENTS: Final = 200
+
+
+def _without_secrets(spec: JobSpec) -> JobSpec:
+    return msgspec.structs.replace(spec, script="", args=(), environment={}, export=None)
 
 
 class Details:
@@ -53,8 +59,9 @@ class Details:
                 secrets, and Slurm gives them to the owner and to operators only.
         """
         spec = await self.store.read(repository.spec_of, job.parent or job.id)
+        members = members_of(spec) if spec is not None else ()
         if spec is not None and not whole:
-            spec = msgspec.structs.replace(spec, script="", args=(), environment={}, export=None)
+            spec, members = _without_secrets(spec), tuple(map(_without_secrets, members))
         steps, note = await self._steps_of(job, observer)
         return JobDetail(
             job=job,
@@ -65,6 +72,7 @@ class Details:
             attempts=await self.store.read(attempts.of_job, job.parent or job.id),
             events=await self.store.read(events.latest_of, job.id, MOST_EVENTS),
             observed_at=observer.view.asked_at if observer.view else None,
+            members=members,
         )
 
     async def _steps_of(self, job: Job, observer: Observer) -> tuple[tuple[Step, ...], str]:

@@ -35,6 +35,7 @@ from hpcjobs.steering.runner import PolicyRunner
 from hpcjobs.store import events, webhooks
 from hpcjobs.store.store import Store
 from hpcjobs.submission import Submission, Target
+from hpcjobs.together import Together
 from hpcjobs.ways import open_ways
 
 log = logging.getLogger(__name__)
@@ -66,6 +67,7 @@ class Service:
         self.submission = Submission(
             self.store, settings.forbidden, settings.min_uid, Admitting(self.hooks, self.files)
         )
+        self.together = Together(self.submission)
         self.orders = Orders(self.store)
         self.details = Details(self.store)
         self.accounting = Accounting()

@@ -148,29 +148,45 @@ class Submission:
             before = await self.store.read(intake.made_before, user, key) if key else None
             if before is None:
                 raise
-            return self._answer_again(before, digest)
+            return self.answer_again(before, digest)
         spec = await self.admitting.with_host_file(user, target.observer, admitted)
         # Shielded: a caller who hangs up must not leave an attempt without its outcome.
-        return await asyncio.shield(self._submit(user, target, spec, digest, key, admitted.generation))
+        return await asyncio.shield(self.submit_admitted(user, target, spec, digest, key, admitted.generation))
 
-    async def _submit(
+    async def submit_admitted(
         self, user: str, target: Target, spec: JobSpec, digest: str, key: str | None, generation: int
     ) -> Submitted:
-        observer = target.observer
-        size = parse_array(spec.array).tasks if spec.array else 0
-        now = time.time()
-        waits = self._must_wait(user, observer)
-        request = Request(user, observer.cluster, spec, key, digest, now, size, waits, generation)
+        """Submit a job that a generation of plugins has admitted; see submit, and Request."""
+        request = self.request_of(user, target.observer, spec, digest, key, generation)
         try:
             begun = await self.store.write_each(intake.begin, request)
         except IntegrityError:  # another process had the key first
             begun = await self.store.write_each(intake.begin, request)
         if not begun.made:
-            return self._answer_again(begun, digest)
-        if waits:
-            self.backlog.join(observer.cluster, user)
-            return Submitted(begun.job, replayed=False)
-        return Submitted(await self._send(target, spec, begun.job, begun.attempt), replayed=False)
+            return self.answer_again(begun, digest)
+        return Submitted(await self.send_begun(target, spec, begun), replayed=False)
+
+    async def begin_together(self, requests: Sequence[Request]) -> list[Begun]:
+        """Write several submissions with their attempts, all or none; or find those that earlier ones made."""
+        try:
+            return await self.store.write(intake.begin, requests)
+        except IntegrityError:  # another process had a key first
+            return await self.store.write(intake.begin, requests)
+
+    def request_of(
+        self, user: str, observer: Observer, spec: JobSpec, digest: str, key: str | None, generation: int
+    ) -> Request:
+        """A submission as it is kept; see submit_admitted."""
+        size = parse_array(spec.array).tasks if spec.array else 0
+        waits = self._must_wait(user, observer)
+        return Request(user, observer.cluster, spec, key, digest, time.time(), size, waits, generation)
+
+    async def send_begun(self, target: Target, spec: JobSpec, begun: Begun) -> Job:
+        """Send a job whose attempt is written, or leave it waiting behind its user's others. Raises as submit."""
+        if begun.state is AttemptState.WAITING:
+            self.backlog.join(target.observer.cluster, begun.job.user)
+            return begun.job
+        return await self._send(target, spec, begun.job, begun.attempt)
 
     def _must_wait(self, user: str, observer: Observer) -> str:
         """Why a new submission cannot go to Slurm now, or ``""``."""
@@ -181,7 +197,13 @@ class Submission:
         return ""
 
     @staticmethod
-    def _answer_again(begun: Begun, digest: str) -> Submitted:
+    def answer_again(begun: Begun, digest: str) -> Submitted:
+        """Answer a request whose job an earlier one with the same key made.
+
+        Raises:
+            Conflict: That was another request.
+            Refused: Slurm was against it.
+        """
         if begun.digest != digest:
             raise Conflict(
                 "This Idempotency-Key was used for another request.",

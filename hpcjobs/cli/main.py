@@ -15,6 +15,7 @@ from hpcjobs.cli.completion.script import completion
 from hpcjobs.cli.config import config
 from hpcjobs.cli.events import events
 from hpcjobs.cli.files import files
+from hpcjobs.cli.gang import gang
 from hpcjobs.cli.listing import jobs, nodes, partitions, show
 from hpcjobs.cli.login import login, logout, whoami
 from hpcjobs.cli.output import logs
@@ -51,7 +52,7 @@ def serve(config: Path | None) -> None:
 
 COMMANDS: Final[tuple[click.Command, ...]] = (
     *(login, logout, whoami, config),
-    *(submit, jobs, show, logs, retry, top, spool),
+    *(submit, gang, jobs, show, logs, retry, top, spool),
     *orders.COMMANDS,
     *(nodes, partitions, events, files, place, plugins, policies, tune, simulate, completion),
     *stand_ins.commands(),

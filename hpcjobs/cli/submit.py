@@ -91,37 +91,8 @@ def submit(
     **options: Any,  # noqa: ANN401
 ) -> None:
     """Submit SCRIPT (- is stdin) with ARGS. Options come before SCRIPT and win over its #SBATCH lines."""
-    from hpcjobs.sbatch.units import parse_count_range, parse_memory, parse_time
-
     with service(interrupted=0) as client:
-        nodes, nodes_max = parse_count_range(options["nodes"]) if options["nodes"] else (None, None)
-        file_name = getattr(script, "name", "-")
-        request = given(
-            script=_text(script),
-            args=list(args) or None,
-            cluster=options["cluster"],
-            script_name=None if file_name in ("-", "<stdin>") else Path(file_name).name,
-            name=options["job_name"],
-            account=options["account"],
-            partition=options["partition"],
-            qos=options["qos"],
-            stdout=options["output"],
-            stderr=options["error"],
-            workdir=options["chdir"] or config().workdir or None,
-            parallel=options["parallel"],
-            hints=_hints(options) or None,
-            resources=given(
-                nodes=nodes,
-                nodes_max=nodes_max if nodes_max != nodes else None,
-                ntasks=options["ntasks"],
-                ntasks_per_node=options["ntasks_per_node"],
-                cpus_per_task=options["cpus_per_task"],
-                gpus=options["gpus"],
-                gpus_per_node=options["gpus_per_node"],
-                mem_per_node_bytes=parse_memory(options["mem"]) if options["mem"] else None,
-                wall_s=parse_time(options["time"]) if options["time"] else None,
-            ),
-        )
+        request = request_of(script, args, options) | given(cluster=options["cluster"])
         if queue_offline or config().queue_offline:
             sent = _submit_or_keep(request)
             if sent is None:
@@ -141,6 +112,43 @@ def submit(
                 _tell(job_id, job.slurm_job_id, job.cluster, job.detail)
         if follow:
             follow_to_end(client, job_id)
+
+
+def request_of(script: Any, args: tuple[str, ...], options: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401
+    """The body of a submission, without the cluster, from what the command line says.
+
+    Raises:
+        ValueError: An option cannot be read.
+    """
+    from hpcjobs.sbatch.units import parse_count_range, parse_memory, parse_time
+
+    nodes, nodes_max = parse_count_range(options["nodes"]) if options["nodes"] else (None, None)
+    file_name = getattr(script, "name", "-")
+    return given(
+        script=_text(script),
+        args=list(args) or None,
+        script_name=None if file_name in ("-", "<stdin>") else Path(file_name).name,
+        name=options["job_name"],
+        account=options["account"],
+        partition=options["partition"],
+        qos=options["qos"],
+        stdout=options["output"],
+        stderr=options["error"],
+        workdir=options["chdir"] or config().workdir or None,
+        parallel=options["parallel"],
+        hints=_hints(options) or None,
+        resources=given(
+            nodes=nodes,
+            nodes_max=nodes_max if nodes_max != nodes else None,
+            ntasks=options["ntasks"],
+            ntasks_per_node=options["ntasks_per_node"],
+            cpus_per_task=options["cpus_per_task"],
+            gpus=options["gpus"],
+            gpus_per_node=options["gpus_per_node"],
+            mem_per_node_bytes=parse_memory(options["mem"]) if options["mem"] else None,
+            wall_s=parse_time(options["time"]) if options["time"] else None,
+        ),
+    )
 
 
 def _hints(options: dict[str, Any]) -> dict[str, Any]:

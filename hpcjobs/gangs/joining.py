@@ -70,8 +70,9 @@ def _reasons(members: Sequence[JobSpec]) -> Iterator[str]:
         for field in JobSpec.__struct_fields__:
             if field not in OWN and getattr(member, field) != getattr(first, field):
                 yield f"Job {number} has another {field} than job 0; a heterogeneous job has one for all."
-        if member.resources.wall_s != first.resources.wall_s:
-            yield f"Job {number} has another time limit than job 0; the first to reach its limit would end them all."
+        limit, wall_s = first.resources.wall_s, member.resources.wall_s
+        if limit != wall_s and (limit is None or wall_s is None or wall_s > limit):
+            yield f"Job {number} may have a longer time limit than job 0, whose end would be the end of all."
         before = members[number - 1].resources if number else member.resources
         for field in CARRIED_OVER:
             if getattr(member.resources, field) is None and getattr(before, field) is not None:

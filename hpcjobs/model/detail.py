@@ -20,6 +20,8 @@ class JobDetail(msgspec.Struct, frozen=True):
         why: Why it does not run, in plain words; None where it runs or has ended.
         spec: What was asked for, where it was asked for here; its script, arguments and environment for the owner and
             for operators only.
+        members: Of a gang that is one heterogeneous job: what each member asked for, in the order of components; same
+            reserve as ``spec``.
         steps: Its steps, as accounting has them.
         steps_note: Why there are no steps though it has run, or ``""``.
         attempts: How it came into Slurm, first to last.
@@ -35,3 +37,4 @@ class JobDetail(msgspec.Struct, frozen=True):
     attempts: list[Attempt]
     events: list[Event]
     observed_at: float | None
+    members: tuple[JobSpec, ...] = ()

@@ -129,6 +129,7 @@ NEEDED = {
     ("GET", "/v1/jobs"): "jobs:read",
     ("POST", "/v1/jobs"): "jobs:write",
     ("POST", "/v1/sbatch"): "jobs:write",
+    ("POST", "/v1/gangs"): "jobs:write",
     ("GET", "/v1/plugins"): "clusters:read",
     ("PUT", "/v1/plugins"): "admin",
     ("GET", "/v1/clusters/{cluster}/configuration"): "clusters:read",

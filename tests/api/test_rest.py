@@ -47,6 +47,7 @@ PATHS = [
     ("GET", "/v1/clusters/{cluster}/configuration"),
     ("GET", "/v1/clusters/{cluster}/policies"),
     ("POST", "/v1/sbatch"),
+    ("POST", "/v1/gangs"),
     ("POST", "/v1/webhooks/{webhook_id}/test"),
     *((method, "/v1/clusters/{cluster}/files") for method in ("GET", "DELETE")),
     *((method, "/v1/clusters/{cluster}/files/content") for method in ("GET", "HEAD", "PUT")),

@@ -97,7 +97,8 @@ def test_what_all_have_of_variables_is_the_jobs_and_the_rest_goes_with_each():
         ({"container": "/images/a"}, "in a container"),
         ({"parallel": "tp=2"}, "placed by a plugin"),
         ({"hints": Hints(preemptible=True)}, "hints for policies"),
-        ({"resources": Resources(wall_s=7200)}, "another time limit"),
+        ({"resources": Resources(wall_s=7200)}, "longer time limit"),
+        ({"resources": Resources()}, "longer time limit"),
         ({"resources": REPLACE(HOUR, bb="#BB capacity=1G")}, "burst buffer"),
         ({"resources": REPLACE(HOUR, distribution="arbitrary")}, "nodes in a file"),
     ],
@@ -112,6 +113,11 @@ def test_what_sbatch_would_carry_over_to_a_silent_member_is_no_joint_job():
     first = member(resources=REPLACE(HOUR, mem_per_node_bytes=2**30))
     assert "leaves mem_per_node_bytes open" in why_not([first, member()])
     assert why_not([member(), first]) == ""
+
+
+def test_a_member_may_have_a_shorter_limit_than_the_first():
+    shorter = member(resources=REPLACE(HOUR, wall_s=1800))
+    assert why_not([member(), shorter, shorter]) == ""
 
 
 def test_there_are_no_more_members_than_slurm_takes_components():

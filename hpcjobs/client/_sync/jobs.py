@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Literal, Unpack
 
 import msgspec
@@ -15,6 +15,7 @@ from hpcjobs.client.patience import Patience, Stream
 from hpcjobs.client.problems import ApiProblem, NotFound
 from hpcjobs.client.wire import NDJSON, JobFilters, JobName, Lines, body_of, cluster_of, job_path
 from hpcjobs.model.detail import JobDetail
+from hpcjobs.model.gang import Gang
 from hpcjobs.model.job import Job, JobPage
 from hpcjobs.model.order import Verdict
 from hpcjobs.model.spec import JobSpec
@@ -112,6 +113,39 @@ class Jobs(Caller):
         """
         headers = {"Idempotency-Key": uuid.uuid4().hex if key is None else key}
         return self.ask(Sbatched, "POST", "/v1/sbatch", body=msgspec.json.encode(call), headers=headers)
+
+    def submit_gang(
+        self,
+        jobs: Iterable[JobSpec | Mapping[str, object]],
+        /,
+        *,
+        name: str = "",
+        cluster: str | None = None,
+        key: str | None = None,
+    ) -> Gang:
+        """Submit several jobs that start together or not at all, exactly once; see submit().
+
+        Args:
+            jobs: What each is, as for submit(); 2 to 1000.
+            name: Of the gang; ``""``: any.
+            cluster: Where; None: the service's default cluster.
+            key: Idempotency key; None: a new one for this call.
+
+        Returns:
+            The gang: all of its jobs are kept. Where their shapes allow it they are one heterogeneous job (``way``
+            HET); else jobs of their own, which policy ``gang`` of the service starts together (HELD).
+
+        Raises:
+            Refused: The service or Slurm is against one of them; none runs. Fields are called ``jobs.N.field``.
+            Conflict: The key was used for another request; nothing was done.
+            NotAllowed: The token, or the user, may not submit; nothing runs.
+            NotSupported: No way to this cluster can do what one of them asks for; nothing runs.
+            Transient: No answer came in ``retry_for_s``; see submit().
+            ValueError: There is no token.
+        """
+        request = {"jobs": list(jobs), "name": name, "cluster": cluster}
+        headers = {"Idempotency-Key": uuid.uuid4().hex if key is None else key}
+        return self.ask(Gang, "POST", "/v1/gangs", body=msgspec.json.encode(request), headers=headers)
 
     def validate(
         self,
