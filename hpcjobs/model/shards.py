@@ -205,8 +205,11 @@ def share_of(job: JobFacts) -> Share | None:
     """What a job asks of one GPU of each of its nodes, or has of it.
 
     Returns:
-        None: it asks for no share. What tasks ask for is that of all tasks on a node, evenly.
+        None: it asks for no share, as one that asks for whole GPUs: Slurm refuses both in one request. What tasks ask
+        for is that of all tasks on a node, evenly.
     """
+    if job.gpus:
+        return None
     told, nodes = job.particulars, max(1, job.nodes)
     for text, times, over in (
         (told.tres_per_node, 1, 1),

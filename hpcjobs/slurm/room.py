@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import UNTYPED
 from hpcjobs.model.job import JobFacts
+from hpcjobs.model.shards import shared_gpus_of
 from hpcjobs.sbatch.units import ceil_div
 from hpcjobs.slurm.explain import nodes_of
 
@@ -18,13 +20,15 @@ _SPOKEN_FOR = frozenset({"RESERVED", "COMPLETING", "POWERING_DOWN"})
 def free_gpus(node: Node, kind: str) -> int:
     """GPUs of a type (``""``: any) that are free on a node; 0 where Slurm would start nothing.
 
-    GPUs in use whose type is not known may be of any: no more are free than all types together leave.
+    GPUs in use whose type is not known may be of any: no more are free than all types together leave. One of which a
+    share is in use is not free.
     """
     if not node.usable or _SPOKEN_FOR & set(re.split(r"[+,]", node.raw_state.upper())):
         return 0
-    free = sum(node.gpus.values()) - sum(node.gpus_alloc.values())
+    begun = Counter(gpu.kind for gpu in shared_gpus_of(node) if gpu.begun)
+    free = sum(node.gpus.values()) - sum(node.gpus_alloc.values()) - begun.total()
     if kind != UNTYPED:
-        free = min(free, node.gpus.get(kind, 0) - node.gpus_alloc.get(kind, 0))
+        free = min(free, node.gpus.get(kind, 0) - node.gpus_alloc.get(kind, 0) - begun[kind])
     return max(0, free)
 
 

@@ -15,6 +15,7 @@ gets the first GPUs that will do (measured: hpcjobs/model/shards.py), not those 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import NamedTuple
 
 from hpcjobs.model.shards import Gpu, Share
@@ -37,11 +38,20 @@ class Shape(NamedTuple):
     sharing: str = ""
     parts: int = 0
 
-    def room(self, gpus: Sequence[Gpu]) -> list[int]:
+    def room(self, gpus: tuple[Gpu, ...]) -> list[int]:
         """Which of some GPUs it could have, or its share of, in the order in which Slurm takes them."""
-        if self.parts:
-            return Share(self.sharing, self.parts).room(gpus)
-        return [place for place, gpu in enumerate(gpus) if gpu.free]
+        return _room(gpus, self.sharing, self.parts)
+
+
+def _room(gpus: tuple[Gpu, ...], sharing: str, parts: int) -> list[int]:
+    return Share(sharing, parts).room(gpus) if parts else [place for place, gpu in enumerate(gpus) if gpu.free]
+
+
+@lru_cache(maxsize=2**12)
+def _able(gpus: tuple[Gpu, ...], sharing: str, parts: int) -> tuple[int, float]:
+    """How many of some GPUs a job could have, or its share of, and what is free of these together, in GPUs."""
+    able = _room(gpus, sharing, parts)
+    return len(able), sum(gpus[place].fraction for place in able)
 
 
 Mix = Sequence[tuple[Shape, float]]
@@ -72,9 +82,9 @@ class Left(NamedTuple):
         """What of them a job can use, in GPUs; 0 where it does not fit."""
         if self.cpus < shape.cpus or self.mem_bytes < shape.mem_bytes:
             return 0.0
-        able = [self.shared[place].fraction for place in shape.room(self.shared)] if self.shared else []
         plain = 0 if shape.parts else self.plain
-        return plain + sum(able) if plain + len(able) >= max(shape.gpus, 1) else 0.0
+        number, able = _able(self.shared, shape.sharing, shape.parts) if self.shared else (0, 0.0)
+        return plain + able if plain + number >= max(shape.gpus, 1) else 0.0
 
     def after(self, shape: Shape) -> Left:
         """What is free when a job that fits has come."""
@@ -82,7 +92,7 @@ class Left(NamedTuple):
         if not self.shared:
             return Left(self.plain - shape.gpus, cpus, mem_bytes)
         shared, wanted = list(self.shared), 1 if shape.parts else shape.gpus
-        places = shape.room(shared)[:wanted]
+        places = shape.room(self.shared)[:wanted]
         for place in places:
             gpu = shared[place]
             shared[place] = gpu._replace(used=gpu.used + shape.parts) if shape.parts else gpu.given()

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.job import JobRecord, State
+from hpcjobs.model.shards import share_of, shared_gpus_of
 from hpcjobs.sbatch.hostlists import expand_hostlist
 from hpcjobs_plugins.policies.queue import gpus_of, is_idle, may_use
 
@@ -60,13 +61,18 @@ def freed(view: ClusterView) -> list[Free]:
 
 
 def fits(job: JobRecord, node: Node) -> bool:
-    """Whether an empty node gives a job its share: CPUs and GPUs of each kind, evenly over its nodes."""
+    """Whether an empty node gives a job its part: CPUs, GPUs of each kind or a share of one, evenly over its nodes."""
     nodes = max(1, job.nodes)
     if node.cpus * nodes < job.cpus or sum(node.gpus.values()) * nodes < gpus_of(job):
         return False
-    return may_use(job, node) and all(
-        (node.gpus.get(kind, 0) if kind else sum(node.gpus.values())) * nodes >= count
-        for kind, count in job.gpus.items()
+    share = share_of(job)
+    return (
+        may_use(job, node)
+        and all(
+            (node.gpus.get(kind, 0) if kind else sum(node.gpus.values())) * nodes >= count
+            for kind, count in job.gpus.items()
+        )
+        and (share is None or bool(share.room([gpu.back() for gpu in shared_gpus_of(node)])))
     )
 
 

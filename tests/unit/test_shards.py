@@ -14,9 +14,11 @@ from hpcjobs.model.shards import Gpu, Share, free_gpus, gpus_in_use, share_of, s
 from hpcjobs.sim.fgd import Fgd
 from hpcjobs.sim.placed import Need
 from hpcjobs.sim.workload import WHOLE_GPU
+from hpcjobs.slurm.room import free_gpus as still_free
 from hpcjobs_plugins.policies import binpack, spread
 from hpcjobs_plugins.policies.board import Board, ask_of, free_of
 from hpcjobs_plugins.policies.fgd_nodes import Left, Shape, fragmented, growth
+from hpcjobs_plugins.policies.room import fits
 from tests.unit.builders import node, record, view
 from tests.unit.policy_views import NOW, running
 from tests.unit.sim_fleets import FLEETS, jobs
@@ -168,6 +170,19 @@ def test_a_whole_gpu_does_not_go_where_only_shares_are_left():
     board = Board.of(seen, seen.nodes)
     assert board.roomy(ask_of(record(1, nodes=1, cpus=1, gpus={"h100": 1}, partition="gpu"), seen)) == []
     assert board.roomy(ask_of(asks(1, 7), seen)) == ["n1"]
+
+
+@pytest.mark.parametrize("release", USED)
+def test_why_a_job_waits_counts_no_gpu_as_free_of_which_a_share_is_in_use(release):
+    there = sharing(gres_used=USED[release], alloc={"h100": 1})
+    assert [still_free(there, kind) for kind in ("", "h100", "a100")] == [1, 1, 0]
+    assert [still_free(node(gpus_alloc={"a100": 3}), kind) for kind in ("", "a100")] == [5, 5]
+
+
+def test_nodes_for_a_share_are_those_that_have_shares_once_they_are_empty():
+    there = sharing(gres_used=USED["24.11"], alloc={"h100": 1})
+    assert [fits(asks(1, parts), there) for parts in (8, 9)] == [True, False]
+    assert [fits(asked, node()) for asked in (asks(1, 1), record(1, cpus=1, gpus={"a100": 8}))] == [False, True]
 
 
 def test_the_fragmentation_of_a_node_is_what_the_paper_says():
