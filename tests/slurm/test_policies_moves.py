@@ -37,6 +37,41 @@ def reservations(stack: Stack) -> str:
     return stack.run("slurmctld", "scontrol show reservations -o")
 
 
+def test_an_elastic_job_starts_with_fewer_nodes_grows_and_gives_one_back(stack: Stack, use: Use) -> None:
+    nodes = nodes_of(stack)
+    blocking = begun(stack, **asking(1, 8))
+    elastic = submitted(
+        stack, requeue=True, hints={"nodes_min": 1, "nodes_max": nodes, "preemptible": True}, **asking(nodes, 8)
+    )
+    use(elastic={**QUICK, "cooldown_s": 3.0, "left_s": 0.0, "gain": 1.1})
+    assert soon(stack, elastic, runs)["NumNodes"] == str(nodes - 1)
+    cancel(stack, blocking)
+    soon(stack, elastic, lambda job: again(job) and job["NumNodes"] == str(nodes))
+    other = submitted(stack, **asking(1, 8))
+    soon(stack, elastic, lambda job: runs(job) and (job["Restarts"], job["NumNodes"]) == ("2", str(nodes - 1)))
+    soon(stack, other, runs)
+
+
+def test_backfill_shortens_what_like_jobs_show_to_be_short_and_keeps_nodes_for_one_that_starves(
+    stack: Stack, use: Use, name: str
+) -> None:
+    nodes = nodes_of(stack)
+    for short in [stack.submit("#!/bin/bash\nsleep 2\n", name=name, **asking(1, 1)) for _ in range(2)]:
+        stack.finished(short["id"])
+    blocking = begun(stack, **asking(1, 8))
+    starving = submitted(stack, **asking(nodes, 8))
+    like = submitted(stack, name=name, hints={"preemptible": True}, nice=5000, **asking(1, 1, 7200))
+    assert details(stack, like)["JobState"] == "PENDING", "with its limit it would delay the one that starves"
+    use(backfill={**QUICK, "least_runs": 2, "starving_s": 15.0})
+    assert soon(stack, like, runs)["TimeLimit"] < "02:00:00"
+    kept = soon(stack, starving, lambda job: "Reservation" in job)["Reservation"]
+    assert f"ReservationName={kept}" in reservations(stack)
+    first = submitted(stack, "carol", **asking(1, 8, 7200))
+    cancel(stack, blocking, like)
+    soon(stack, starving, runs)
+    assert details(stack, first)["JobState"] == "PENDING", "it does not come in between"
+
+
 def scattered(stack: Stack) -> tuple[int, int]:
     """Two nodes are half free, the others in use: a job that may be moved, and one that may not."""
     filling = 5
