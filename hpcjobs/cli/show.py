@@ -242,6 +242,11 @@ def event_line(event: Event) -> str:
         case EventKind.NODE_STATE:
             words = [str(data.get("node")), "in use again" if data.get("usable") else "out of use"]
             words += [f"{data.get('raw_state')}", *([f"({data.get('reason')})"] if data.get("reason") else [])]
+        case EventKind.NODE_FAILED:
+            words = [
+                f"{data.get('node')} failed under it",
+                *([f"({data.get('reason')})"] if data.get("reason") else []),
+            ]
         case EventKind.CLUSTER_STATE:
             words = ["answers" if data.get("up") else "does not answer", str(data.get("detail") or "")]
         case EventKind.PLUGIN_STATE:

@@ -47,6 +47,20 @@ class Node(msgspec.Struct, frozen=True, gc=False):
     particulars: NodeParticulars = NodeParticulars()
 
 
+class Failure(msgspec.Struct, frozen=True, gc=False):
+    """A node that failed under a job.
+
+    Attributes:
+        node: Its name.
+        at: Unix seconds when it was seen.
+        slurm_job_id: Slurm's number of the job.
+    """
+
+    node: str
+    at: float
+    slurm_job_id: int
+
+
 class ClusterView(msgspec.Struct, frozen=True):
     """Everything that one listing said.
 
@@ -58,6 +72,7 @@ class ClusterView(msgspec.Struct, frozen=True):
         partitions: Every partition, by name, in the order of Slurm's configuration.
         hints: What jobs tell the policies, by Slurm's number; only for those who ask as policies.
         reservations: Every reservation, by name, also those that have not begun.
+        failures: Nodes that failed under jobs, oldest first, also those that Slurm has forgotten; as ``hints``.
     """
 
     cluster: str
@@ -67,6 +82,7 @@ class ClusterView(msgspec.Struct, frozen=True):
     partitions: Mapping[str, Partition] = {}
     hints: Mapping[int, Hints] = {}
     reservations: Mapping[str, Reservation] = {}
+    failures: tuple[Failure, ...] = ()
 
     def nodes_by_partition(self) -> dict[str, list[Node]]:
         """Nodes by partition."""

@@ -14,6 +14,7 @@ class EventKind(StrEnum):
     JOB_STATE = "job.state"  # from one state, fate or reason to another
     JOB_ORDER = "job.order"  # somebody had something done with it
     NODE_STATE = "node.state"
+    NODE_FAILED = "node.failed"  # a job lost a node that went down
     CLUSTER_STATE = "cluster.state"  # the controller answers, or does not
     WEBHOOK_STATE = "webhook.state"  # a webhook was paused, resumed or deleted, or has missed something
     PLUGIN_STATE = "plugin.state"  # a plugin came into use, went out of it, or failed too often

@@ -14,6 +14,7 @@ from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.job import Job
 from hpcjobs.observe.diff import diff
 from hpcjobs.observe.endings import SETTLE_S, Endings
+from hpcjobs.observe.failing import failure_events
 from hpcjobs.observe.missed import LATE_S, NEVER_ARRIVED
 from hpcjobs.slurm.base import Backend
 from hpcjobs.store import attempts, events, listing, repository
@@ -189,7 +190,7 @@ class Observer:
             arguments = (self.cluster, change.changed, change.lost, view.asked_at, unbroken)
             known.update(await self.store.write(listing.apply, *arguments))
         self._expected = [job for job in self._expected if job.since >= view.asked_at]
-        if told := node_events(self.view, view):
+        if told := node_events(self.view, view) + failure_events(self.view, view, known):
             await self.store.write(events.write, told)
         for number in [number for number in known if number not in view.jobs]:
             del known[number]

@@ -27,6 +27,7 @@ from hpcjobs.observe.observer import Observer
 from hpcjobs.plugin import Tick
 from hpcjobs.steering.acts import AGAIN_S, Doer
 from hpcjobs.steering.asked import as_asked
+from hpcjobs.steering.past import Past
 from hpcjobs.steering.plan import Step, plan_jobs
 from hpcjobs.steering.plan_cluster import ClusterStep, plan_nodes, plan_reservations
 from hpcjobs.steering.telling import DRY_RUN, Told, acts_of
@@ -74,6 +75,7 @@ class PolicyRunner:
         self.observer = observer
         self.service_user = service_user
         self.doer = Doer(observer, service_user)
+        self.past = Past(store, observer.cluster)
         self.turns = 0
         self.turn_s = 0.0
         self.order_s = 0.0
@@ -158,7 +160,7 @@ class PolicyRunner:
             for number, record in view.jobs.items()
             if record.attempt and (found := self._hints[record.attempt]) != NO_HINTS
         }
-        shown = msgspec.structs.replace(view, hints=hints)
+        shown = msgspec.structs.replace(view, hints=hints, failures=await self.past.failures())
         body = await asyncio.to_thread(lambda: msgspec.msgpack.encode(as_asked(shown, ids, dict(rows), now)))
         try:
             await at_work.policies.know("view", {"cluster": view.cluster, "view": body}, view.cluster)

@@ -1,7 +1,7 @@
 """Suspect nodes: taken last, kept from large jobs, and in the end drained.
 
-A node is suspect for what the last listing says of it: jobs that Slurm requeued because it failed, and jobs that ended
-badly on it while jobs of other users did too. One failure of a node ends a large job, and the chance that one of its
+A node is suspect where it failed under jobs lately, and where jobs ended badly while jobs of other users did too, as
+far as Slurm lists them. One failure of a node ends a large job, and the chance that one of its
 nodes fails grows with their number; a small job loses little there.
 
 What it does to Slurm: Weight of nodes, ExcNodeList of large jobs, and where ``drain_at`` is set, draining. When not to
@@ -18,11 +18,12 @@ from typing import Annotated, Final
 import msgspec
 
 from hpcjobs.model.cluster import ClusterView
-from hpcjobs.model.job import Fate
+from hpcjobs.model.job import Fate, JobRecord
 from hpcjobs.model.steering import Action, Avoid, Drain, Weigh
-from hpcjobs.sbatch.hostlists import expand_hostlist
+from hpcjobs_plugins.policies.board import ask_of
 from hpcjobs_plugins.policies.made import PolicySettings, policy
-from hpcjobs_plugins.policies.queue import may_use, waiting
+from hpcjobs_plugins.policies.queue import waiting
+from hpcjobs_plugins.policies.room import fits
 
 BAD_ENDS: Final = frozenset({Fate.FAILED, Fate.NODE_FAIL, Fate.BOOT_FAIL})
 NODE_FAILED: Final = 2.0
@@ -39,6 +40,7 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
         weight: Added to the Weight of a suspect node; 0: its Weight stays.
         large_nodes: A job of so many nodes or more does not start on suspect nodes.
         drain_at: Points from which a node is drained; None: never.
+        memory_s: How long a failure of a node counts, in seconds; as long as events are kept at the most.
         most_drained: Share of the nodes, from 0 to 1, that may be out of use before none is drained any more.
     """
 
@@ -46,16 +48,21 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
     weight: Annotated[int, msgspec.Meta(ge=0, le=10**6)] = 1000
     large_nodes: Annotated[int, msgspec.Meta(ge=2)] = 8
     drain_at: Annotated[float, msgspec.Meta(gt=0)] | None = None
+    memory_s: Annotated[float, msgspec.Meta(ge=0)] = 7 * 86_400.0
     most_drained: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.05
 
 
-def suspicion(view: ClusterView) -> dict[str, float]:
+def suspicion(settings: Settings, view: ClusterView, now: float) -> dict[str, float]:
     """Points of suspicion by name of node; those with none are left out."""
     points: dict[str, float] = defaultdict(float)
+    seen = {(failure.node, failure.slurm_job_id) for failure in view.failures}
+    for failure in view.failures:
+        if now - failure.at <= settings.memory_s:
+            points[failure.node] += NODE_FAILED
     users: dict[str, set[str]] = {}
     for job in view.jobs.values():
-        if job.particulars.failed_node:
-            points[job.particulars.failed_node] += NODE_FAILED
+        if (node := job.particulars.failed_node) and (node, job.slurm_job_id) not in seen:
+            points[node] += NODE_FAILED
         if job.fate in BAD_ENDS and job.nodes == 1 and job.node_list:
             users.setdefault(job.node_list, set()).add(job.user)
     for name, several in users.items():
@@ -72,17 +79,26 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
         view: The last listing.
         now: Unix seconds.
     """
-    points = suspicion(view)
+    points = suspicion(settings, view, now)
     suspect = tuple(sorted(name for name, value in points.items() if value >= settings.suspect_at))
     if suspect and settings.weight:
         yield Weigh(suspect, settings.weight, "Jobs failed there: they are taken last.")
     for job, _ in waiting(view) if suspect else ():
-        avoid = tuple(name for name in suspect if may_use(job, view.nodes[name]))
-        named = job.particulars.required_nodes
-        if job.nodes >= settings.large_nodes and avoid and not (named and {*expand_hostlist(named)} & {*avoid}):
+        if job.nodes >= settings.large_nodes and (avoid := _avoidable(job, suspect, view)):
             yield Avoid(job.slurm_job_id, avoid, f"Jobs failed there, and one bad node ends a job of {job.nodes}.")
     if settings.drain_at is not None:
         yield from _drained(settings, settings.drain_at, view, points)
+
+
+def _avoidable(job: JobRecord, suspect: tuple[str, ...], view: ClusterView) -> tuple[str, ...]:
+    """Those of the suspect nodes that a job can do without; none where all others are too few for it.
+
+    Slurm sets the priority of a job that it cannot place anywhere to zero, for good (BadConstraints).
+    """
+    ask = ask_of(job, view)
+    good = {name for name, node in view.nodes.items() if ask is not None and ask.may_use(node) and fits(job, node)}
+    avoid = good & {*suspect}
+    return tuple(sorted(avoid)) if len(good - avoid) >= job.nodes else ()
 
 
 def _drained(settings: Settings, drain_at: float, view: ClusterView, points: dict[str, float]) -> Iterator[Drain]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
 
@@ -30,9 +31,6 @@ def test_binpack_has_jobs_fill_the_node_that_is_partly_used(stack: Stack, admini
     *others, last = names_of(stack)
     own = weights(stack)
     begun(stack, **asking(1, 1, nodelist=last))
-    elsewhere = begun(stack, **asking(1, 1))
-    assert details(stack, elsewhere)["NodeList"] in others, "Slurm itself does not look at what is in use"
-    cancel(stack, elsewhere)
     use(binpack={**QUICK, "step": 5})
     until(stack, lambda: weights(stack), lambda now: now == own | {name: own[name] + 10 for name in others})
     beside = begun(stack, **asking(1, 1))
@@ -116,3 +114,42 @@ def test_jobs_start_where_their_data_is_cached(stack: Stack, cached: str, use: U
     assert soon(stack, job, lambda job: job["JobState"] == "RUNNING")["NodeList"] == cached
     use()
     soon(stack, later, lambda job: job["ExcNodeList"] == "(null)")
+
+
+@contextmanager
+def silent(stack: Stack, name: str) -> Iterator[None]:
+    """A node that does not answer: all that is of Slurm there stands still, as on one whose kernel does."""
+    every = "for one in /proc/[0-9]*; do case $(cat $one/comm) in slurm*) kill -{} ${{one##*/}};; esac; done; true"
+    stack.run(name, every.format("STOP"))
+    try:
+        yield
+    finally:
+        stack.run(name, every.format("CONT"))
+        until(stack, lambda: node(stack, name)["State"], lambda state: "*" not in state and "DOWN" not in state)
+
+
+def test_a_node_that_failed_is_taken_last_kept_from_large_jobs_and_drained(
+    stack: Stack, administered: None, use: Use
+) -> None:
+    names = names_of(stack)
+    own, bad = weights(stack), names[-1]
+    victim = begun(stack, requeue=True, **asking(1, 1, nodelist=bad))
+    use(suspect={**QUICK, "large_nodes": 2})
+    large = max(2, len(names) - 1)  # nodes: of two, none can be avoided
+    with silent(stack, bad):
+        soon(stack, victim, lambda job: job["JobState"] == "PENDING" and job["Restarts"] == "1", 120)
+        until(stack, lambda: weights(stack), lambda now: now == own | {bad: own[bad] + 1000})
+        begun(stack, **asking(1, 8, nodelist=names[0]))
+        waiting = [submitted(stack, **whole(nodes)) for nodes in (large, len(names))]
+        avoided = [bad if nodes < len(names) else "(null)" for nodes in (large, len(names))]
+        for number, nodes in zip(waiting, avoided, strict=True):
+            soon(stack, number, lambda job, nodes=nodes: job["ExcNodeList"] == nodes)  # type: ignore[misc]
+    try:
+        use(suspect={**QUICK, "drain_at": 2.0, "most_drained": 1.0})
+        drained = until(stack, lambda: node(stack, bad), lambda one: "DRAIN" in one["State"])
+        assert drained["Reason"] == "hpcjobs:"
+        use()
+        until(stack, lambda: weights(stack), lambda now: now == own)
+        assert "DRAIN" in node(stack, bad)["State"], "an admin resumes it"
+    finally:
+        stack.run("slurmctld", f"scontrol update NodeName={bad} State=RESUME")

@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from hpcjobs.conformance import PluginConformance
+from hpcjobs.model.cluster import Failure
 from hpcjobs.model.hints import Hints
 from hpcjobs.model.job import Fate, State
 from hpcjobs.model.particulars import Particulars
@@ -77,7 +78,22 @@ def test_one_users_failures_are_no_fault_of_a_node():
     mine = [failed(number, "n4", "alice") for number in range(1, 9)]
     assert list(suspect.tick(suspect.Settings(), view(*mine, nodes=NODES), NOW)) == []
     others = [failed(11, "n4", "bob"), failed(12, "n4", "carol")]
-    assert suspect.suspicion(view(*mine, *others, nodes=NODES)) == {"n4": 2.0}
+    assert suspect.suspicion(suspect.Settings(), view(*mine, *others, nodes=NODES), NOW) == {"n4": 2.0}
+
+
+def test_a_failure_counts_once_for_as_long_as_it_is_remembered():
+    listed = record(1, particulars=Particulars(failed_node="n3"))
+    past = (Failure("n3", NOW - 60, 1), Failure("n4", NOW - 60, 2), Failure("gone", NOW, 3))
+    seen = msgspec.structs.replace(view(listed, nodes=NODES), failures=past)
+    assert suspect.suspicion(suspect.Settings(), seen, NOW) == {"n3": 2.0, "n4": 2.0}
+    assert suspect.suspicion(suspect.Settings(memory_s=59), seen, NOW) == {}
+
+
+def test_a_large_job_that_could_start_nowhere_else_is_not_kept_from_a_suspect_node():
+    bad = record(1, particulars=Particulars(failed_node="n3"))
+    every = record(2, nodes=len(NODES), partition="gpu")
+    (only,) = suspect.tick(suspect.Settings(), view(bad, every, nodes=NODES), NOW)
+    assert isinstance(only, Weigh)
 
 
 def test_a_large_job_that_names_a_suspect_node_keeps_it():

@@ -102,6 +102,8 @@ def test_a_clock_that_went_back_shows_no_negative_time():
          f"job {'0' * 32} of alice: hold 1-5 by ops"),
         (EventKind.NODE_STATE, None, {"node": "n1", "usable": False, "raw_state": "DOWN", "reason": "fan"},
          "n1 out of use DOWN (fan)"),
+        (EventKind.NODE_FAILED, "0" * 32, {"node": "n1", "reason": "fan", "slurm_job_id": 7},
+         "job 7 of alice: n1 failed under it (fan)"),
         (EventKind.CLUSTER_STATE, None, {"up": False, "detail": "away"}, "does not answer away"),
         (EventKind.JOB_SUBMITTED, "0" * 32, {"name": "train", "detail": ""}, f"job {'0' * 32} of alice: name=train"),
     ],
