@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from typing import Final
 
@@ -16,7 +17,7 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.placement import Placement, fault_of
 from hpcjobs.model.plugin import ConfigurationFile
 from hpcjobs.model.spec import JobSpec
-from hpcjobs.model.steering import Action, unmeant
+from hpcjobs.model.steering import Action, printable, unmeant
 from hpcjobs.plugin import Configure, Context, Inventory, Place, Tick
 from hpcjobs.store.store import Store
 
@@ -135,7 +136,8 @@ class Asking:
             Everything; None: it failed, which is noted.
         """
         try:
-            return _wanted(await at_work.ask(entry, Tick.kind, {"cluster": cluster, "now": now}, list[Action]))
+            said = await at_work.ask(entry, Tick.kind, {"cluster": cluster, "now": now}, list[Action])
+            return await asyncio.to_thread(_wanted, said)
         except HookFailed as error:
             await self.failed(at_work, entry, Tick.kind, error, now)
             return None
@@ -191,7 +193,7 @@ def _wanted(said: list[Action]) -> tuple[Action, ...]:
     """
     if fault := next(filter(None, map(unmeant, said)), ""):
         raise HookFailed(f"its answer cannot be meant: {fault}")
-    return tuple(said)
+    return tuple(map(printable, said))
 
 
 def _switched_off(entry: Entry) -> PluginFailed:

@@ -11,12 +11,20 @@ Nothing here sets Slurm's Priority, which would freeze it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
+from typing import Final
 
 import msgspec
 
 from hpcjobs.model.node_order import FEATURE
 from hpcjobs.model.reservation import MOST_TIME, RESERVATION
+
+MOST_WHY: Final = 2000
+"""As many characters of a reason are kept."""
+UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
+NODE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,255}")
+"""What can be the name of a node."""
 
 
 class Prefer(msgspec.Struct, frozen=True, tag="prefer"):
@@ -239,6 +247,8 @@ def nodes_of(action: Action) -> frozenset[str]:
 
 def unmeant(action: Action) -> str:
     """Why nobody can have meant an action, whatever the cluster is like, or ``""``."""
+    if strange := [name for name in nodes_of(action) if not NODE.fullmatch(name)]:
+        return f"no node can be called {min(strange)!r:.100}"
     times: dict[str, float] = {}
     nodes = None
     match action:
@@ -259,3 +269,9 @@ def unmeant(action: Action) -> str:
     if strange := [name for name, seconds in times.items() if not 0 <= seconds <= MOST_TIME]:  # nor a NaN
         return f"{strange[0]} is {times[strange[0]]}"
     return f"a job cannot have {nodes} nodes" if nodes is not None and nodes < 1 else ""
+
+
+def printable(action: Action) -> Action:
+    """An action whose reason can be written anywhere, though it quotes a job's name: one line, and not too long."""
+    why = UNPRINTABLE.sub(" ", action.why)[:MOST_WHY]
+    return action if why == action.why else msgspec.structs.replace(action, why=why)

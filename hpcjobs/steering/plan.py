@@ -1,9 +1,6 @@
-"""What must be done so that jobs stand as policies want them. Pure.
+"""What must be done so that jobs stand as policies want them, and to the end what was begun of a requeue. Pure.
 
-A value that somebody else has set since is from then on the value that policies build on: people have the last word on
-what a job is without policies. A row is written before its order is sent, and says both what was and what shall be; so
-whatever is killed when, the next plan finds in the listing which of the two is so. It is forgotten when a listing that
-is younger than the last order has shown that all is as it was.
+What is done with one value: settle.py. Rows of jobs that run or have ended are kept: they may wait again.
 """
 
 from __future__ import annotations
@@ -14,10 +11,11 @@ from functools import partial
 import msgspec
 
 from hpcjobs.model.aims import JobAim, Why
-from hpcjobs.model.job import JobRecord, State
+from hpcjobs.model.job import JobRecord
 from hpcjobs.model.order import Order
 from hpcjobs.model.steered import Key, Steered, Value
 from hpcjobs.steering.fields import JOB_FIELDS, WAITING, orders_of
+from hpcjobs.steering.requeues import REQUEUE, Stage, base_after, rest_of, stage_of
 from hpcjobs.steering.settle import settle
 
 
@@ -30,25 +28,15 @@ class Step(msgspec.Struct, frozen=True):
         rows: Written before.
         dropped: Forgotten after: what nobody wishes any more is as it was.
         whys: Who wants it, and why; empty: nobody any more.
+        once: Forgotten too where Slurm refuses it: what is not tried again.
     """
 
     number: int
     orders: tuple[Order, ...]
     rows: tuple[Steered, ...]
     dropped: tuple[Key, ...]
-    whys: tuple[Why, ...]
-
-
-class Plan(msgspec.Struct, frozen=True):
-    """What is to be done.
-
-    Attributes:
-        steps: In order of numbers.
-        forgotten: Rows of jobs that are gone.
-    """
-
-    steps: tuple[Step, ...]
-    forgotten: tuple[Key, ...]
+    whys: tuple[Why, ...] = ()
+    once: tuple[Key, ...] = ()
 
 
 def plan_jobs(
@@ -58,7 +46,7 @@ def plan_jobs(
     rows: Mapping[Key, Steered],
     asked_at: float,
     now: float,
-) -> Plan:
+) -> tuple[Step, ...]:
     """Compare.
 
     Args:
@@ -68,49 +56,52 @@ def plan_jobs(
         rows: What has been changed.
         asked_at: Unix seconds when the listing was asked for that ``jobs`` are of.
         now: Unix seconds.
+
+    Returns:
+        What is done, in order of numbers.
     """
-    numbers = {job_id: number for number, job_id in ids.items() if number in jobs}
-    forgotten = tuple(
-        key
-        for key in rows
-        if key.kind == "job" and (key.subject not in numbers or jobs[numbers[key.subject]].state is State.FINISHED)
-    )
-    touched = {numbers[key.subject] for key in rows if key.kind == "job" and key.subject in numbers}
-    steps = [
-        step
+    subjects = {key.subject for key in rows if key.kind == "job"}
+    touched = {number for number, job_id in ids.items() if job_id in subjects and number in jobs}
+    steps = (
+        _step(jobs[number], ids[number], aims.get(number, JobAim()), rows, asked_at, now)
         for number in sorted(touched | (aims.keys() & jobs.keys() & ids.keys()))
-        if jobs[number].state in WAITING
-        and (step := _step(jobs[number], ids[number], aims.get(number, JobAim()), rows, asked_at, now)) is not None
-    ]
-    return Plan(tuple(steps), forgotten)
+    )
+    return tuple(step for step in steps if step is not None)
 
 
 def _step(
     record: JobRecord, job_id: str, aim: JobAim, rows: Mapping[Key, Steered], asked_at: float, now: float
 ) -> Step | None:
+    begun = rows.get(Key("job", job_id, REQUEUE))
+    stage = stage_of(begun, record, asked_at, now)
+    if record.state not in WAITING:
+        over = begun is not None and stage is Stage.OVER
+        return Step(record.slurm_job_id, (), (), (begun.key,)) if over and begun is not None else None
+    own = {name: rows.get(Key("job", job_id, name)) for name in JOB_FIELDS}
+    unseen = any(row is not None and asked_at <= row.at for row in own.values())
+    rest = rest_of(begun) if begun is not None and stage is Stage.DUE and not unseen else None
     values: dict[str, Value] = {}
     written: list[Steered] = []
     dropped: list[Key] = []
     for name, field in JOB_FIELDS.items():
-        key = Key("job", job_id, name)
-        row, is_so = field.row_of(rows.get(key), now), field.read(record, now)
-        settled = settle(key, row, is_so, partial(_wished, field.wished, aim), asked_at, now)
+        row, is_so = field.row_of(own[name], now), field.read(record, now)
+        base = base_after(name, row, is_so, rest, record)
+        wished = partial(_wished, field.wished, aim)
+        settled = settle(Key("job", job_id, name), row, is_so, wished, asked_at, now, base)
         if settled.row is not None:
             written.append(settled.row)
         if settled.ordered is not None:
             values[name] = settled.ordered
         if settled.forgotten:
-            dropped.append(key)
-    if not (values or written or dropped):
+            dropped.append(Key("job", job_id, name))
+    if rest is not None and rest.nodes not in (None, record.nodes):
+        values["nodes"] = rest.nodes or record.nodes
+    once = (begun.key,) if begun is not None and (rest is not None or stage is Stage.OVER) else ()
+    if not (values or written or dropped or once):
         return None
-    target = str(record.slurm_job_id)
-    return Step(
-        record.slurm_job_id,
-        orders_of(target, values, now),
-        tuple(written),
-        tuple(dropped),
-        tuple(dict.fromkeys(aim.whys)),
-    )
+    orders = orders_of(str(record.slurm_job_id), values, now)
+    whys = tuple(dict.fromkeys(aim.whys))
+    return Step(record.slurm_job_id, orders, tuple(written), (*dropped, *once), whys, once)
 
 
 def _wished(wished: Callable[[Value, JobAim], Value | None], aim: JobAim, base: Value) -> Value | None:

@@ -22,6 +22,10 @@ FLAGS = (ReservationFlag.IGNORE_JOBS, ReservationFlag.NO_HOLD_JOBS, ReservationF
 """Running jobs may be in the way when it is made, its jobs outlast it, and none is held when it ends."""
 
 
+RESERVATION = "reservation"
+"""Kind and field of a row of one."""
+
+
 class ClusterStep(msgspec.Struct, frozen=True):
     """What is done with nodes or a reservation.
 
@@ -30,12 +34,19 @@ class ClusterStep(msgspec.Struct, frozen=True):
         order: What.
         rows: Written before.
         dropped: Forgotten after.
+        once: As of a Step.
     """
 
     what: str
     order: NodeOrder | ReservationOrder | None
     rows: tuple[Steered, ...] = ()
     dropped: tuple[Key, ...] = ()
+    once: tuple[Key, ...] = ()
+
+    @property
+    def orders(self) -> tuple[NodeOrder | ReservationOrder, ...]:
+        """As of a Step."""
+        return () if self.order is None else (self.order,)
 
 
 def plan_nodes(
@@ -61,8 +72,7 @@ def plan_nodes(
             key = Key("node", name, field)
             row = rows.get(key)
             if node is None:
-                quiet += [key] if row is not None else []
-                continue
+                continue  # it may come back
             settled = settle(key, row, of_it.read(node), partial(_wished, of_it.wished, aim), view.asked_at, now)
             quiet += [key] if settled.forgotten else []
             if settled.row is not None or settled.ordered is not None:
@@ -99,7 +109,7 @@ def plan_reservations(
     """
     steps = []
     for name, (_, wish) in sorted(aims.items()):
-        key = Key("reservation", name, "reservation")
+        key = Key(RESERVATION, name, RESERVATION)
         there, row = view.reservations.get(name), rows.get(key)
         if row is not None and view.asked_at <= row.at:
             continue
@@ -109,7 +119,7 @@ def plan_reservations(
             steps.append(ClusterStep(f"reservation {name}", order, (Steered(key, "", name, ("",), now),)))
     used = {job.particulars.reservation for job in view.jobs.values() if job.state is not State.FINISHED}
     for key, row in rows.items():
-        if key.kind != "reservation" or key.subject in aims or view.asked_at <= row.at:
+        if key.kind != RESERVATION or key.subject in aims or view.asked_at <= row.at:
             continue
         if key.subject not in view.reservations:
             steps.append(ClusterStep(f"reservation {key.subject}", None, dropped=(key,)))

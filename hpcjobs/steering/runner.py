@@ -15,22 +15,25 @@ from hpcjobs.errors import HpcjobsError, ViewStale
 from hpcjobs.hooks.generation import AtWork, Entry
 from hpcjobs.hooks.host import Hooks
 from hpcjobs.hooks.process import HookFailed
-from hpcjobs.model.aims import WISHED, Said, changes, fold, keyed
+from hpcjobs.model.aims import Said
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.event import Event
 from hpcjobs.model.hints import NO_HINTS, Hints
-from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.policy import PolicyInfo, PolicyReport, Trouble
 from hpcjobs.model.steered import Key, Steered
 from hpcjobs.model.steering import Action
 from hpcjobs.observe.observer import Observer
 from hpcjobs.plugin import Tick
-from hpcjobs.steering.acts import AGAIN_S, Doer
+from hpcjobs.steering.absent import Absent
+from hpcjobs.steering.acts import Doer
 from hpcjobs.steering.asked import as_asked
+from hpcjobs.steering.orders import give, is_passing, pause_s
 from hpcjobs.steering.past import Past
-from hpcjobs.steering.plan import Step, plan_jobs
-from hpcjobs.steering.plan_cluster import ClusterStep, plan_nodes, plan_reservations
-from hpcjobs.steering.telling import DRY_RUN, Told, acts_of
+from hpcjobs.steering.plan import Step
+from hpcjobs.steering.plan_all import name_of, plan_all
+from hpcjobs.steering.plan_cluster import ClusterStep
+from hpcjobs.steering.requeues import REQUEUE
+from hpcjobs.steering.telling import Told
 from hpcjobs.store import events, repository, steered
 from hpcjobs.store.store import Store
 
@@ -40,6 +43,8 @@ MOST_STEPS: Final = 500
 """Jobs that are changed after one tick; the others after the next."""
 AT_ONCE: Final = 8
 """Orders that are under way at a time."""
+MOST_SILENT: Final = 3
+"""A policy that has failed so often since the service started, and said nothing, wishes nothing."""
 
 
 class Policy:
@@ -52,6 +57,13 @@ class Policy:
         self.ticked_at: float | None = None
         self.took_s = 0.0
         self.failed = ""
+        self.silent = 0
+        """How often it has failed before it first said something."""
+
+    @property
+    def wants(self) -> tuple[Action, ...] | None:
+        """What it wants; None: nobody knows."""
+        return () if self.said is None and self.silent >= MOST_SILENT else self.said
 
 
 class PolicyRunner:
@@ -74,7 +86,8 @@ class PolicyRunner:
         self.hooks = hooks
         self.observer = observer
         self.service_user = service_user
-        self.doer = Doer(observer, service_user)
+        self.doer = Doer(observer, service_user, self._keep)
+        self._absent = Absent()
         self.past = Past(store, observer.cluster)
         self.turns = 0
         self.turn_s = 0.0
@@ -110,7 +123,7 @@ class PolicyRunner:
                 policy.due = 0.0
         if self._rows is None:
             self._rows = await self.store.read(steered.rows, self.observer.cluster)
-        if not entries and not self._policies and not self._rows and not self.doer.rests:
+        if not entries and not self._policies and not self._rows:
             return
         try:
             view = self.observer.fresh_view(None, now)
@@ -118,7 +131,7 @@ class PolicyRunner:
             return  # what is wished holds, and nothing new is decided on an old picture
         ids = {known.record.slurm_job_id: known.id for known in self.observer.listed()}
         told = Told(self.observer.cluster, view.jobs, ids, view.nodes)
-        happened = self._let_go(entries, told, now)
+        happened = await self._let_go(entries, told, now)
         due = [entry for entry in entries if self._policy(entry).due <= now]
         began = time.monotonic()
         if due:
@@ -136,13 +149,12 @@ class PolicyRunner:
     def _policy(self, entry: Entry) -> Policy:
         return self._policies.setdefault(entry.setting.name, Policy())
 
-    def _let_go(self, entries: Sequence[Entry], told: Told, now: float) -> list[Event]:
+    async def _let_go(self, entries: Sequence[Entry], told: Told, now: float) -> list[Event]:
         """Forget the policies that are not in use any more, with all that they wish."""
         gone = self._policies.keys() - {entry.setting.name for entry in entries}
         happened: list[Event] = []
         for name in sorted(gone):
-            for wish, state in changes(keyed(self._policies.pop(name).said or ()), ()):
-                happened += told.of_action(name, wish, state, now)
+            happened += await asyncio.to_thread(told.of_policy, name, self._policies.pop(name).said or (), (), now)
         return happened
 
     async def _show(self, at_work: AtWork, view: ClusterView, ids: Mapping[int, str], now: float) -> None:
@@ -178,91 +190,82 @@ class PolicyRunner:
         policy.took_s, policy.ticked_at = time.monotonic() - began, now
         policy.failed = entry.last_failure if said is None else ""
         if said is None:
+            policy.silent += 1
             return []
-        happened: list[Event] = []
+        before, policy.said = policy.said or (), said
         dry_run = entry.setting.dry_run
-        for wish, state in changes(keyed(policy.said or ()), keyed(said)):
-            happened += told.of_action(name, wish, DRY_RUN if dry_run and state == WISHED else state, now)
-        if dry_run:
-            for act in acts_of(said):
-                happened += told.of_action(name, act, DRY_RUN, now)
-        policy.said = said
-        return happened
+        return await asyncio.to_thread(told.of_policy, name, before, said, now, dry_run=dry_run)
 
     async def _carry_out(
         self, entries: Sequence[Entry], asked: Set[str], view: ClusterView, told: Told, now: float
     ) -> None:
         """Change what is not as it is wished, and do what those wanted once that were asked just now."""
-        policies = {entry.setting.name: self._policy(entry).said for entry in entries if not entry.setting.dry_run}
+        policies = {entry.setting.name: self._policy(entry).wants for entry in entries if not entry.setting.dry_run}
         if None in policies.values() or self.observer.known_down():
             return  # after a start, what a policy wished before holds until it has spoken
-        aims = fold(Said(name, said or ()) for name, said in policies.items())
-        for job in aims.jobs.values():
-            if job.reservation not in view.reservations:
-                job.reservation = ""  # it is made first
         rows = self._rows if self._rows is not None else {}
+        await self._forget(rows, view, told.ids, now)
+        said = [Said(name, wanted or ()) for name, wanted in policies.items()]
+        # Aside from the event loop: with 100,000 actions it takes seconds. Rows are changed by this turn alone.
+        aims, every = await asyncio.to_thread(plan_all, said, view, told.ids, rows, now)
         self._troubles = {of: trouble for of, trouble in self._troubles.items() if trouble.retry_at > now}
-        plan = plan_jobs(aims.jobs, view.jobs, told.ids, rows, view.asked_at, now)
-        steps = [step for step in plan.steps if _name(step) not in self._troubles][:MOST_STEPS]
-        nodes = plan_nodes(aims.nodes, view, rows, now)
-        kept = plan_reservations(aims.reservations, view, rows, now)
-        beside = [step for step in (*nodes, *kept) if step.what not in self._troubles]
-        every: tuple[Step | ClusterStep, ...] = (*steps, *beside)
+        free = [step for step in every if name_of(step) not in self._troubles]
+        jobs = [step for step in free if isinstance(step, Step)][:MOST_STEPS]
+        beside = [step for step in free if isinstance(step, ClusterStep)]
+        await self._take(jobs, beside, told, now)
+        acts = [(policy, act) for policy, act in aims.acts if policy in asked]
+        if acts and (happened := await self.doer.do(acts, told, rows, view.asked_at, now)):
+            await self.store.write(events.write, happened)
+
+    async def _take(self, jobs: Sequence[Step], beside: Sequence[ClusterStep], told: Told, now: float) -> None:
+        """Take steps: rows are written, then orders given."""
+        every: tuple[Step | ClusterStep, ...] = (*jobs, *beside)
         written = [row for each in every for row in each.rows]
-        if written or plan.forgotten:
-            await self._keep(written, plan.forgotten, ())
-        turn, began = asyncio.Semaphore(AT_ONCE), time.monotonic()
-        faults = [*await asyncio.gather(*(self._step(step, turn) for step in steps))]
-        faults += [await self._cluster_step(step) for step in beside]
+        if written:
+            await self._keep(written, ())
+        backend, turn, began = self.observer.backend, asyncio.Semaphore(AT_ONCE), time.monotonic()
+
+        async def in_turn(step: Step) -> HpcjobsError | None:
+            async with turn:
+                return await give(backend, self.service_user, step.orders)
+
+        faults = [*await asyncio.gather(*map(in_turn, jobs))]
+        faults += [await give(backend, self.service_user, step.orders) for step in beside]
         # Of a listing that was asked for while orders were under way nobody knows what it shows.
         took_s = time.monotonic() - began
         self.order_s += took_s
-        done_at = now + took_s
-        for row in written:
-            rows[row.key] = msgspec.structs.replace(row, at=done_at)
+        if self._rows is not None:
+            self._rows.update({row.key: msgspec.structs.replace(row, at=now + took_s) for row in written})
         dropped: list[Key] = []
         refused: list[Event] = []
         for step, fault in zip(every, faults, strict=True):
-            if not fault:
+            if fault is None:
                 dropped += step.dropped
                 continue
-            of = _name(step)
-            self._troubles[of] = Trouble(of, fault, now + AGAIN_S)
-            refused.append(told.of_refusal(step, of, fault, now))
+            of = name_of(step)
+            self._troubles[of] = Trouble(of, fault.detail, now + pause_s(fault))
+            if not is_passing(fault):
+                dropped += step.once
+                refused.append(told.of_refusal(step, of, fault.detail, now))
         if dropped or refused:
             await self._keep((), dropped, refused)
-        acts = [(policy, act) for policy, act in aims.acts if policy in asked]
-        if happened := await self.doer.do(acts, told, view.asked_at, now):
-            await self.store.write(events.write, happened)
 
-    async def _keep(self, written: Sequence[Steered], dropped: Sequence[Key], happened: Sequence[Event]) -> None:
+    async def _forget(self, rows: Mapping[Key, Steered], view: ClusterView, ids: Mapping[int, str], now: float) -> None:
+        """Forget what was changed of jobs that have ended and are listed no more, and of what is away for long."""
+        unlisted, gone = self._absent.see(rows, view, ids, now)
+        found = await self.store.read(repository.jobs_by_id, unlisted) if unlisted else {}
+        ended = {job_id for job_id in unlisted if job_id not in found or found[job_id].final}
+        forgotten = [key for key in rows if (key.kind == "job" and key.subject in ended) or key[:2] in gone]
+        if forgotten:
+            await self._keep((), forgotten)
+
+    async def _keep(self, written: Sequence[Steered], dropped: Sequence[Key], happened: Sequence[Event] = ()) -> None:
         await self.store.write(steered.write, self.observer.cluster, written, dropped, happened)
         rows = self._rows if self._rows is not None else {}
         for row in written:
             rows[row.key] = row
         for key in dropped:
             rows.pop(key, None)
-
-    async def _step(self, step: Step, turn: asyncio.Semaphore) -> str:
-        """Do one; returns why it could not be done, or ``""``."""
-        async with turn:
-            try:
-                for order in step.orders:
-                    await self.observer.backend.act(self.service_user, order)
-            except HpcjobsError as error:
-                return error.detail
-        return ""
-
-    async def _cluster_step(self, step: ClusterStep) -> str:
-        """Do one; returns why it could not be done, or ``""``."""
-        try:
-            if isinstance(step.order, NodeOrder):
-                await self.observer.backend.act_nodes(step.order)
-            elif step.order is not None:
-                await self.observer.backend.reserve(step.order)
-        except HpcjobsError as error:
-            return error.detail
-        return ""
 
     def shown(self) -> PolicyReport:
         """What the policies want, and how they fare."""
@@ -274,7 +277,8 @@ class PolicyRunner:
             policies.append(
                 PolicyInfo(entry.setting.name, entry.setting.dry_run, one.ticked_at, one.took_s, failed, one.said or ())
             )
-        subjects = {(key.kind, key.subject) for key in self._rows or ()}
+        rows = (self._rows or {}).values()
+        subjects = {row.key[:2] for row in rows if row.value != row.base and row.key.field != REQUEUE}
         of_kind = Counter(kind for kind, _ in subjects)
         return PolicyReport(
             self.observer.cluster,
@@ -285,8 +289,3 @@ class PolicyRunner:
             tuple(sorted(subject for kind, subject in subjects if kind == "reservation")),
             tuple(self._troubles.values()),
         )
-
-
-def _name(step: Step | ClusterStep) -> str:
-    """What a step is of, in words."""
-    return step.what if isinstance(step, ClusterStep) else f"job {step.number}"

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
+from hpcjobs.model.aims import WISHED, changes, keyed
 from hpcjobs.model.cluster import Node
 from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.job import JobRecord
@@ -52,6 +53,25 @@ class Told(msgspec.Struct, frozen=True):
         numbers = sorted(jobs_of(action))
         return [self._event(data, number, now) for number in numbers] or [self._event(data, None, now)]
 
+    def of_policy(
+        self, policy: str, before: Sequence[Action], after: Sequence[Action], now: float, *, dry_run: bool = False
+    ) -> list[Event]:
+        """What has become of a policy's wishes since its last tick, and in a dry run also what it would do.
+
+        Args:
+            policy: Its name.
+            before: What it wanted.
+            after: What it wants.
+            now: Unix seconds.
+            dry_run: Whether that is only told.
+        """
+        happened: list[Event] = []
+        for wish, state in changes(keyed(before), keyed(after)):
+            happened += self.of_action(policy, wish, DRY_RUN if dry_run and state == WISHED else state, now)
+        for act in after if dry_run else ():
+            happened += self.of_action(policy, act, DRY_RUN, now) if isinstance(act, Act) else ()
+        return happened
+
     def of_refusal(self, step: Step | ClusterStep, of: str, detail: str, now: float) -> Event:
         """That something could not be made to stand as policies want it.
 
@@ -86,8 +106,3 @@ def _plain(action: Action) -> dict[str, str | int | float | bool | None]:
         elif isinstance(value, Mapping):
             found[name] = ",".join(f"{key}={one}" for key, one in value.items())
     return found
-
-
-def acts_of(said: Sequence[Action]) -> list[Act]:
-    """The acts among actions."""
-    return [action for action in said if isinstance(action, Act)]

@@ -128,10 +128,15 @@ def test_weights_come_to_stand_as_wished_whatever_was_wished_before_and_whenever
     assert (weights(slurm), slurm.rows) == ([1, 1, 1], {})
 
 
-def test_a_node_that_is_gone_is_forgotten():
-    key = Key("node", "gone", "weight")
-    (step,) = plan_nodes({}, three().seen, {key: Steered(key, 1, 5, (1,), 0.0)}, 1.0)
-    assert (step.order, step.dropped) == (None, (key,))
+def test_a_node_that_is_missing_keeps_its_row_and_is_put_right_when_it_is_back():
+    slurm = three()
+    slurm.settle({"n1": NodeAim(weight=9)})
+    whole = slurm.seen
+    slurm.seen = msgspec.structs.replace(whole, nodes={name: whole.nodes[name] for name in ("n2", "n3")})
+    assert slurm.settle() == 0
+    slurm.seen = whole
+    slurm.settle()
+    assert (weights(slurm), slurm.rows) == ([1, 1, 1], {})
 
 
 def gang(nodes=("n1", "n2"), start=5000.0, end=9000.0, jobs=(1, 2)) -> dict:

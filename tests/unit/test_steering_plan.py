@@ -60,9 +60,9 @@ def settled(slurm: Slurm, aims: dict[int, JobAim], rows: dict[Key, Steered]) -> 
     for turn in range(10):
         slurm.now += 10
         plan = plan_jobs(aims, slurm.jobs, ids, rows, slurm.now - 1, slurm.now)
-        if not plan.steps:
+        if not plan:
             return turn
-        for step in plan.steps:
+        for step in plan:
             rows |= {row.key: row for row in step.rows}
             for order in step.orders:
                 slurm.act(order)
@@ -90,9 +90,9 @@ def test_what_is_wished_is_ordered_once_and_taken_back_when_it_is_wished_no_more
 def test_of_what_a_listing_cannot_show_yet_nothing_is_concluded():
     ids, rows = {1: "id1"}, {}
     first = plan_jobs({1: JobAim(points=5)}, {1: job()}, ids, rows, asked_at=50.0, now=51.0)
-    rows |= {row.key: row for row in first.steps[0].rows}
-    assert plan_jobs({1: JobAim(points=9)}, {1: job()}, ids, rows, asked_at=51.0, now=52.0).steps == ()
-    (later,) = plan_jobs({1: JobAim(points=9)}, {1: job(nice=-5)}, ids, rows, asked_at=52.0, now=53.0).steps
+    rows |= {row.key: row for row in first[0].rows}
+    assert plan_jobs({1: JobAim(points=9)}, {1: job()}, ids, rows, asked_at=51.0, now=52.0) == ()
+    (later,) = plan_jobs({1: JobAim(points=9)}, {1: job(nice=-5)}, ids, rows, asked_at=52.0, now=53.0)
     assert later.orders == (Order(Verb.UPDATE, "1", changes=Changes(nice=-9)),)
 
 
@@ -112,7 +112,7 @@ def test_what_slurm_did_not_take_is_no_persons_change_however_often_policies_cha
     settled(slurm, {1: JobAim(points=1)}, rows)
     for points in (2, 3, 4, 5):  # rows are written, and the service is killed, or Slurm refuses the order
         slurm.now += 10
-        (step,) = plan_jobs({1: JobAim(points=points)}, slurm.jobs, {1: "id1"}, rows, slurm.now - 1, slurm.now).steps
+        (step,) = plan_jobs({1: JobAim(points=points)}, slurm.jobs, {1: "id1"}, rows, slurm.now - 1, slurm.now)
         rows |= {row.key: row for row in step.rows}
     settled(slurm, {}, rows)
     assert (slurm.jobs[1].particulars.nice, rows) == (3, {})
@@ -126,23 +126,24 @@ def test_a_start_time_that_has_passed_meanwhile_is_not_set_again_and_again():
     assert rows == {}
 
 
-def test_jobs_that_run_are_left_alone_and_those_that_are_gone_forgotten():
+def test_jobs_that_run_have_ended_or_are_not_listed_are_left_alone_and_put_right_when_they_wait_again():
     rows = {(key := Key("job", f"id{number}", "nice")): Steered(key, 0, -5, (0,), 1.0) for number in (1, 2, 3)}
     jobs = {1: job(1, state=State.RUNNING, nice=-5), 2: job(2, state=State.FINISHED, nice=-5)}
-    plan = plan_jobs({1: JobAim(points=7)}, jobs, {1: "id1", 2: "id2"}, rows, 10.0, 11.0)
-    assert plan.steps == ()
-    assert {key.subject for key in plan.forgotten} == {"id2", "id3"}
+    assert plan_jobs({1: JobAim(points=7)}, jobs, {1: "id1", 2: "id2"}, rows, 10.0, 11.0) == ()
+    again = {number: job(number, restarts=1, nice=-5) for number in (1, 2, 3)}
+    slurm = Slurm(again)
+    settled(slurm, {}, rows)
+    assert ([one.particulars.nice for one in slurm.jobs.values()], rows) == ([0, 0, 0], {})
 
 
 def test_a_number_that_was_given_again_is_another_job():
     key = Key("job", "old", "nice")
-    plan = plan_jobs({}, {1: job(nice=0)}, {1: "new"}, {key: Steered(key, 50, 45, (50,), 1.0)}, 10.0, 11.0)
-    assert (plan.steps, plan.forgotten) == ((), (key,))
+    assert plan_jobs({}, {1: job(nice=0)}, {1: "new"}, {key: Steered(key, 50, 45, (50,), 1.0)}, 10.0, 11.0) == ()
 
 
 def test_a_least_limit_or_a_reservation_that_was_asked_for_stays():
     aim = JobAim(time_min_s=600.0, reservation="gang")
-    assert plan_jobs({1: aim}, {1: job(time_min_s=60, reservation="mine")}, {1: "id1"}, {}, 10.0, 11.0).steps == ()
+    assert plan_jobs({1: aim}, {1: job(time_min_s=60, reservation="mine")}, {1: "id1"}, {}, 10.0, 11.0) == ()
 
 
 def test_a_job_is_held_before_it_is_changed_and_released_after():
@@ -194,7 +195,7 @@ class Killed(RuleBasedStateMachine):
         before = dict(self.slurm.jobs)
         self.slurm.now += 10
         plan = plan_jobs({1: self.aim}, self.slurm.jobs, {1: "id1"}, self.rows, self.slurm.now - 1, self.slurm.now)
-        for step in plan.steps:
+        for step in plan:
             for order in step.orders:
                 self.slurm.act(order)
             self.rows |= {row.key: msgspec.structs.replace(row, at=self.slurm.now + 5) for row in step.rows}
@@ -203,7 +204,7 @@ class Killed(RuleBasedStateMachine):
         asked_at = self.slurm.now + 2
         self.slurm.now += 6
         plan = plan_jobs({1: JobAim()}, before, {1: "id1"}, self.rows, asked_at, self.slurm.now)
-        for step in plan.steps:
+        for step in plan:
             for order in step.orders:
                 self.slurm.act(order)
             self.rows |= {row.key: row for row in step.rows}
@@ -215,7 +216,7 @@ class Killed(RuleBasedStateMachine):
         """After so many of: rows, each order, rows again."""
         self.slurm.now += 10
         plan = plan_jobs({1: self.aim}, self.slurm.jobs, {1: "id1"}, self.rows, self.slurm.now - 1, self.slurm.now)
-        for step in plan.steps:
+        for step in plan:
             if upto < 1:
                 return
             self.rows |= {row.key: row for row in step.rows}

@@ -1,0 +1,56 @@
+"""Orders are given, and what keeps one from being carried out is an error that says when to try again."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Final
+
+from hpcjobs.errors import Conflict, HpcjobsError
+from hpcjobs.model.node_order import NodeOrder
+from hpcjobs.model.order import Order
+from hpcjobs.model.reservation import ReservationOrder
+from hpcjobs.slurm.base import Backend
+
+log = logging.getLogger(__name__)
+
+SOON_S: Final = 5.0
+"""After so many seconds what could not be done just now is tried again."""
+AGAIN_S: Final = 60.0
+"""How long what Slurm refused is left alone, in seconds."""
+
+
+async def give(
+    backend: Backend, user: str, orders: Sequence[Order | NodeOrder | ReservationOrder]
+) -> HpcjobsError | None:
+    """Give orders, one after the other; returns why one was not carried out, with which it ends.
+
+    Args:
+        backend: Of the cluster.
+        user: An operator of Slurm.
+        orders: In order.
+    """
+    try:
+        for order in orders:
+            if isinstance(order, NodeOrder):
+                await backend.act_nodes(order)
+            elif isinstance(order, ReservationOrder):
+                await backend.reserve(order)
+            else:
+                await backend.act(user, order)
+    except HpcjobsError as error:
+        return error
+    except Exception as error:  # one order that goes wrong keeps no other from being given
+        log.exception("an order went wrong: %s", orders)
+        return HpcjobsError(f"The order went wrong: {type(error).__name__}: {error}.")
+    return None
+
+
+def is_passing(fault: HpcjobsError) -> bool:
+    """Whether what was in the way goes by itself: nobody answered, or the job is just changing its state."""
+    return fault.transient or isinstance(fault, Conflict)
+
+
+def pause_s(fault: HpcjobsError) -> float:
+    """After how many seconds to try again."""
+    return max(SOON_S, fault.retry_after_s or 0.0) if is_passing(fault) else AGAIN_S

@@ -1,0 +1,42 @@
+"""All that policies want of a cluster, joined and compared with the listing. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from hpcjobs.model.aims import Aims, Said, fold
+from hpcjobs.model.cluster import ClusterView
+from hpcjobs.model.steered import Key, Steered
+from hpcjobs.steering.plan import Step, plan_jobs
+from hpcjobs.steering.plan_cluster import RESERVATION, ClusterStep, plan_nodes, plan_reservations
+
+
+def plan_all(
+    said: Iterable[Said], view: ClusterView, ids: Mapping[int, str], rows: Mapping[Key, Steered], now: float
+) -> tuple[Aims, list[Step | ClusterStep]]:
+    """Join and compare.
+
+    Args:
+        said: By policy, in order.
+        view: The listing.
+        ids: Our ids, by Slurm's number.
+        rows: What has been changed.
+        now: Unix seconds.
+
+    Returns:
+        What all of them want, and what must be done.
+    """
+    aims = fold(said)
+    for job in aims.jobs.values():
+        # A reservation is made first, and nobody else's is used; and of a node that is not there Slurm takes no order.
+        if job.reservation not in view.reservations or Key(RESERVATION, job.reservation, RESERVATION) not in rows:
+            job.reservation = ""
+        job.avoid &= view.nodes.keys()
+    jobs = plan_jobs(aims.jobs, view.jobs, ids, rows, view.asked_at, now)
+    nodes = plan_nodes(aims.nodes, view, rows, now)
+    return aims, [*jobs, *nodes, *plan_reservations(aims.reservations, view, rows, now)]
+
+
+def name_of(step: Step | ClusterStep) -> str:
+    """What a step is of, in words."""
+    return step.what if isinstance(step, ClusterStep) else f"job {step.number}"
