@@ -9,7 +9,9 @@ group=$1
 fields=($(cat))
 text() { [ "$1" = - ] || base64 -d <<<"$1"; }
 
-# As a job of its own would find them. Slurm knows its components by the first one's number: that stays.
+# As a job of its own would find them, and not as a step with one task. Slurm knows its components by the first one's
+# number: that stays.
+unset SLURM_NTASKS SLURM_NPROCS SLURM_CPUS_PER_TASK SLURM_NTASKS_PER_NODE
 for name in $(compgen -e | sed -n 's/_HET_GROUP_[0-9]*$//p' | sort -u); do
   own=${name}_HET_GROUP_$group
   if [ "$name" = SLURM_JOB_ID ]; then
