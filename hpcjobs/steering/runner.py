@@ -93,6 +93,8 @@ class PolicyRunner:
         self.turn_s = 0.0
         self.order_s = 0.0
         self._policies: dict[str, Policy] = {}
+        self._began = 0.0
+        """Seconds of time.monotonic() at which this turn began."""
         self._of: AtWork | None = None
         """The generation that was asked last."""
         self._rows: dict[Key, Steered] | None = None
@@ -114,6 +116,7 @@ class PolicyRunner:
             log.warning("cluster %s: policies wait: %s", self.observer.cluster, error.detail)
 
     async def _tick(self, now: float) -> None:
+        self._began = time.monotonic()
         at_work = self.hooks.at_work
         entries = [entry for entry in at_work.having(Tick.kind) if not entry.broken]
         if at_work is not self._of:
@@ -212,10 +215,14 @@ class PolicyRunner:
         free = [step for step in every if name_of(step) not in self._troubles]
         jobs = [step for step in free if isinstance(step, Step)][:MOST_STEPS]
         beside = [step for step in free if isinstance(step, ClusterStep)]
-        await self._take(jobs, beside, told, now)
+        await self._take(jobs, beside, told, self._late(now))
         acts = [(policy, act) for policy, act in aims.acts if policy in asked]
-        if acts and (happened := await self.doer.do(acts, told, rows, view.asked_at, now)):
+        if acts and (happened := await self.doer.do(acts, told, rows, view.asked_at, self._late(now))):
             await self.store.write(events.write, happened)
+
+    def _late(self, now: float) -> float:
+        """The time by now, in Unix seconds: a turn that began at ``now`` has asked and planned, which takes a while."""
+        return now + time.monotonic() - self._began
 
     async def _take(self, jobs: Sequence[Step], beside: Sequence[ClusterStep], told: Told, now: float) -> None:
         """Take steps: rows are written, then orders given."""

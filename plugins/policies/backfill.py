@@ -129,7 +129,8 @@ def _kept(settings: Settings, view: ClusterView, queue: list[JobRecord], now: fl
 
 def _turns(settings: Settings, view: ClusterView, queue: list[JobRecord], now: float) -> Iterable[JobRecord]:
     """Jobs in the order in which they get nodes: those that have some; who starves, longest first; the largest."""
-    has = [job for job in queue if name_of(PREFIX, job) in view.reservations and job.reason.startswith(OF_ROOM)]
+    mine = [job for job in queue if name_of(PREFIX, job) in view.reservations]
+    has = [job for job in mine if not job.reason or job.reason.startswith(OF_ROOM)]  # changed jobs have no reason yet
     ready = [job for job in queue if waits_for_room(job, now) and not job.particulars.reservation]
     starving = [job for job in ready if now - job.eligible_time >= settings.starving_s]
     starving.sort(key=lambda job: (job.eligible_time, job.slurm_job_id))

@@ -357,6 +357,24 @@ async def test_turns_in_which_policies_were_asked_are_counted_with_their_time_an
     assert found["hpcjobs_policy_turn_seconds_total", "big"] > found["hpcjobs_policy_order_seconds_total", "big"] > 0
 
 
+async def test_what_is_ordered_counts_from_when_it_was_and_not_from_when_its_turn_began(helm, monkeypatch):
+    await waiting(helm)
+    await helm.use("first")
+    runner = helm.bench.service.policies["big"]
+    tick = runner.hooks.ask.tick
+
+    async def slow(*about):
+        said = await tick(*about)
+        await asyncio.sleep(0.5)
+        return said
+
+    monkeypatch.setattr(runner.hooks.ask, "tick", slow)
+    helm.say("first", Weigh(("n1",), 3, "y"))
+    await helm.later()
+    (row,) = runner._rows.values()
+    assert row.at >= runner._policies["first"].ticked_at + 0.5
+
+
 async def test_what_policies_want_is_for_operators(helm):
     assert (await helm.bench.get("/v1/clusters/big/policies")).status_code == 403
     assert (await helm.bench.get("/v1/clusters/none/policies", "ops")).status_code == 404

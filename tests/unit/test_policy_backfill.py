@@ -151,6 +151,14 @@ def test_a_job_that_came_to_a_limit_leaves_its_nodes_to_others():
     assert only.jobs == (1,)
 
 
+@pytest.mark.parametrize("reason", ["", "None", "Reservation", "ReqNodeNotAvail, Reserved for maintenance"])
+def test_a_job_keeps_its_nodes_also_before_slurm_says_again_why_it_waits(reason):
+    inside = Particulars(reservation="hpcjobs_bf_2_0")
+    there = {"hpcjobs_bf_2_0": Reservation("hpcjobs_bf_2_0", ("n1",), int(NOW), int(NOW) + 600)}
+    job = waits(2, since_s=5000, particulars=inside, reason=reason)
+    assert [one.jobs for one in wanted(Reserve, job, reservations=there)] == [(2,)]
+
+
 def test_nodes_without_its_features_are_not_kept_for_a_job():
     fast = (*NODES[:3], msgspec.structs.replace(NODES[3], features=("fast",)))
     (only,) = wanted(Reserve, waits(1, since_s=5000, particulars=Particulars(constraint="fast")), nodes=fast)
