@@ -36,8 +36,8 @@ GOOD, BREAKS, WHOLE = range(3)
 
 A fourth, of nodes that the next job mends, is of no use: it fills nodes that would soon be whole again.
 """
-SAME_GPUS: Final = 0.1
-"""A growth of up to this, in GPUs, is none, as in the simulator (hpcjobs/sim/fgd.py)."""
+SAME_GPUS: Final = 0.25
+"""A growth of up to this, in GPUs, is none; from 0.1 to 0.5 it makes no difference (docs/POLICIES.md)."""
 
 
 class Settings(PolicySettings, frozen=True, kw_only=True):

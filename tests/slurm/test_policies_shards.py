@@ -202,20 +202,19 @@ def test_a_job_finds_room_in_thought_where_slurm_starts_it_and_nowhere_else(shar
 
 
 def test_binpack_sorts_nodes_by_what_is_left_of_their_gpus_and_slurm_takes_them_in_that_order(shared: Scratch) -> None:
-    """Of s1's GPUs half of one is left, and of s2's only a whole one, which a share would break; s3 is idle."""
-    whole = [("-w", name, "--gres=gpu:1") for name, count in (("s1", 3), ("s2", 3), ("s4", 2), ("s5", 2))
-             for _ in range(count)]  # fmt: skip
-    start(shared, *whole, ("-w", "s1", "--gres=shard:4"))
-    for _ in range(9):  # so that as many jobs ask for a half as for whole ones
+    """Halves and two whole GPUs are asked for alike; s1 has two, which a half would break, s2 half a GPU and one."""
+    whole = [("-w", name, "--gres=gpu:2") for name in ("s1", "s2", "s4", "s5")]
+    start(shared, *whole, ("-w", "s2", "--gres=shard:4"))
+    for _ in range(3):
         submit(shared, "--hold", "--gres=shard:4")
     seen = view_of(shared)
-    assert seen.nodes["s1"].gpus_alloc == seen.nodes["s2"].gpus_alloc == {"h100": 3}
+    assert seen.nodes["s1"].gpus_alloc == seen.nodes["s2"].gpus_alloc == {"h100": 2}
     weighed = list(binpack.tick(binpack.Settings(), seen, seen.asked_at))
-    assert [(one.nodes, one.weight) for one in weighed] == [(("s2",), 10), (("s3",), 20)]
+    assert [(one.nodes, one.weight) for one in weighed] == [(("s1",), 10), (("s3",), 20)]
     for one in weighed:
         shared.command(shlex.join(node_words(NodeOrder(one.nodes, weight=1 + one.weight))), check=True)
     told = nodes_of(shared)
     assert {name: node.particulars.weight for name, node in told.items()} == {
-        "s1": 1, "s2": 11, "s3": 21, "s4": 1, "s5": 1,
+        "s1": 11, "s2": 1, "s3": 21, "s4": 1, "s5": 1,
     }  # fmt: skip
-    assert start(shared, ("--gres=shard:4",), ("--gres=shard:4",), ("--gres=gpu:1",)) == ["s1", "s2", "s3"]
+    assert start(shared, ("--gres=shard:4",), ("--gres=gpu:2",), ("--gres=gpu:2",)) == ["s2", "s1", "s3"]

@@ -43,8 +43,8 @@ def test_whole_nodes_are_taken_last():
 
 
 def test_a_node_where_the_next_job_would_leave_what_nobody_can_use_comes_later():
-    """Nearly all jobs want 3 GPUs: 6 free ones give two jobs room, of 5 and 4 the first job leaves too few."""
-    seen = at_work(running(1, "n1", 2), running(2, "n2", 4), *(asking(number, 3) for number in range(3, 80)),
+    """All jobs want 3 GPUs: 6 free ones give two jobs room, of 5 and 4 the first job leaves too few."""
+    seen = at_work(running(1, "n1", 2), running(2, "n2", 4), *(asking(number, 3) for number in range(3, 20)),
         nodes=nodes_named("n1", "n2"))  # fmt: skip
     assert weights(binpack, BINPACK, seen) == {"n1": 0, "n2": 10}
 

@@ -239,12 +239,12 @@ def test_binpack_counts_jobs_that_ask_for_shares():
     }  # fmt: skip
 
 
-def test_binpack_takes_nodes_where_a_share_would_break_a_gpu_later():
-    """Shares of a half and whole GPUs come alike. On n1 a half is free; on n2 the next share would begin a GPU."""
-    plain = [record(number, nodes=1, cpus=1, gpus={"h100": 1}) for number in (8, 9)]
+def test_binpack_takes_nodes_where_a_share_would_break_what_whole_gpus_need_later():
+    """Halves and two whole GPUs are asked for alike; n1 has half a GPU and one, n2 two, which a half would break."""
+    plain = [record(number, nodes=1, cpus=1, gpus={"h100": 2}) for number in (8, 9)]
     nodes = (
         sharing("n1", gres_used="gpu:h100:2(IDX:0-1),shard:h100:4(0/8,0/8,4/8,0/8)", alloc={"h100": 2}),
-        sharing("n2", gres_used="gpu:h100:3(IDX:0-2),shard:h100:0(0/8,0/8,0/8,0/8)", alloc={"h100": 3}),
+        sharing("n2", gres_used="gpu:h100:2(IDX:0-1),shard:h100:0(0/8,0/8,0/8,0/8)", alloc={"h100": 2}),
         sharing("n3", cpus_alloc=0),
     )
     told = list(binpack.tick(binpack.Settings(), view(*plain, asks(1, 4), asks(2, 4), nodes=nodes), NOW))
