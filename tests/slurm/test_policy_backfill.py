@@ -20,4 +20,3 @@ def test_the_largest_job_that_waits_too_long_has_nodes_kept_for_it_and_starts_on
     started = soon(stack, large, lambda job: job["JobState"] == "RUNNING", 240)
     assert started["NumNodes"] == str(nodes)
     assert not [job for job in behind if details(stack, job)["JobState"] == "RUNNING"]
-    until(stack, lambda: report(stack), lambda told: name not in told.reservations, 120)
