@@ -69,18 +69,28 @@ def tune(
         raise click.UsageError("nobody can be asked here: say --yes, or --dry-run")
     wanted = {} if undo else _given(words) or _wished(cluster, policy, dry)
     if not (undo or wanted):
-        _tell("nothing to do: no policy says how to tune the scheduler; backfill does where it is in use and jobs wait")
-        return
+        why = "no policy says how to tune the scheduler; backfill does where it is in use and jobs wait"
+        _nothing(why, as_json=as_json)
     kept = {name.lower() for name in keep}
     wanted = {name: value for name, value in wanted.items() if name.lower() not in kept}
     if not (undo or wanted):
-        _tell("nothing to do: all that is wanted is to be kept as it is")
-        return
+        _nothing("all that is wanted is to be kept as it is", as_json=as_json)
     from hpcjobs.slurmconf.tune import Order
 
     tuned = _tune(there, place, Order(wanted, undo, dry, not no_trial, reach.load_s), yes=yes, quiet=as_json)
     print_json(tuned) if as_json else _end(tuned, undo=undo)
     sys.exit(_exit_code(tuned))
+
+
+def _nothing(why: str, *, as_json: bool) -> NoReturn:
+    """Say that there is nothing to do, and end."""
+    from hpcjobs.slurmconf.bring import End
+    from hpcjobs.slurmconf.tune import Tuned
+
+    _tell(f"nothing to do: {why}")
+    if as_json:
+        print_json(Tuned(End.SAME, (why,)))
+    sys.exit(0)
 
 
 def _given(words: tuple[str, ...]) -> dict[str, str]:

@@ -12,6 +12,8 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
+import msgspec
+
 from hpcjobs.slurmconf.conf import SlurmConf, amended
 from hpcjobs.slurmconf.lines import Unreadable, lines_of, pairs_of
 
@@ -27,7 +29,7 @@ VALUE: Final = re.compile(r"[A-Za-z0-9_.:;+/*-]{0,200}")
 _ITEM: Final = re.compile(r"(\S+) was (\S+)")
 
 
-class Move(NamedTuple):
+class Move(msgspec.Struct, frozen=True):
     """One parameter that changes.
 
     Attributes:

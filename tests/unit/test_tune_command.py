@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import pytest
 from click.testing import CliRunner, Result
 
@@ -50,7 +52,21 @@ def test_a_folder_without_slurm_conf_is_said(run, tmp_path):
     assert f"{tmp_path}/nowhere is not there" in done.stderr
 
 
+def test_a_program_reads_what_became_of_it_as_json(run, tmp_path):
+    scontrol = tmp_path / "scontrol"
+    scontrol.write_text("#!/bin/sh\necho 'SchedulerParameters     = defer'\n")
+    scontrol.chmod(0o755)
+    done = run("defer", "--keep", "x", "--dry-run", "--no-trial", "--json", "--scontrol", str(scontrol))
+    assert json.loads(done.stdout)["end"] == "same"
+    done = run("bf_window=60", "--dry-run", "--no-trial", "--json", "--scontrol", str(scontrol))
+    told = json.loads(done.stdout)
+    assert (done.exit_code, told["end"]) == (0, "dry")
+    assert told["moves"] == [{"name": "bf_window", "old": "", "new": "bf_window=60"}]
+    assert "+SchedulerParameters=defer,bf_window=60\n" in told["changes"][f"{tmp_path}/slurm.conf"]
+
+
 def test_where_all_that_is_wanted_is_to_be_kept_there_is_nothing_to_do(run):
     done = run("defer=1", "--keep", "DEFER", "--yes")
     assert done.exit_code == 0
     assert done.stderr == "hpcjobs: nothing to do: all that is wanted is to be kept as it is\n"
+    assert json.loads(run("defer=1", "--keep", "defer", "--yes", "--json").stdout)["end"] == "same"
