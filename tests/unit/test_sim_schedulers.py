@@ -6,9 +6,11 @@ from hypothesis import strategies as st
 
 from hpcjobs.sim.counts import Counts
 from hpcjobs.sim.engine import simulate
+from hpcjobs.sim.lives import Life
 from hpcjobs.sim.nodes import Nodes
 from hpcjobs.sim.result import End
 from hpcjobs.sim.schedulers import SCHEDULERS, Conservative, Easy, Fcfs, Slurm
+from hpcjobs.sim.schedulers.priority import Multifactor
 from hpcjobs.sim.schedulers.slurm import Parameters
 from tests.unit.simulated import by_seconds, fleet, job, shared_jobs, starts, whole_jobs, workload
 
@@ -160,3 +162,23 @@ def test_parameters_are_tuned_where_they_are_known_and_sound(wishes, changed):
     import msgspec
 
     assert Parameters().tuned(wishes) == msgspec.structs.replace(Parameters(), **changed)
+
+
+def by_priority(**weights: int):
+    """Starts of three jobs that wait for the same four nodes, and of the one that has them."""
+    jobs = (job(1, 0, 100, nodes=4), job(2, 1, 100, nodes=1), job(3, 2, 100, nodes=4), job(4, 3, 100, nodes=3))
+    made = workload(*jobs)
+    return starts(simulate(made, Slurm(Parameters(), Multifactor.of(made.nodes, **weights))))
+
+
+def test_with_the_weight_of_size_the_largest_is_first_and_with_no_weight_who_came_first():
+    assert by_priority(job_size=1000) == {1: 0, 3: 100, 4: 200, 2: 200}
+    assert by_priority() == {1: 0, 2: 100, 3: 200, 4: 300}
+
+
+def test_a_priority_is_the_weighted_sum_of_age_and_size_cut_to_a_whole_number():
+    weights = Multifactor(age=1000, job_size=1000, max_age_s=1000.0, nodes=4, cpus=8)
+    life = Life.of(job(1, 10, 100, nodes=2), {})
+    assert weights.points(life, 10) == 1000 * (2 / 4 + 2 / 8) / 2
+    assert weights.points(life, 15.9) == 375 + 5
+    assert weights.points(life, 9999) == 375 + 1000

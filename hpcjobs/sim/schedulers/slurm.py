@@ -16,6 +16,8 @@ from typing import Final
 
 import msgspec
 
+from hpcjobs.sim.lives import Life
+from hpcjobs.sim.schedulers.priority import Multifactor
 from hpcjobs.sim.schedulers.site import Site, squeeze, start
 
 MINUTE_S: Final = 60
@@ -55,12 +57,18 @@ class Slurm:
 
     Args:
         parameters: As slurm.conf has them.
+        priority: Weights of its priorities; without, jobs go first come, first served.
     """
 
     name = "slurm"
 
-    def __init__(self, parameters: Parameters = Parameters()) -> None:  # noqa: B008  frozen
+    def __init__(
+        self,
+        parameters: Parameters = Parameters(),  # noqa: B008  frozen
+        priority: Multifactor | None = None,
+    ) -> None:
         self._parameters = parameters
+        self._priority = priority
         self._next_s = 0.0
         self._stale = False
 
@@ -79,7 +87,7 @@ class Slurm:
     def _main(self, site: Site, now: float, parameters: Parameters) -> None:
         plan = site.plan(now)
         stopped: set[str] = set()
-        for life in site.queue.first(parameters.default_queue_depth):
+        for life in self._first(site, now, parameters.default_queue_depth):
             bounds = site.bounds(life)
             inside = bounds.only is not None
             if bounds.after_s > now or (life.born.partition in stopped and not inside):
@@ -87,13 +95,18 @@ class Slurm:
             if not start(site, plan, life, now) and not inside:
                 stopped.add(life.born.partition)
 
+    def _first(self, site: Site, now: float, depth: int) -> list[Life]:
+        if self._priority is None:
+            return site.queue.first(depth)
+        return self._priority.sorted(site.queue.first(None), now)[:depth]
+
     def _backfill(self, site: Site, now: float, parameters: Parameters) -> None:
         plan = site.plan(now)
         window_s = parameters.bf_window * MINUTE_S
         step_s = parameters.bf_resolution
         planned: Counter[str] = Counter()
         most = parameters.bf_job_part_count_reserve or inf
-        for life in site.queue.first(parameters.bf_max_job_test):
+        for life in self._first(site, now, parameters.bf_max_job_test):
             if squeeze(site, plan, life, now):
                 continue
             partition = life.born.partition
