@@ -71,10 +71,15 @@ def shapes_of(view: ClusterView) -> Mix:
 def class_of(node: Node, shapes: Mix) -> int:
     """One of the classes; a node that takes no more jobs is in the first, where its Weight stays."""
     free = free_of(node)
-    if free.idle:
-        return WHOLE
     plain = sum(free.gpus.values()) - sum(gpu.free for gpu in free.shared)
-    more = growth(Left(plain, free.cpus, free.mem_bytes, free.shared), shapes)
+    return class_of_left(Left(plain, free.cpus, free.mem_bytes, free.shared), shapes, idle=free.idle)
+
+
+def class_of_left(left: Left, shapes: Mix, *, idle: bool) -> int:
+    """The same of what is free there."""
+    if idle:
+        return WHOLE
+    more = growth(left, shapes)
     return GOOD if more is None or more <= SAME_GPUS else BREAKS
 
 
