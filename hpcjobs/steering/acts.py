@@ -13,7 +13,7 @@ from hpcjobs.model.order import Changes, Order, Verb
 from hpcjobs.model.steered import Key, Steered
 from hpcjobs.model.steering import Act, Drain, Requeue
 from hpcjobs.observe.observer import Observer
-from hpcjobs.steering.orders import give, pause_s
+from hpcjobs.steering.orders import give, may_be_done, pause_s
 from hpcjobs.steering.requeues import row_of
 from hpcjobs.steering.telling import DONE, REFUSED, Told
 
@@ -102,6 +102,6 @@ class Doer:
         if row is not None:
             await self.keep((row,), ())
         fault = await give(self.observer.backend, self.service_user, (order,))
-        if row is not None and fault is not None and not fault.transient:
+        if row is not None and fault is not None and not may_be_done(fault):
             await self.keep((), (row.key,))
         return fault

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from hpcjobs.errors import Conflict, HpcjobsError
+from hpcjobs.errors import Conflict, HpcjobsError, OutcomeUnknown, WorkerLost
 from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Order
 from hpcjobs.model.reservation import ReservationOrder
@@ -49,6 +49,11 @@ async def give(
 def is_passing(fault: HpcjobsError) -> bool:
     """Whether what was in the way goes by itself: nobody answered, or the job is just changing its state."""
     return fault.transient or isinstance(fault, Conflict)
+
+
+def may_be_done(fault: HpcjobsError) -> bool:
+    """Whether what was ordered may have been done, or be done still."""
+    return isinstance(fault, OutcomeUnknown | WorkerLost)
 
 
 def pause_s(fault: HpcjobsError) -> float:

@@ -19,8 +19,8 @@ from hpcjobs.steering.settle import base_of
 
 REQUEUE: Final = "requeue"
 """The field of such a row: its base is how often the job had been requeued before, its value a Rest as JSON."""
-LOST_S: Final = 300.0
-"""A job that waits and was not requeued for so many seconds will not be by that order."""
+LATE_S: Final = 30.0
+"""So many seconds after it was given, an order of which no answer came may still come through."""
 
 PAUSE_S: Final = 125
 """Slurm lets a requeued job wait for 121 s (DESIGN.md); that start time nobody has asked for."""
@@ -79,11 +79,9 @@ def stage_of(row: Steered | None, record: JobRecord, asked_at: float, now: float
     """
     if row is None or asked_at <= row.at or record.state in (State.COMPLETING, State.UNKNOWN):
         return Stage.OPEN
-    if record.state not in WAITING:
-        return Stage.OVER
     if record.restarts > int(row.base):
-        return Stage.DUE
-    return Stage.OPEN if now - row.at < LOST_S else Stage.OVER
+        return Stage.DUE if record.state in WAITING else Stage.OVER
+    return Stage.OPEN if now - row.at < LATE_S and record.state is not State.FINISHED else Stage.OVER
 
 
 def base_after(field: str, row: Steered | None, is_so: Value, rest: Rest | None, record: JobRecord) -> Value | None:

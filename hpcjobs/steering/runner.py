@@ -284,8 +284,9 @@ class PolicyRunner:
             policies.append(
                 PolicyInfo(entry.setting.name, entry.setting.dry_run, one.ticked_at, one.took_s, failed, one.said or ())
             )
-        rows = (self._rows or {}).values()
-        subjects = {row.key[:2] for row in rows if row.value != row.base and row.key.field != REQUEUE}
+        ended = {known.id for known in self.observer.listed() if known.final}
+        rows = [row for row in (self._rows or {}).values() if row.value != row.base and row.key.field != REQUEUE]
+        subjects = {row.key[:2] for row in rows if row.key.subject not in ended}
         of_kind = Counter(kind for kind, _ in subjects)
         return PolicyReport(
             self.observer.cluster,

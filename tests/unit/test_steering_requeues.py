@@ -14,7 +14,7 @@ from hpcjobs.model.steering import Prefer, Requeue, printable
 from hpcjobs.steering.absent import LONG_S, Absent
 from hpcjobs.steering.orders import AGAIN_S, SOON_S, pause_s
 from hpcjobs.steering.plan import plan_jobs
-from hpcjobs.steering.requeues import LOST_S, Stage, row_of, stage_of
+from hpcjobs.steering.requeues import LATE_S, Stage, row_of, stage_of
 from tests.unit.builders import node, record, view
 
 ACT = Requeue(1, "n2 is suspect.", nodes=2, avoid=("n2",))
@@ -40,10 +40,11 @@ def planned(job, *rows, aim=None, asked_at=120.0):
         (requeued(), 120.0, Stage.DUE),
         (requeued(state=State.HELD), 120.0, Stage.DUE),
         (requeued(state=State.RUNNING), 120.0, Stage.OVER),
-        (requeued(state=State.RUNNING, restarts=0), 120.0, Stage.OVER),
+        (requeued(state=State.RUNNING, restarts=0), 120.0, Stage.OPEN),
+        (requeued(state=State.RUNNING, restarts=0), 100.0 + LATE_S, Stage.OVER),
         (requeued(state=State.FINISHED, restarts=0), 120.0, Stage.OVER),
         (requeued(restarts=0), 120.0, Stage.OPEN),
-        (requeued(restarts=0), 100.0 + LOST_S, Stage.OVER),
+        (requeued(restarts=0), 100.0 + LATE_S, Stage.OVER),
     ],
 )
 def test_the_listing_tells_how_far_a_requeue_is(job, asked_at, stage):
@@ -74,7 +75,7 @@ def test_a_start_time_that_was_asked_for_is_not_lost_by_a_requeue_and_slurms_own
 
 @pytest.mark.parametrize("state", [State.RUNNING, State.FINISHED])
 def test_a_requeue_that_was_not_done_is_forgotten(state):
-    (step,) = planned(requeued(state=state, restarts=0))
+    (step,) = planned(requeued(state=state, restarts=0), asked_at=100.0 + LATE_S)
     assert (step.orders, step.dropped) == ((), (ROW.key,))
 
 
