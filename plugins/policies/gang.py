@@ -23,8 +23,8 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.model.steering import Action, Hold, Prefer, Requeue, Start
 from hpcjobs.plugin import PLUGIN_API, Admit, Context, Plugin, Tick
-from hpcjobs_plugins.policies.gang_members import Gang, gangs_of
-from hpcjobs_plugins.policies.gang_places import has_older, place, place_of_late, wanted_by_others
+from hpcjobs_plugins.policies.gang_members import Gang, gangs_of, turn_of
+from hpcjobs_plugins.policies.gang_places import has_older, name_now, place, place_of_late, wanted_by_others
 from hpcjobs_plugins.policies.kept import reserved
 from hpcjobs_plugins.policies.made import PolicySettings
 from hpcjobs_plugins.policies.queue import is_idle
@@ -76,7 +76,7 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
             if turn:
                 yield from _behind(gang, f"{gang.missing} of its gang had not come, or were held, by the deadline.")
         elif gang.waiting:
-            name, kept = gang.name(turn), None
+            name, kept = name_now(gang, turn, view, settings.patience_s, now), None
             wanted = wanted_by_others(gang, name, view, settings.patience_s, now)
             gives = has_older(gang, name, view) or bool(wanted and name in view.reservations)
             if ahead and not gives:
@@ -86,6 +86,7 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
                 taken.update(kept.nodes)
                 yield kept
             yield from _together(gang, starts=kept is not None and _ready(gang, name, view, now))
+            turn = turn_of(name)  # of what it holds
             if turn or wanted:
                 passed = f"had not started by its deadline of {settings.deadline_s:g} s"
                 kept_long = f"left idle nodes to others after {settings.patience_s:g} s"

@@ -47,15 +47,19 @@ class Gang(NamedTuple):
         """How many deadlines it has passed since then."""
         return max(0, int((now - self.since) // deadline_s))
 
+    @property
+    def had(self) -> str:
+        """The reservation that its waiting members have, or ``""``."""
+        return next((name for job in self.waiting if (name := reservation_of(job))), "")
+
     def name(self, turn: int = 0) -> str:
         """The name of its reservation: that of its waiting members, else one that it has not had before.
 
         Args:
             turn: How many deadlines it has passed: what it had before is not its own any more.
         """
-        there = [reservation_of(job) for job in self.waiting if reservation_of(job)]
-        if there and (self.running or _turn_of(there[0]) == turn):
-            return there[0]
+        if self.had and (self.running or turn_of(self.had) == turn):
+            return self.had
         new = f"{PREFIX}{self.members[0].slurm_job_id}_{max(job.restarts for job in self.members)}"
         return f"{new}_{turn}" if turn else new
 
@@ -122,7 +126,7 @@ def _by_reservation(jobs: Sequence[JobRecord], size: int) -> list[list[JobRecord
     return [*placed, *(rest[at : at + size] for at in range(0, len(rest), size))]
 
 
-def _turn_of(name: str) -> int:
+def turn_of(name: str) -> int:
     """After how many deadlines a reservation was made."""
     parts = name.removeprefix(PREFIX).split("_")
     return int(parts[2]) if len(parts) > 2 and parts[2].isdecimal() else 0

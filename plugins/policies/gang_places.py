@@ -62,6 +62,22 @@ def _reserve(
     return reserve(name, room, gang.members, view, window_s, now, why)
 
 
+def name_now(gang: Gang, turn: int, view: ClusterView, patience_s: float, now: float) -> str:
+    """The name of a waiting gang's reservation: another with each deadline, unless what it has has just begun.
+
+    Args:
+        gang: The gang.
+        turn: How many deadlines it has passed.
+        view: The last listing.
+        patience_s: For so long after its start a reservation is kept, whatever the deadline, in seconds.
+        now: Unix seconds.
+    """
+    there = view.reservations.get(gang.had)
+    if there is not None and 0 <= now - there.start <= patience_s:
+        return gang.had
+    return gang.name(turn)
+
+
 def has_older(gang: Gang, name: str, view: ClusterView) -> bool:
     """Whether a reservation of members, other than this one, is still there: nothing is kept twice."""
     had = {reservation_of(job) for job in gang.waiting} - {"", name}

@@ -61,6 +61,12 @@ def test_what_has_not_started_by_its_deadline_gives_its_nodes_back_and_then_wait
     assert kinds(wanted(*placed, reservations=[ready])) == [Reserve, Start, Start, Prefer, Prefer]
 
 
+def test_a_deadline_takes_no_nodes_from_a_gang_that_is_about_to_start():
+    late = [inside(number, **ago(1010)) for number in (1, 2)]
+    assert kinds(wanted(*late, reservations=[reservation(*FULL, start=NOW - 5)])) == [Reserve, Start, Start]
+    assert kinds(wanted(*late, reservations=[reservation(*FULL, start=NOW - 500)])) == [Prefer, Prefer]
+
+
 def test_a_gang_that_is_late_comes_after_the_others():
     old = [member(number, **ago(1500)) for number in (1, 2)]
     new = [member(number) for number in (3, 4)]
