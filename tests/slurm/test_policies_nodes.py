@@ -120,11 +120,12 @@ def test_jobs_start_where_their_data_is_cached(stack: Stack, cached: str, use: U
 def silent(stack: Stack, name: str) -> Iterator[None]:
     """A node that does not answer: all that is of Slurm there stands still, as on one whose kernel does."""
     every = "for one in /proc/[0-9]*; do case $(cat $one/comm) in slurm*) kill -{} ${{one##*/}};; esac; done; true"
-    stack.run(name, every.format("STOP"))
+    container = f"c{name[1:]}"
+    stack.run(container, every.format("STOP"))
     try:
         yield
     finally:
-        stack.run(name, every.format("CONT"))
+        stack.run(container, every.format("CONT"))
         until(stack, lambda: node(stack, name)["State"], lambda state: "*" not in state and "DOWN" not in state)
 
 
