@@ -126,9 +126,10 @@ async def test_of_several_orders_whose_fate_is_unknown_none_is_taken_for_a_perso
         service.start()
         if points == 1:
             first, service.slurm.late = service.slurm.late, []
-    service.slurm.late = first
+    for does in first:  # it was under way all the time
+        await does()
+    assert job(service, 2).particulars.nice == -1
     service.on = False
-    await service.turn()
     await service.rest()
     assert job(service, 2).particulars.nice == 0
 
