@@ -69,6 +69,26 @@ class InOrder:
         return first
 
 
+class Consecutive(InOrder):
+    """Runs of consecutive nodes, as topology/default takes: the shortest that is enough, else the longest first.
+
+    Weight is not heeded.
+    """
+
+    def choose(self, fleet: Fleet, need: Need, nodes: Ints, count: int) -> Ints:
+        """As said by Chooser."""
+        runs = np.split(nodes, np.flatnonzero(np.diff(nodes) > 1) + 1)
+        runs.sort(key=len)  # stable: of equals the first
+        taken: list[Ints] = []
+        while count > 0:
+            enough = next((place for place, run in enumerate(runs) if len(run) >= count), None)
+            longest = next(place for place, run in enumerate(runs) if len(run) == len(runs[-1]))
+            run = runs.pop(longest if enough is None else enough)
+            taken.append(run[:count])
+            count -= len(taken[-1])
+        return np.sort(np.concatenate(taken))
+
+
 class BestFit:
     """Nodes of which the job leaves least, CPUs and GPUs counting the same; a share likewise.
 

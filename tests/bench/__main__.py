@@ -8,9 +8,10 @@ import sys
 from tests.bench.lab import Lab
 
 NAMES = {"submit": "submit", "list": "listing", "poll": "poll", "memory": "memory", "scale": "scale", "cli": "cli",
-         "placement": "placement", "topology": "topology", "policy": "policy", "gang": "gang"}  # fmt: skip
+         "placement": "placement", "topology": "topology", "policy": "policy", "gang": "gang",
+         "agreement": "agreement"}  # fmt: skip
 
-ALONE = {"placement", "topology", "policy", "gang"}
+ALONE = {"placement", "topology", "policy", "gang", "agreement"}
 """Those that need no cluster, or start one of their own (the Makefile starts none for them)."""
 
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hpcjobs.errors import Refused
-from hpcjobs.sim.choosers import BestFit, InOrder, Spread, least
+from hpcjobs.sim.choosers import BestFit, Consecutive, InOrder, Spread, least
 from hpcjobs.sim.fgd import Fgd
 from hpcjobs.sim.fleet import Fleet
 from hpcjobs.sim.leaves import FewestLeaves
@@ -57,6 +57,20 @@ def test_in_order_takes_nodes_of_less_weight_first_and_then_the_first():
     assert chosen(fleet, job(nodes=3), InOrder()) == ("a", "b", "d")
     fleet.weigh([3], -1)
     assert chosen(fleet, job(), InOrder()) == ("d",)
+
+
+def test_consecutive_takes_the_shortest_run_that_is_enough_and_else_the_longest_first():
+    fleet = Fleet([node(name) for name in "abcdefgh"])
+    free = np.array([0, 1, 2, 4, 5, 7])  # abc, ef, h
+    taken = {count: Consecutive().choose(fleet, Need.of(job()), free, count).tolist() for count in range(1, 7)}
+    assert taken == {
+        1: [7],
+        2: [4, 5],
+        3: [0, 1, 2],
+        4: [0, 1, 2, 7],
+        5: [0, 1, 2, 4, 5],
+        6: [0, 1, 2, 4, 5, 7],
+    }
 
 
 def test_best_fit_leaves_least_and_spread_leaves_most():

@@ -182,3 +182,17 @@ def test_a_priority_is_the_weighted_sum_of_age_and_size_cut_to_a_whole_number():
     assert weights.points(life, 10) == 1000 * (2 / 4 + 2 / 8) / 2
     assert weights.points(life, 15.9) == 375 + 5
     assert weights.points(life, 9999) == 375 + 1000
+
+
+def by_clock(*jobs):
+    return starts(simulate(workload(*jobs), Slurm(Parameters(bf_interval=5), by_clock=True)))
+
+
+def test_by_the_clock_slurmctld_sees_an_end_a_second_later_and_waits_three_for_more_submissions():
+    assert by_clock(job(1, 0.5, 20.5, nodes=4), job(2, 1.2, 20, nodes=4)) == {1: 1, 2: 22}
+    assert by_clock(job(1, 0.5, 20), job(2, 1.2, 20)) == {1: 1, 2: 4}
+
+
+def test_by_the_clock_backfill_keeps_its_beat_while_jobs_wait():
+    jobs = (job(1, 0, 100, nodes=3), job(2, 1, 100, nodes=4), job(3, 33, 10, nodes=1))
+    assert by_clock(*jobs)[3] == 36  # it looks at 1, 6, 11 and so on

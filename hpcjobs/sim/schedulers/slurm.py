@@ -4,14 +4,15 @@ What is modelled: the main scheduler goes down the queue of each partition and s
 start; jobs in a reservation neither stop there nor stop others. Backfill goes down the whole queue,
 ``bf_max_job_test`` jobs deep, starts who fits beside all that is planned, and plans the others within ``bf_window``, on
 whole nodes and on times rounded to ``bf_resolution``. Not modelled: that a pass takes time (bf_max_time,
-bf_yield_interval), limits per user and partition, and preemption.
+bf_yield_interval), limits per user and partition, and preemption. How near it comes: agreement.py, and
+tests/slurm/test_simulator_agrees.py.
 """
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from math import inf
+from math import ceil, floor, inf
 from typing import Final
 
 import msgspec
@@ -21,6 +22,12 @@ from hpcjobs.sim.schedulers.priority import Multifactor
 from hpcjobs.sim.schedulers.site import Site, squeeze, start
 
 MINUTE_S: Final = 60
+LOOKS_S: Final = 1.0
+"""slurmctld looks so often whether a pass is due."""
+BATCH_SCHED_DELAY_S: Final = 3.0
+"""Slurm's default of batch_sched_delay: from one pass of the main scheduler to the next where only submissions ask for
+it.
+"""
 
 
 class Parameters(msgspec.Struct, frozen=True):
@@ -58,6 +65,9 @@ class Slurm:
     Args:
         parameters: As slurm.conf has them.
         priority: Weights of its priorities; without, jobs go first come, first served.
+        by_clock: Whether passes come when slurmctld makes them: it looks once a second, waits a little for more
+            submissions, and backfill keeps its beat while jobs wait. Without, they come at once, which takes fewer
+            events and makes no difference where jobs run for hours.
     """
 
     name = "slurm"
@@ -66,23 +76,47 @@ class Slurm:
         self,
         parameters: Parameters = Parameters(),  # noqa: B008  frozen
         priority: Multifactor | None = None,
+        *,
+        by_clock: bool = False,
     ) -> None:
         self._parameters = parameters
         self._priority = priority
-        self._next_s = 0.0
-        self._stale = False
+        self._by_clock = by_clock
+        self._main_s = self._backfill_s = -inf
+        self._main_due_s = self._backfill_due_s = inf
+        self._beats = False
 
     def run(self, site: Site, now: float) -> float | None:
-        """Make a pass of the main scheduler, and one of backfill where that is due."""
+        """Make a pass of the main scheduler, one of backfill, both or none, as they are due."""
         parameters = self._parameters.tuned(site.tuned)
-        self._stale = self._stale or site.freed or bool(site.arrived)
         if site.freed or site.arrived:
+            self._main_due_s = min(self._main_due_s, self._asked_s(site, now))
+            if self._backfill_due_s == inf:
+                self._backfill_due_s = self._beat_s(now, parameters.bf_interval)
+        if now >= self._main_due_s:
             self._main(site, now, parameters)
-        if self._stale and now >= self._next_s:  # as in Slurm: not if nothing has changed
+            self._main_s, self._main_due_s = now, inf
+        if now >= self._backfill_due_s:  # if nothing has changed, nothing would come of it
             self._backfill(site, now, parameters)
-            self._next_s = now + parameters.bf_interval
-            self._stale = False
-        return self._next_s if self._stale and len(site.queue) else None
+            self._backfill_s, self._backfill_due_s = now, inf
+        if not len(site.queue):
+            self._main_due_s = self._backfill_due_s = inf
+            self._beats = False
+        due_s = min(self._main_due_s, self._backfill_due_s)
+        return due_s if due_s < inf else None
+
+    def _asked_s(self, site: Site, now: float) -> float:
+        """When the main scheduler makes the pass that what has just happened asks for."""
+        if not self._by_clock:
+            return now
+        return max(_seen_s(now), -inf if site.freed else self._main_s + BATCH_SCHED_DELAY_S)
+
+    def _beat_s(self, now: float, interval_s: int) -> float:
+        """When backfill comes next."""
+        if self._by_clock and self._beats:
+            return self._backfill_s + max(1, ceil((now - self._backfill_s) / interval_s)) * interval_s
+        self._beats = True
+        return max(_seen_s(now) if self._by_clock else now, self._backfill_s + interval_s)
 
     def _main(self, site: Site, now: float, parameters: Parameters) -> None:
         plan = site.plan(now)
@@ -119,3 +153,7 @@ class Slurm:
                 continue
             start_s = max(now, kept.start_s // step_s * step_s)
             plan.book(kept._replace(start_s=start_s, end_s=-(-kept.end_s // step_s) * step_s))
+
+
+def _seen_s(now: float) -> float:
+    return (floor(now / LOOKS_S) + 1) * LOOKS_S
