@@ -1,4 +1,4 @@
-"""A fabric of 4,096 nodes with eight adapters each, on three tiers: read, put together and translated for Slurm.
+"""A fabric of 4,096 nodes with eight adapters each, on three tiers: read, put together, translated, checked.
 
 Each size in a process of its own, so that its memory is its own; the time is that of the whole process's work, without
 what makes the text. Sizes go by turns, and of each the median counts.
@@ -26,6 +26,7 @@ MOST_GROWTH = 2 * 1.3
 PROGRAM = textwrap.dedent("""\
     import json, resource, sys, time
     from hpcjobs_plugins.topology.assemble import assemble
+    from hpcjobs_plugins.topology.checks import check
     from hpcjobs_plugins.topology.engines.topology_yaml import write_yaml
     from hpcjobs_plugins.topology.engines.tree import tree
     from hpcjobs_plugins.topology.naming import Naming
@@ -38,7 +39,9 @@ PROGRAM = textwrap.dedent("""\
     text = write_yaml([tree(site).topology])
     took, cpu = time.perf_counter() - began, time.process_time() - began_cpu
     hosts = sum(len(fabric.compute) for fabric in site.fabrics)
-    print(json.dumps([took, cpu, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, hosts, len(text)]))
+    memory_mb, began_cpu = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, time.process_time()
+    check(site)
+    print(json.dumps([took, cpu, memory_mb, hosts, len(text), time.process_time() - began_cpu]))
     """)
 
 
@@ -74,17 +77,18 @@ def run() -> list[Verdict]:
                 took[hosts].append(json.loads(done.stdout))
         sizes = {hosts: path.stat().st_size / 1e6 for hosts, path in paths.items()}
     medians = {hosts: [statistics.median(values) for values in zip(*each, strict=True)] for hosts, each in took.items()}
-    for hosts, (wall_s, cpu_s, mem_mb, found, text) in medians.items():
+    for hosts, (wall_s, cpu_s, mem_mb, found, text, check_s) in medians.items():
         if found != hosts:
             raise RuntimeError(f"{found} of {hosts} hosts came out")
         print(
             f"  {hosts} nodes x 8: {sizes[hosts]:.1f} MB in, {text / 1e3:.1f} kB out, {wall_s:.2f} s "
-            f"({cpu_s:.2f} s CPU), {mem_mb:.0f} MB"
+            f"({cpu_s:.2f} s CPU), {mem_mb:.0f} MB; checked in {check_s:.2f} s of CPU"
         )
     wall_s, _, mem_mb, *_ = medians[HOSTS[-1]]
-    growths = [medians[2 * hosts][1] / medians[hosts][1] for hosts in HOSTS[:-1]]
+    growths, of_check = ([medians[2 * hosts][at] / medians[hosts][at] for hosts in HOSTS[:-1]] for at in (1, 5))
     return [
         Verdict("topology, seconds for 4,096 nodes x 8", wall_s, MOST_S, most=True),
         Verdict("topology, MB for 4,096 nodes x 8", mem_mb, MOST_MB, most=True),
         Verdict("topology, growth of CPU time per doubling", max(growths), MOST_GROWTH, most=True),
+        Verdict("topology, growth of CPU time of the checks per doubling", max(of_check), MOST_GROWTH, most=True),
     ]

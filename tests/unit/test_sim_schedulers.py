@@ -22,7 +22,7 @@ def simulated(jobs, scheduler, space=None):
 
 
 @pytest.mark.parametrize("way", ["fcfs", "easy", "conservative"])
-@given(jobs=whole_jobs())
+@given(jobs=whole_jobs(least_run_s=1))
 @settings(max_examples=40, deadline=None)
 def test_jobs_start_when_a_simulator_that_goes_by_seconds_starts_them(way, jobs):
     assert starts(simulated(jobs, SCHEDULERS[way]())) == by_seconds(jobs, NODES, way)

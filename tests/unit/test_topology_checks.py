@@ -673,19 +673,6 @@ def test_several_pulled_cables_are_all_told(shape, count, data):
     assert {link for one in found for link in one.links} == {(trunk.a, trunk.b) for trunk in trunks}
 
 
-def seconds(hosts: int, pods: int) -> float:
-    site = fat_tree(Shape(hosts=hosts, hosts_per_leaf=32, spines=16, cores=16, pods=pods, rails=8, rail_optimised=True))
-    begun = time.process_time()
-    check(site)
-    return time.process_time() - begun
-
-
-@pytest.mark.thorough
-def test_time_grows_with_the_fabric_and_not_with_its_square():
-    seconds(128, 1)
-    assert seconds(1024, 8) < 8 * 2.5 * max(seconds(128, 1), 0.02)
-
-
 def site_of(name: str) -> Site:
     return assemble([ibnetdiscover.read(real(name), name)], Naming(), None, {}, 0.0)
 
