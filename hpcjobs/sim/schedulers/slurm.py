@@ -100,8 +100,10 @@ class Slurm:
             self._backfill(site, now, parameters)
             self._backfill_s, self._backfill_due_s = now, inf
         if not len(site.queue):
-            self._main_due_s = self._backfill_due_s = inf
             self._beats = False
+            if self._by_clock:  # else what is due stays so: a failure may fill the queue again
+                self._main_due_s = self._backfill_due_s = inf
+            return None
         due_s = min(self._main_due_s, self._backfill_due_s)
         return due_s if due_s < inf else None
 
