@@ -33,8 +33,8 @@ def workload(*jobs: SimJob, nodes: Sequence[SimNode] | None = None) -> Workload:
 
 
 @st.composite
-def whole_jobs(draw: st.DrawFn, most=14, nodes=8, least_run_s=0) -> tuple[SimJob, ...]:
-    """Jobs with nodes of their own, times in whole seconds."""
+def whole_jobs(draw: st.DrawFn, most=14, nodes=8, exact=False, least_run_s=0) -> tuple[SimJob, ...]:
+    """Jobs with nodes of their own, times in whole seconds; exact: with limits that are their run times."""
     shapes = draw(
         st.lists(
             st.tuples(st.integers(0, 12), st.integers(least_run_s, 30), st.integers(0, 15), st.integers(1, nodes)),
@@ -44,7 +44,7 @@ def whole_jobs(draw: st.DrawFn, most=14, nodes=8, least_run_s=0) -> tuple[SimJob
     jobs, submit_s = [], 0
     for number, (gap_s, run_s, slack_s, count) in enumerate(shapes, start=1):
         submit_s += gap_s
-        wall_s = max(1, run_s + slack_s)
+        wall_s = max(1, run_s + (0 if exact else slack_s))
         jobs.append(SimJob(number=number, submit_s=submit_s, run_s=run_s, wall_s=wall_s, nodes=count, exclusive=True))
     return tuple(jobs)
 
