@@ -24,7 +24,7 @@ from hpcjobs.model.spec import JobSpec
 from hpcjobs.model.steering import Action, Hold, Prefer, Requeue, Start
 from hpcjobs.plugin import PLUGIN_API, Admit, Context, Plugin, Tick
 from hpcjobs_plugins.policies.gang_members import Gang, gangs_of, turn_of
-from hpcjobs_plugins.policies.gang_places import has_older, name_now, place, place_of_late, wanted_by_others
+from hpcjobs_plugins.policies.gang_places import Others, has_older, name_now, place, place_of_late
 from hpcjobs_plugins.policies.kept import reserved
 from hpcjobs_plugins.policies.made import PolicySettings
 from hpcjobs_plugins.policies.queue import is_idle
@@ -65,7 +65,7 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
         view: The last listing.
         now: Unix seconds.
     """
-    nodes, taken, ahead = freed(view), reserved(view), settings.ahead
+    nodes, taken, others, ahead = freed(view), reserved(view), Others(view, now), settings.ahead
     turns = sorted(((gang.turn(settings.deadline_s, now), gang) for gang in gangs_of(view)), key=lambda one: one[0])
     for turn, gang in turns:
         if gang.running and gang.waiting:
@@ -77,7 +77,7 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
                 yield from _behind(gang, f"{gang.missing} of its gang had not come, or were held, by the deadline.")
         elif gang.waiting:
             name, kept = name_now(gang, turn, view, settings.patience_s, now), None
-            wanted = wanted_by_others(gang, name, view, settings.patience_s, now)
+            wanted = others.want(gang, name, settings.patience_s)
             gives = has_older(gang, name, view) or bool(wanted and name in view.reservations)
             if ahead and not gives:
                 kept = place(gang, name, view, nodes, taken | wanted, settings.window_s, now)

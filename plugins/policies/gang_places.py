@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence, Set
+from functools import cached_property
 from typing import Final
 
 from hpcjobs.model.cluster import ClusterView
@@ -11,7 +12,7 @@ from hpcjobs.model.steering import Reserve
 from hpcjobs_plugins.policies.gang_members import Gang, reservation_of
 from hpcjobs_plugins.policies.kept import is_good, reserve, reserved, room_kept
 from hpcjobs_plugins.policies.queue import first, is_idle, waits_for_room
-from hpcjobs_plugins.policies.room import Free, Room, fits
+from hpcjobs_plugins.policies.room import Free, Room, fits, kinds
 
 SOONER_S: Final = 60.0
 """Other nodes are reserved only where they are free so much earlier, in seconds."""
@@ -84,35 +85,53 @@ def has_older(gang: Gang, name: str, view: ClusterView) -> bool:
     return not had.isdisjoint(view.reservations)
 
 
-def wanted_by_others(gang: Gang, name: str, view: ClusterView, patience_s: float, now: float) -> frozenset[str]:
-    """Names of idle nodes that a gang leaves to others, because it has waited with them long enough.
+class Others:
+    """The jobs of no gang, and the idle nodes that they could use: found once for all gangs of a tick, where one asks.
 
     Args:
-        gang: The gang.
-        name: Of its reservation.
         view: The last listing.
-        patience_s: So long it may keep idle nodes that others could use, in seconds: from when it has been waiting,
-            and from when its reservation has begun.
         now: Unix seconds.
-
-    Returns:
-        Of a gang that has a reservation: nodes without which some job cannot start. Of one that has none: nodes on
-        which one could start now.
     """
-    there = view.reservations.get(name)
-    if now - max(gang.since, there.start if there is not None else 0) <= patience_s:
-        return frozenset()
-    own = {*there.nodes} if there is not None else set()
-    others = reserved(view) - own
-    idle = [node for node in view.nodes.values() if is_idle(node) and node.name not in others]
-    jobs = [
-        job
-        for number, job in view.jobs.items()
-        if waits_for_room(job, now) and view.hints.get(number, NO_HINTS).gang_size < 2
-    ]
-    found: set[str] = set()
-    for job in first(jobs)[:OTHERS]:
-        good = {node.name for node in idle if fits(job, node)}
-        if len(good) >= max(1, job.nodes) and (not own or len(good - own) < max(1, job.nodes)):
-            found |= good
-    return frozenset(found)
+
+    def __init__(self, view: ClusterView, now: float) -> None:
+        self._view = view
+        self._now = now
+
+    def want(self, gang: Gang, name: str, patience_s: float) -> frozenset[str]:
+        """Names of idle nodes that a gang leaves to others, because it has waited with them long enough.
+
+        Args:
+            gang: The gang.
+            name: Of its reservation.
+            patience_s: So long it may keep idle nodes that others could use, in seconds: from when it has been
+                waiting, and from when its reservation has begun.
+
+        Returns:
+            Of a gang that has a reservation: nodes without which some job cannot start. Of one that has none: nodes on
+            which one could start now.
+        """
+        there = self._view.reservations.get(name)
+        if self._now - max(gang.since, there.start if there is not None else 0) <= patience_s:
+            return frozenset()
+        own = {*there.nodes} if there is not None else set()
+        kept = reserved(self._view) - own
+        found: set[str] = set()
+        for nodes, fit in self._wants:
+            good = fit - kept
+            if len(good) >= nodes and (not own or len(good - own) < nodes):
+                found |= good
+        return frozenset(found)
+
+    @cached_property
+    def _wants(self) -> list[tuple[int, frozenset[str]]]:
+        """Of each kind of the jobs of the highest priority: number of nodes, and names of the idle ones that fit."""
+        jobs = [
+            job
+            for number, job in self._view.jobs.items()
+            if waits_for_room(job, self._now) and self._view.hints.get(number, NO_HINTS).gang_size < 2
+        ]
+        idle = [node for node in self._view.nodes.values() if is_idle(node)]
+        return [
+            (max(1, job.nodes), frozenset(node.name for node in idle if fits(job, node)))
+            for job in kinds(first(jobs)[:OTHERS])
+        ]

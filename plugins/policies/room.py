@@ -76,6 +76,12 @@ def fits(job: JobRecord, node: Node) -> bool:
     )
 
 
+def kinds(jobs: Iterable[JobRecord]) -> list[JobRecord]:
+    """One job of each kind: those that fit the same nodes."""
+    found = {(job.nodes, job.cpus, job.partition, frozenset(job.gpus.items()), share_of(job)): job for job in jobs}
+    return [*found.values()]
+
+
 def room_for(jobs: Iterable[JobRecord], nodes: Iterable[Free], taken: Collection[str], now: float) -> Room | None:
     """The earliest room for jobs that start together, each with nodes of its own.
 
@@ -90,9 +96,10 @@ def room_for(jobs: Iterable[JobRecord], nodes: Iterable[Free], taken: Collection
     """
     jobs = list(jobs)
     needed = sum(max(1, job.nodes) for job in jobs)
+    different = kinds(jobs)
     found: list[str] = []
     for at, node in nodes:
-        if node.name not in taken and all(fits(job, node) for job in jobs):
+        if node.name not in taken and all(fits(job, node) for job in different):
             found.append(node.name)
             if len(found) == needed:
                 return Room(tuple(sorted(found)), max(now, at))
