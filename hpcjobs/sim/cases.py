@@ -1,7 +1,8 @@
 """What is compared: cases, each a scheduler, a way of choosing nodes, policies. How they are written, and made. Pure.
 
 A case is written ``NAME: scheduler=slurm:{"bf_interval": 60} policy=gang policy=binpack placement=best-fit``. What has
-settings has them as JSON behind a colon; JSON may hold blanks.
+settings has them as JSON behind a colon; JSON may hold blanks. Those of ``slurm`` are the Parameters of
+schedulers/slurm.py, ``by_clock``, and ``priority`` with the Weights of schedulers/priority.py.
 """
 
 from __future__ import annotations
@@ -14,13 +15,14 @@ from typing import Annotated, Any, Final, TypeVar
 import msgspec
 
 from hpcjobs.errors import Refusal, Refused
-from hpcjobs.sim.choosers import BestFit, InOrder, Spread
+from hpcjobs.sim.choosers import BestFit, Consecutive, InOrder, Spread
 from hpcjobs.sim.counts import Counts
 from hpcjobs.sim.fgd import Fgd
 from hpcjobs.sim.fleet import Chooser
 from hpcjobs.sim.leaves import FewestLeaves
 from hpcjobs.sim.nodes import Nodes
 from hpcjobs.sim.schedulers import SCHEDULERS, Conservative, Easy, Fcfs, Scheduler, Slurm
+from hpcjobs.sim.schedulers.priority import Multifactor, Weights
 from hpcjobs.sim.schedulers.slurm import Parameters
 from hpcjobs.sim.space import Space
 from hpcjobs.sim.workload import Workload
@@ -30,6 +32,7 @@ COUNTS: Final = "counts"
 """The placement that knows only the number of nodes."""
 PLACEMENTS: Final[dict[str, Callable[[Workload], Chooser]]] = {
     "order": lambda _workload: InOrder(),
+    "consecutive": lambda _workload: Consecutive(),
     "best-fit": lambda _workload: BestFit(),
     "spread": lambda _workload: Spread(),
     "fgd": lambda workload: Fgd.of(workload.jobs),
@@ -84,6 +87,13 @@ class _Deep(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 class _None(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Settings of what has none."""
+
+
+class _Slurm(Parameters, frozen=True):
+    """Settings of ``slurm``: its parameters, and what else Slurm has; see there."""
+
+    by_clock: bool = False
+    priority: Weights | None = None
 
 
 def parse_named(text: str, option: str) -> Named:
@@ -146,6 +156,9 @@ def parse_case(text: str, base: Case) -> Case:
     return msgspec.structs.replace(base, name=name, policies=tuple(policies), **said)
 
 
+_NOTHING: Final = Workload(nodes=(), jobs=(), origin="")
+
+
 def check(case: Case) -> None:
     """See whether a case can be made.
 
@@ -153,7 +166,7 @@ def check(case: Case) -> None:
         Refused: Its scheduler or placement is none, its scheduler does not want its settings, or a policy stands in it
             twice.
     """
-    scheduler_of(case)
+    scheduler_of(case, _NOTHING)
     if case.placement != COUNTS and case.placement not in PLACEMENTS:
         there = ", ".join([*PLACEMENTS, COUNTS])
         raise _refused("--placement", f"{case.name}: no placement is called {case.placement[:60]!r}; there are {there}")
@@ -163,8 +176,8 @@ def check(case: Case) -> None:
             raise _refused("--policy", f"{case.name}: {name} is in it twice")
 
 
-def scheduler_of(case: Case) -> Scheduler:
-    """A new scheduler for a case.
+def scheduler_of(case: Case, workload: Workload) -> Scheduler:
+    """A new scheduler for a case, on the nodes of a workload.
 
     Raises:
         Refused: It is none, or does not want its settings.
@@ -174,7 +187,7 @@ def scheduler_of(case: Case) -> Scheduler:
         there = ", ".join(SCHEDULERS)
         raise _refused("--scheduler", f"{case.name}: no scheduler is called {name[:60]!r}; there are {there}")
     if name == Slurm.name:
-        return Slurm(_parameters(case))
+        return _slurm(case, workload)
     if name == Fcfs.name:
         _converted(case, _None)
         return Fcfs()
@@ -182,16 +195,18 @@ def scheduler_of(case: Case) -> Scheduler:
     return Easy(depth) if name == Easy.name else Conservative(depth)
 
 
-def _parameters(case: Case) -> Parameters:
-    settings = case.scheduler.settings
-    unknown = [key for key in settings if key not in Parameters.__struct_fields__]
+def _slurm(case: Case, workload: Workload) -> Slurm:
+    unknown = [key for key in case.scheduler.settings if key not in _Slurm.__struct_fields__]
     if unknown:
-        known = ", ".join(Parameters.__struct_fields__)
+        known = ", ".join(_Slurm.__struct_fields__)
         raise _refused("--scheduler", f"{case.name}: slurm has no setting {unknown[0][:60]!r}; there are {known}")
-    for key, value in settings.items():
-        if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 10**9:
+    said = _converted(case, _Slurm)
+    numbers = {key: getattr(said, key) for key in case.scheduler.settings if key in Parameters.__struct_fields__}
+    for key, value in numbers.items():
+        if not 0 < value < 10**9:
             raise _refused("--scheduler", f"{case.name}: {key} is a whole number above 0")
-    return Parameters(**settings)
+    priority = None if said.priority is None else Multifactor.of(said.priority, workload.nodes)
+    return Slurm(Parameters(**numbers), priority, by_clock=said.by_clock)
 
 
 def _converted(case: Case, type_: type[T]) -> T:

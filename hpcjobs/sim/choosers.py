@@ -55,7 +55,7 @@ class InOrder:
     """Nodes of less Weight first, then in the fleet's order; a share of the first GPU with room.
 
     That is how Slurm takes nodes one by one (weight, then order), and shards (measured: hpcjobs/model/shards.py). Its
-    preference for runs of consecutive nodes is not modelled.
+    preference for runs of consecutive nodes is Consecutive's.
     """
 
     def choose(self, fleet: Fleet, need: Need, nodes: Ints, count: int) -> Ints:
@@ -70,21 +70,24 @@ class InOrder:
 
 
 class Consecutive(InOrder):
-    """Runs of consecutive nodes, as topology/default takes: the shortest that is enough, else the longest first.
+    """Runs of consecutive nodes, as topology/flat (until 24.11: default) takes them.
 
-    Weight is not heeded.
+    Of the runs of least Weight the shortest that is enough, else the longest, and so on (``_eval_nodes_consec`` in
+    src/plugins/topology of Slurm, which measures runs by the CPUs that the job could use of them, not by nodes). Nodes
+    of different Weight are in no run together.
     """
 
     def choose(self, fleet: Fleet, need: Need, nodes: Ints, count: int) -> Ints:
         """As said by Chooser."""
-        runs = np.split(nodes, np.flatnonzero(np.diff(nodes) > 1) + 1)
-        runs.sort(key=len)  # stable: of equals the first
+        weights = fleet.weights[nodes]
+        runs = np.split(nodes, np.flatnonzero((np.diff(nodes) > 1) | (np.diff(weights) != 0)) + 1)
+        runs.sort(key=lambda run: (int(fleet.weights[run[0]]), len(run)))  # stable: of equals the first
         taken: list[Ints] = []
         while count > 0:
-            enough = next((place for place, run in enumerate(runs) if len(run) >= count), None)
-            longest = next(place for place, run in enumerate(runs) if len(run) == len(runs[-1]))
-            run = runs.pop(longest if enough is None else enough)
-            taken.append(run[:count])
+            lightest = [run for run in runs if fleet.weights[run[0]] == fleet.weights[runs[0][0]]]
+            best = next(run for run in lightest if len(run) >= min(count, len(lightest[-1])))
+            runs = [run for run in runs if run is not best]
+            taken.append(best[:count])
             count -= len(taken[-1])
         return np.sort(np.concatenate(taken))
 

@@ -132,10 +132,10 @@ class Nodes:
     def weigh(self, weights: dict[int, int]) -> None:
         """As said by Space."""
         for node in self._weighed.keys() - weights.keys():
-            self.fleet.weigh((node,), 0)
+            self.fleet.weigh((node,), self.fleet.nodes[node].weight)
         for node, weight in weights.items():
             if self._weighed.get(node) != weight:
-                self.fleet.weigh((node,), weight)
+                self.fleet.weigh((node,), self.fleet.nodes[node].weight + weight)
         self._weighed = dict(weights)
 
     def counted(self) -> tuple[int, int, float, float]:

@@ -123,7 +123,7 @@ class Space(Protocol):
         """A node takes jobs again."""
 
     def weigh(self, weights: dict[int, int]) -> None:
-        """Weights of nodes that are to be taken later (positive) or earlier than others; all others have 0."""
+        """What is added to the Weights of nodes, positive or negative; all others have their own."""
 
     def counted(self) -> tuple[int, int, float, float]:
         """Nodes with a job, nodes that are up, GPUs that jobs have, GPUs that are free on nodes that are up."""

@@ -36,7 +36,7 @@ class Stock:
         index: Index by name.
         cpus: CPUs; shape (nodes,). ``mem_bytes``, ``gpus`` likewise.
         types: Names of the GPU types, and ``gpu_type`` for each node the index of its own in them.
-        weights: Slurm's Weight of each node, 0 unless ``weigh`` was called; nodes of less are taken first.
+        weights: Slurm's Weight of each node, that of the node as given unless ``weigh`` was called.
         free_cpus: Free CPUs; shape (nodes,). ``free_mem_bytes`` likewise.
         free_milli: Free thousandths of each GPU; shape (nodes, most GPUs of a node); 0 where there is none.
         free_gpus: GPUs of which nothing is taken; shape (nodes,).
@@ -62,7 +62,7 @@ class Stock:
         self.gpu_type = np.array([numbers[node.gpu_type] for node in self.nodes], dtype=np.int64)
         widest = int(self.gpus.max(initial=0))
         self._whole_milli = np.where(np.arange(widest) < self.gpus[:, None], WHOLE_GPU, 0)
-        self.weights = np.zeros(count, dtype=np.int64)
+        self.weights = np.array([node.weight for node in self.nodes], dtype=np.int64)
         self.free_cpus = self.cpus.copy()
         self.free_mem_bytes = self.mem_bytes.copy()
         self.free_milli = self._whole_milli.copy()

@@ -25,6 +25,7 @@ class SimNode(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         switches: Names of the switches above it, the leaf first; empty: nobody knows.
         features: Its features.
         datasets: Names of the data sets that lie in its cache.
+        weight: Slurm's Weight: nodes of less are taken first.
     """
 
     name: str
@@ -35,6 +36,7 @@ class SimNode(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     switches: tuple[str, ...] = ()
     features: tuple[str, ...] = ()
     datasets: tuple[str, ...] = ()
+    weight: int = 0
 
 
 class SimJob(msgspec.Struct, frozen=True, gc=False, kw_only=True):

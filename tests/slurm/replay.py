@@ -7,11 +7,8 @@ from typing import Final
 
 from hpcjobs.sbatch.hostlists import expand_hostlist
 from hpcjobs.sim.agreement import Agreement, Started, agreement
-from hpcjobs.sim.choosers import Consecutive
+from hpcjobs.sim.cases import Case, Named, scheduler_of, space_of
 from hpcjobs.sim.engine import simulate
-from hpcjobs.sim.nodes import Nodes
-from hpcjobs.sim.schedulers.priority import Multifactor
-from hpcjobs.sim.schedulers.slurm import Parameters, Slurm
 from hpcjobs.sim.workload import SimJob, SimNode, Workload
 
 from .twin import NODES, Asked, Seen
@@ -22,9 +19,14 @@ ARRIVE_S: Final = 60.0
 HALF_S: Final = 0.5
 """Slurm tells whole seconds of what happens somewhere within them; it starts jobs at their beginning."""
 BF_INTERVAL_S: Final = 5
-AGE: Final = 1000
-JOB_SIZE: Final = 1000
-"""As in slurm-conf/common.conf."""
+"""As in slurm-conf/common.conf, and so are the weights."""
+AS_SLURM: Final = Case(
+    name="as Slurm",
+    scheduler=Named(
+        "slurm", {"bf_interval": BF_INTERVAL_S, "by_clock": True, "priority": {"age": 1000, "job_size": 1000}}
+    ),
+    placement="consecutive",
+)
 
 
 def trace(seed: int, jobs: int = JOBS) -> list[Asked]:
@@ -65,10 +67,8 @@ def simulated(asked: list[Asked], seen: list[Seen]) -> dict[int, Started]:
         )
         for number, (job, was) in enumerate(zip(asked, seen, strict=True), start=1)
     )
-    slurm = Slurm(
-        Parameters(bf_interval=BF_INTERVAL_S), Multifactor.of(fleet, age=AGE, job_size=JOB_SIZE), by_clock=True
-    )
-    result = simulate(Workload(nodes=fleet, jobs=jobs, origin="the trace"), slurm, space=Nodes(fleet, Consecutive()))
+    made = Workload(nodes=fleet, jobs=jobs, origin="the trace")
+    result = simulate(made, scheduler_of(AS_SLURM, made), space=space_of(AS_SLURM, made))
     return {
         run.job: Started(run.start_s, (run.end_s or 0.0) - HALF_S, [names[index] for index in run.indices])
         for run in result.runs

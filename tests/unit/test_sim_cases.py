@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from hpcjobs.errors import Refused
 from hpcjobs.sim.cases import PLACEMENTS, Case, Named, check, parse_case, parse_named, scheduler_of, space_of
 from hpcjobs.sim.counts import Counts
+from hpcjobs.sim.engine import simulate
 from hpcjobs.sim.nodes import Nodes
 from hpcjobs.sim.schedulers import SCHEDULERS
-from tests.unit.simulated import job, workload
+from tests.unit.simulated import job, starts, workload
 
 BASE = Case(name="base", policies=(Named("urgent"),))
 
@@ -82,9 +83,12 @@ def test_an_option_has_one_name_and_nothing_behind_it():
             "slurm has no setting 'bf_depth'; there are bf_interval",
         ),
         (Case(name="c", scheduler=Named("slurm", {"bf_interval": 0})), "bf_interval is a whole number above 0"),
-        (Case(name="c", scheduler=Named("slurm", {"bf_interval": True})), "bf_interval is a whole number above 0"),
-        (Case(name="c", scheduler=Named("slurm", {"bf_interval": "9"})), "bf_interval is a whole number above 0"),
-        (Case(name="c", placement="worst"), "no placement is called 'worst'; there are order, best-fit"),
+        (Case(name="c", scheduler=Named("slurm", {"bf_interval": True})), "Expected `int`, got `bool` - at `$.bf_int"),
+        (Case(name="c", scheduler=Named("slurm", {"bf_interval": "9"})), "Expected `int`, got `str` - at `$.bf_int"),
+        (Case(name="c", scheduler=Named("slurm", {"by_clock": 1})), "Expected `bool`, got `int` - at `$.by_clock`"),
+        (Case(name="c", scheduler=Named("slurm", {"priority": {"fair": 1}})), "unknown field `fair` - at `$.priority`"),
+        (Case(name="c", scheduler=Named("slurm", {"priority": {"age": -1}})), ">= 0 - at `$.priority.age`"),
+        (Case(name="c", placement="worst"), "no placement is called 'worst'; there are order, consecutive"),
         (Case(name="c", policies=(Named("gang"), Named("gang"))), "gang is in it twice"),
     ],
 )
@@ -98,8 +102,22 @@ def test_what_cannot_be_made_is_refused(case, complaint):
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_each_scheduler_can_be_made_and_is_another_each_time(name):
     case = Case(name="c", scheduler=Named(name))
-    assert scheduler_of(case).name == name
-    assert scheduler_of(case) is not scheduler_of(case)
+    made = workload(job(1))
+    assert scheduler_of(case, made).name == name
+    assert scheduler_of(case, made) is not scheduler_of(case, made)
+
+
+def test_slurm_goes_by_its_clock_and_by_priorities_where_a_case_says_so():
+    said = 'x: scheduler=slurm:{"by_clock": true, "priority": {"job_size": 1000}, "batch_sched_delay": 9}'
+    jobs = job(1, 0.5, 20.5, nodes=4), job(2, 1.2, 20, nodes=1), job(3, 1.3, 20, nodes=4)
+    made = workload(*jobs)
+    assert begun(said, made) == {1: 1, 3: 22, 2: 43}
+    assert begun("x:", made) == {1: 0.5, 2: 21, 3: 41}
+
+
+def begun(text, made):
+    case = parse_case(text, Case(name="base"))
+    return starts(simulate(made, scheduler_of(case, made), space=space_of(case, made)))
 
 
 @pytest.mark.parametrize("name", PLACEMENTS)

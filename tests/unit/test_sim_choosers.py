@@ -12,8 +12,9 @@ from hpcjobs.sim.choosers import BestFit, Consecutive, InOrder, Spread, least
 from hpcjobs.sim.fgd import Fgd
 from hpcjobs.sim.fleet import Fleet
 from hpcjobs.sim.leaves import FewestLeaves
+from hpcjobs.sim.nodes import Nodes
 from hpcjobs.sim.placed import Need
-from hpcjobs.sim.workload import WHOLE_GPU
+from hpcjobs.sim.workload import WHOLE_GPU, SimNode
 from tests.unit.sim_fleets import FLEETS, job, jobs, node
 
 NEEDS = st.builds(
@@ -71,6 +72,24 @@ def test_consecutive_takes_the_shortest_run_that_is_enough_and_else_the_longest_
         5: [0, 1, 2, 4, 5],
         6: [0, 1, 2, 4, 5, 7],
     }
+
+
+def test_consecutive_takes_nodes_of_less_weight_first_and_joins_no_others_to_them():
+    fleet = Fleet([node(name) for name in "abcdef"])
+    fleet.weigh([1, 2, 5], -1)  # bc, f, then a, de
+    assert chosen(fleet, job(nodes=1), Consecutive()) == ("f",)
+    assert chosen(fleet, job(nodes=2), Consecutive()) == ("b", "c")
+    assert chosen(fleet, job(nodes=4), Consecutive()) == ("a", "b", "c", "f")
+    assert chosen(fleet, job(nodes=5), Consecutive()) == ("b", "c", "d", "e", "f")
+
+
+def test_a_node_has_its_own_weight_and_what_policies_add_to_it():
+    nodes = Nodes([SimNode(name=name, weight=weight) for name, weight in (("a", 5), ("b", 3), ("c", 9))])
+    assert chosen(nodes.fleet, job(nodes=2), InOrder()) == ("a", "b")
+    nodes.weigh({1: 3, 2: -8})
+    assert chosen(nodes.fleet, job(nodes=2), InOrder()) == ("a", "c")
+    nodes.weigh({})
+    assert chosen(nodes.fleet, job(nodes=2), InOrder()) == ("a", "b")
 
 
 def test_best_fit_leaves_least_and_spread_leaves_most():

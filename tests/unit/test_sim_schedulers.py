@@ -10,7 +10,7 @@ from hpcjobs.sim.lives import Life
 from hpcjobs.sim.nodes import Nodes
 from hpcjobs.sim.result import End
 from hpcjobs.sim.schedulers import SCHEDULERS, Conservative, Easy, Fcfs, Slurm
-from hpcjobs.sim.schedulers.priority import Multifactor
+from hpcjobs.sim.schedulers.priority import Multifactor, Weights
 from hpcjobs.sim.schedulers.slurm import Parameters
 from tests.unit.simulated import by_seconds, fleet, job, shared_jobs, starts, whole_jobs, workload
 
@@ -175,11 +175,12 @@ def by_priority(**weights: int):
     """Starts of three jobs that wait for the same four nodes, and of the one that has them."""
     jobs = (job(1, 0, 100, nodes=4), job(2, 1, 100, nodes=1), job(3, 2, 100, nodes=4), job(4, 3, 100, nodes=3))
     made = workload(*jobs)
-    return starts(simulate(made, Slurm(Parameters(), Multifactor.of(made.nodes, **weights))))
+    return starts(simulate(made, Slurm(Parameters(), Multifactor.of(Weights(**weights), made.nodes))))
 
 
-def test_with_the_weight_of_size_the_largest_is_first_and_with_no_weight_who_came_first():
+def test_with_the_weight_of_size_the_largest_is_first_or_the_smallest_and_with_no_weight_who_came_first():
     assert by_priority(job_size=1000) == {1: 0, 3: 100, 4: 200, 2: 200}
+    assert by_priority(job_size=1000, favor_small=True) == {1: 0, 2: 100, 4: 100, 3: 200}
     assert by_priority() == {1: 0, 2: 100, 3: 200, 4: 300}
 
 
@@ -191,13 +192,14 @@ def test_a_priority_is_the_weighted_sum_of_age_and_size_cut_to_a_whole_number():
     assert weights.points(life, 9999) == 375 + 1000
 
 
-def by_clock(*jobs):
-    return starts(simulate(workload(*jobs), Slurm(Parameters(bf_interval=5), by_clock=True)))
+def by_clock(*jobs, **parameters):
+    return starts(simulate(workload(*jobs), Slurm(Parameters(bf_interval=5, **parameters), by_clock=True)))
 
 
 def test_by_the_clock_slurmctld_sees_an_end_a_second_later_and_waits_three_for_more_submissions():
     assert by_clock(job(1, 0.5, 20.5, nodes=4), job(2, 1.2, 20, nodes=4)) == {1: 1, 2: 22}
     assert by_clock(job(1, 0.5, 20), job(2, 1.2, 20)) == {1: 1, 2: 4}
+    assert by_clock(job(1, 0.5, 20), job(2, 1.2, 20), batch_sched_delay=7) == {1: 1, 2: 6}  # backfill is sooner
 
 
 def test_by_the_clock_backfill_keeps_its_beat_while_jobs_wait():

@@ -77,7 +77,7 @@ def run_live(asked: Asked) -> None:
             with of_case(case):
                 result = simulate(
                     begin.workload,
-                    Resumed(scheduler_of(case), begin),
+                    Resumed(scheduler_of(case, begin.workload), begin),
                     space=space_of(case, begin.workload),
                     policies=steering[case.name].policies(),
                     sample_s=sample_s(begin.workload),

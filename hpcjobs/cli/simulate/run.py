@@ -34,7 +34,7 @@ ALONE: Final = "simulated"
 ASSUMPTIONS: Final = (
     "A scheduler's pass and a policy's tick take no time, and what a policy orders happens at once.",
     "Limits of users, accounts, QOS and partitions, dependencies, licenses and preemption by QOS are not modelled; "
-    "jobs start in the order of submission, and no priority by age, size or fair share changes it.",
+    "jobs start in the order of submission, which no priority changes but that by size and age where a case has one.",
     "A job runs as long wherever it is placed: neither the network nor its neighbours slow it down.",
 )
 _UNCHECKED: Final = "A job that makes no checkpoints begins anew when a node fails under it or it is requeued."
@@ -145,7 +145,7 @@ def _one(asked: Asked, case: Case, workload: Workload, seed: int, steering: Stee
     with of_case(case):
         return simulate(
             workload,
-            scheduler_of(case),
+            scheduler_of(case, workload),
             space=space_of(case, workload),
             policies=steering.policies(),
             failures=failures,

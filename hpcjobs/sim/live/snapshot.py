@@ -187,6 +187,7 @@ def _node(node: Node) -> SimNode:
         gpus=sum(node.gpus.values()),
         gpu_type=kind,
         features=node.features,
+        weight=node.particulars.weight,
     )
 
 

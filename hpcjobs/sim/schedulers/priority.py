@@ -7,40 +7,55 @@ are not modelled: they count as if all jobs had the same.
 
 from __future__ import annotations
 
+from typing import Annotated, Self
+
 import msgspec
 
 from hpcjobs.sim.lives import Life
 from hpcjobs.sim.workload import SimNode
 
+Weight = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
+Seconds = Annotated[float, msgspec.Meta(gt=0)]
 
-class Multifactor(msgspec.Struct, frozen=True):
-    """The weights, by their names in slurm.conf(5); with Slurm's defaults jobs go first come, first served.
+
+class Weights(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What slurm.conf(5) says of priorities; with these defaults, which are Slurm's, jobs go first come, first served.
 
     Attributes:
         age: PriorityWeightAge.
         job_size: PriorityWeightJobSize.
+        favor_small: PriorityFavorSmall: small jobs get the points of size, not large ones.
         max_age_s: PriorityMaxAge in seconds.
+    """
+
+    age: Weight = 0
+    job_size: Weight = 0
+    favor_small: bool = False
+    max_age_s: Seconds = 7 * 86_400.0
+
+
+class Multifactor(Weights, frozen=True):
+    """The weights on a cluster.
+
+    Attributes:
         nodes: Nodes of the cluster.
         cpus: CPUs of the cluster.
     """
 
-    age: int = 0
-    job_size: int = 0
-    max_age_s: float = 7 * 86_400.0
     nodes: int = 1
     cpus: int = 1
 
     @classmethod
-    def of(cls, fleet: tuple[SimNode, ...], age: int = 0, job_size: int = 0) -> Multifactor:
+    def of(cls, weights: Weights, fleet: tuple[SimNode, ...]) -> Self:
         """For a fleet."""
-        return cls(age=age, job_size=job_size, nodes=len(fleet), cpus=sum(node.cpus for node in fleet))
+        return cls(**msgspec.structs.asdict(weights), nodes=len(fleet), cpus=sum(node.cpus for node in fleet))
 
     def points(self, life: Life, now: float) -> int:
         """A job's priority beside what policies give it."""
         asked = life.asked
         size = (asked.nodes / self.nodes + asked.nodes * asked.cpus_per_node / self.cpus) / 2
         waited = min(1.0, max(0.0, now - life.born.submit_s) / self.max_age_s)
-        return int(self.age * waited + self.job_size * size)
+        return int(self.age * waited + self.job_size * (1 - size if self.favor_small else size))
 
     def sorted(self, lives: list[Life], now: float) -> list[Life]:
         """Jobs in the order of their priority: who is earlier among equals."""

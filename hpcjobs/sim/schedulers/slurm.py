@@ -24,10 +24,6 @@ from hpcjobs.sim.schedulers.site import Site, squeeze, start
 MINUTE_S: Final = 60
 LOOKS_S: Final = 1.0
 """slurmctld looks so often whether a pass is due."""
-BATCH_SCHED_DELAY_S: Final = 3.0
-"""Slurm's default of batch_sched_delay: from one pass of the main scheduler to the next where only submissions ask for
-it.
-"""
 
 
 class Parameters(msgspec.Struct, frozen=True):
@@ -40,6 +36,8 @@ class Parameters(msgspec.Struct, frozen=True):
         bf_max_job_test: So many jobs it looks at.
         bf_job_part_count_reserve: So many jobs of a partition it plans, and does not delay; 0: all.
         default_queue_depth: So many jobs the main scheduler looks at.
+        batch_sched_delay: Seconds from one pass of the main scheduler to the next where only submissions ask for it;
+            heeded by the clock only.
     """
 
     bf_interval: int = 30
@@ -48,6 +46,7 @@ class Parameters(msgspec.Struct, frozen=True):
     bf_max_job_test: int = 500
     bf_job_part_count_reserve: int = 0
     default_queue_depth: int = 100
+    batch_sched_delay: int = 3
 
     def tuned(self, wishes: Mapping[str, str]) -> Parameters:
         """With what policies wish; what is not modelled or is no number above 0 changes nothing."""
@@ -90,7 +89,7 @@ class Slurm:
         """Make a pass of the main scheduler, one of backfill, both or none, as they are due."""
         parameters = self._parameters.tuned(site.tuned)
         if site.freed or site.arrived:
-            self._main_due_s = min(self._main_due_s, self._asked_s(site, now))
+            self._main_due_s = min(self._main_due_s, self._asked_s(site, now, parameters))
             if self._backfill_due_s == inf:
                 self._backfill_due_s = self._beat_s(now, parameters.bf_interval)
         if now >= self._main_due_s:
@@ -107,11 +106,11 @@ class Slurm:
         due_s = min(self._main_due_s, self._backfill_due_s)
         return due_s if due_s < inf else None
 
-    def _asked_s(self, site: Site, now: float) -> float:
+    def _asked_s(self, site: Site, now: float, parameters: Parameters) -> float:
         """When the main scheduler makes the pass that what has just happened asks for."""
         if not self._by_clock:
             return now
-        return max(_seen_s(now), -inf if site.freed else self._main_s + BATCH_SCHED_DELAY_S)
+        return max(_seen_s(now), -inf if site.freed else self._main_s + parameters.batch_sched_delay)
 
     def _beat_s(self, now: float, interval_s: int) -> float:
         """When backfill comes next."""
