@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 import msgspec
@@ -15,7 +15,7 @@ from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.reservation import Reservation, ReservationFlag, ReservationOrder, ReservationVerb
 from hpcjobs.model.steered import Key, Steered, Value
 from hpcjobs.model.steering import Reserve
-from hpcjobs.steering.fields import NODE_FIELDS, names_in
+from hpcjobs.steering.fields import NODE_FIELDS, WAITING, names_in
 from hpcjobs.steering.settle import settle
 
 FLAGS = (ReservationFlag.IGNORE_JOBS, ReservationFlag.NO_HOLD_JOBS, ReservationFlag.FLEX)
@@ -24,6 +24,8 @@ FLAGS = (ReservationFlag.IGNORE_JOBS, ReservationFlag.NO_HOLD_JOBS, ReservationF
 
 RESERVATION = "reservation"
 """Kind and field of a row of one."""
+SOON_S = 10
+"""Slurm takes no end that is over: so far ahead it is given, in seconds, that clocks need not agree."""
 
 
 class ClusterStep(msgspec.Struct, frozen=True):
@@ -117,15 +119,31 @@ def plan_reservations(
         order = _reservation_order(wish, users, there, now)
         if users and order is not None and (there is None or row is not None):
             steps.append(ClusterStep(f"reservation {name}", order, (Steered(key, "", name, ("",), now),)))
-    used = {job.particulars.reservation for job in view.jobs.values() if job.state is not State.FINISHED}
-    for key, row in rows.items():
-        if key.kind != RESERVATION or key.subject in aims or view.asked_at <= row.at:
+    return steps + _not_wished([key for key in rows if key.subject not in aims], view, rows, now)
+
+
+def _not_wished(keys: Iterable[Key], view: ClusterView, rows: Mapping[Key, Steered], now: float) -> list[ClusterStep]:
+    """Reservations end that nobody wishes; those of which Slurm still has jobs later.
+
+    Slurm deletes none in which a job runs, and keeps its nodes from all others beside that job, and after it: it is
+    made shorter. Jobs that wait in it are taken out of it first.
+    """
+    jobs = [job for job in view.jobs.values() if job.particulars.reservation and job.state is not State.FINISHED]
+    used = {job.particulars.reservation for job in jobs}
+    awaited = {job.particulars.reservation for job in jobs if job.state in WAITING}
+    steps = []
+    for key in keys:
+        row, there, what = rows[key], view.reservations.get(key.subject), f"reservation {key.subject}"
+        if key.kind != RESERVATION or view.asked_at <= row.at:
             continue
-        if key.subject not in view.reservations:
-            steps.append(ClusterStep(f"reservation {key.subject}", None, dropped=(key,)))
+        if there is None:
+            steps.append(ClusterStep(what, None, dropped=(key,)))
         elif key.subject not in used:
-            order = ReservationOrder(ReservationVerb.DELETE, key.subject)
-            steps.append(ClusterStep(f"reservation {key.subject}", order, dropped=(key,)))
+            steps.append(ClusterStep(what, ReservationOrder(ReservationVerb.DELETE, key.subject), dropped=(key,)))
+        elif key.subject not in awaited and there.end > now + 2 * SOON_S:
+            begins = 0 if there.start > now else None
+            order = ReservationOrder(ReservationVerb.CHANGE, key.subject, start=begins, end=int(now) + SOON_S)
+            steps.append(ClusterStep(what, order, (msgspec.structs.replace(row, at=now),)))
     return steps
 
 

@@ -16,8 +16,8 @@ MINUTE_S: Final = 60.0
 
 
 def reserved(view: ClusterView) -> set[str]:
-    """Names of the nodes of all reservations."""
-    return {name for one in view.reservations.values() for name in one.nodes}
+    """Names of the nodes of all reservations; Slurm lists them for a while when they are over."""
+    return {name for one in view.reservations.values() if one.end > view.asked_at for name in one.nodes}
 
 
 def name_of(prefix: str, job: JobRecord) -> str:

@@ -9,7 +9,9 @@ from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.hints import NO_HINTS, Hints
 from hpcjobs.model.job import JobRecord, State
 
-FOR_ROOM: Final = frozenset({"", "None", "Resources", "Priority"})
+KEPT: Final = "ReqNodeNotAvail, May be reserved for other job"
+"""Slurm's reason of a job of which some nodes are kept for others, also where it could not have all the rest."""
+FOR_ROOM: Final = frozenset({"", "None", "Resources", "Priority", KEPT})
 """Slurm's reasons of jobs that would start if there were room."""
 
 

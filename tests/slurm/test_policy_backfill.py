@@ -8,10 +8,8 @@ from tests.slurm.steered import Use, asking, begun, details, names_of, report, s
 
 def test_the_largest_job_that_waits_too_long_has_nodes_kept_for_it_and_starts_on_them(stack: Stack, use: Use) -> None:
     nodes = len(names_of(stack))
-    running = [begun(stack, **asking(1, 8, 180)) for _ in range(nodes)]
-    # Not before: one that waited for a moment could have nodes kept, too, and as long as it does the large one is told
-    # to wait for a reservation and not for room.
     use(backfill={"period_s": 1.0, "largest_s": 60.0, "mode": "conservative"})
+    running = [begun(stack, **asking(1, 8, 180)) for _ in range(nodes)]
     large = submitted(stack, **asking(nodes, 8, 180))
     name = f"hpcjobs_bf_{large}_0"
     until(stack, lambda: report(stack), lambda told: name in told.reservations, 120)

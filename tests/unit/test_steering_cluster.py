@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -14,7 +15,7 @@ from hpcjobs.model.particulars import Particulars
 from hpcjobs.model.reservation import Reservation, ReservationOrder, ReservationVerb
 from hpcjobs.model.steered import Key, Steered
 from hpcjobs.model.steering import Reserve
-from hpcjobs.steering.plan_cluster import ClusterStep, plan_nodes, plan_reservations
+from hpcjobs.steering.plan_cluster import SOON_S, ClusterStep, plan_nodes, plan_reservations
 from tests.unit.builders import node, record, view
 
 
@@ -56,6 +57,8 @@ class Slurm:
                 for name in ("nodes", "start", "end", "users")
                 if (value := getattr(order, name)) is not None
             }
+            if given.get("start") == 0:
+                given["start"] = int(self.now)
             there[order.name] = msgspec.structs.replace(there[order.name], **given)
         self.seen = msgspec.structs.replace(self.seen, reservations=there)
 
@@ -172,11 +175,29 @@ def test_a_reservation_of_somebody_else_is_not_touched():
 def test_a_reservation_is_not_deleted_while_a_job_is_in_it():
     slurm = three()
     slurm.settle(wishes=gang())
-    for state, left in ((State.RUNNING, True), (State.PENDING, True), (State.FINISHED, False)):
+    for state, left in ((State.PENDING, True), (State.RUNNING, True), (State.FINISHED, False)):
         jobs = {1: record(1, state=state, particulars=Particulars(reservation="gang"))}
         slurm.seen = msgspec.structs.replace(slurm.seen, jobs=jobs)
         slurm.settle()
         assert ("gang" in slurm.seen.reservations) is left
+
+
+@pytest.mark.parametrize("start", [0.0, 5000.0])
+def test_a_reservation_ends_soon_when_its_jobs_run_and_not_before(start):
+    """Flexible jobs run before it begins, too."""
+    slurm = three()
+    slurm.settle(wishes=gang(start=start))
+    made = slurm.seen.reservations["gang"]
+    first, second = (record(n, particulars=Particulars(reservation="gang")) for n in (1, 2))
+    runs = msgspec.structs.replace(first, state=State.RUNNING)
+    slurm.seen = msgspec.structs.replace(slurm.seen, jobs={1: runs, 2: second})
+    slurm.settle()
+    assert slurm.seen.reservations["gang"] == made
+    slurm.seen = msgspec.structs.replace(slurm.seen, jobs={1: runs})
+    assert slurm.settle() == 1
+    shorter, ordered_at = slurm.seen.reservations["gang"], slurm.now - 10
+    assert shorter.start <= ordered_at
+    assert shorter.end == ordered_at + SOON_S
 
 
 def test_a_reservation_that_slurm_has_purged_is_forgotten_and_made_again_where_it_is_still_wished():
