@@ -22,6 +22,7 @@ from hpcjobs.identity import Scope
 from hpcjobs.model.capability import Capability
 from hpcjobs.model.cluster import ClusterSummary, ClusterView, Node, NodeList
 from hpcjobs.model.partition import Partition, PartitionList
+from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.observe.observer import Observer
 from hpcjobs.service import Service
 from hpcjobs.slurm.layered import capabilities
@@ -157,6 +158,17 @@ class ClustersController(Controller):
     ) -> Response[PartitionList]:
         """List."""
         return _listed(request, service.target(cluster).observer, Partition, _in_slurms_order, fields, max_age_s)
+
+    @get(
+        "/{cluster:str}/scheduling",
+        security=needs(Scope.CLUSTERS_READ),
+        responses=problems(),
+        summary="How a cluster schedules",
+        description="What of Slurm's configuration decides when and where jobs start; the controller is asked.",
+    )
+    async def scheduling(self, request: Asked, service: NamedDependency[Service], cluster: ClusterName) -> Scheduling:
+        """Ask."""
+        return await service.target(cluster).observer.backend.scheduling()
 
     @get(
         "/{cluster:str}/capabilities",

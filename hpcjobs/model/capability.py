@@ -11,6 +11,7 @@ class Op(StrEnum):
     """What a backend may be asked for: one line of the capability table each."""
 
     VIEW = "view"
+    SCHEDULING = "scheduling"
     FIND = "find"
     HISTORY = "history"
     SUBMIT = "submit"

@@ -14,6 +14,7 @@ from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Estimate, Order
 from hpcjobs.model.reservation import ReservationOrder
+from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.sbatch.units import ceil_div as ceil_div
 
@@ -86,6 +87,10 @@ class Backend(Protocol):
         Args:
             now: Unix seconds; becomes ``asked_at``.
         """
+        ...
+
+    async def scheduling(self) -> Scheduling:
+        """What the configuration that the controller goes by says of scheduling."""
         ...
 
     async def submit(self, user: str, launch: Launch) -> int:

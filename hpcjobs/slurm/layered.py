@@ -13,6 +13,7 @@ from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Changes, Estimate, Order, Verb
 from hpcjobs.model.reservation import ReservationOrder, ReservationVerb
+from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.slurm.base import Backend, Launch, Op, Subject
 
 T = TypeVar("T")
@@ -54,6 +55,10 @@ class Layered:
     async def view(self, now: float) -> ClusterView:
         """See Backend."""
         return await self._do(Op.VIEW, None, lambda way: way.view(now))
+
+    async def scheduling(self) -> Scheduling:
+        """See Backend."""
+        return await self._do(Op.SCHEDULING, None, lambda way: way.scheduling())
 
     async def submit(self, user: str, launch: Launch) -> int:
         """See Backend."""

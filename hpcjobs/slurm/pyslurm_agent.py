@@ -18,6 +18,7 @@ from hpcjobs.agents.serve import Operation
 from hpcjobs.slurm import sacct_agent
 from hpcjobs.slurm.base import Launch, split_comment
 from hpcjobs.slurm.pyslurm_acting import act, act_nodes, reserve
+from hpcjobs.slurm.pyslurm_cluster import scheduling
 from hpcjobs.slurm.pyslurm_description import description
 from hpcjobs.slurm.pyslurm_listing import changes
 from hpcjobs.slurm.pyslurm_session import Tolerant, slurm_errors
@@ -51,6 +52,7 @@ def submit(launch: dict[str, Any]) -> int:
 
 OPERATIONS: Mapping[str, Operation] = {
     "changes": changes,
+    "scheduling": scheduling,
     "find": find,
     "submit": submit,
     "act": act,

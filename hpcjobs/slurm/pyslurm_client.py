@@ -22,6 +22,7 @@ from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Estimate, Order, Verb
 from hpcjobs.model.reservation import ReservationOrder
+from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.slurm import accounting
 from hpcjobs.slurm import pyslurm_orders as orders
 from hpcjobs.slurm.base import Launch, Op, Subject
@@ -43,7 +44,9 @@ HISTORIANS: Final = (1, 2, 3)
 question for users' long ones."""
 
 STEERER: Final = 4
-"""Which agent of the observer changes nodes and reservations: listings must not wait for it, nor it for them."""
+"""Which agent of the observer changes nodes and reservations and asks for the configuration: listings must not wait
+for it, nor it for them.
+"""
 
 ACTING: Final = ("act", "act_nodes", "reserve")
 CHANGING: Final = ("submit", *ACTING)
@@ -127,6 +130,10 @@ class PyslurmBackend:
         view = merged(before, listing, self.cluster, now)
         self._listing = (listing.serial, view)
         return view
+
+    async def scheduling(self) -> Scheduling:
+        """See Backend."""
+        return await self._call(self.observer, "scheduling", {}, Scheduling, number=STEERER)
 
     async def submit(self, user: str, launch: Launch) -> int:
         """See Backend."""

@@ -11,7 +11,7 @@ import ctypes
 import os
 import pwd
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cache, lru_cache
 from typing import Any, Final
@@ -20,6 +20,9 @@ from hpcjobs.agents.serve import SlurmFailure
 from hpcjobs.model.cluster import Node
 from hpcjobs.model.partition import Partition
 from hpcjobs.model.reservation import Reservation
+from hpcjobs.model.scheduling import Scheduling
+from hpcjobs.slurm.configuration import WORDS as CONFIGURATION
+from hpcjobs.slurm.configuration import printed_scheduling
 from hpcjobs.slurm.delta import Marks
 from hpcjobs.slurm.printed_nodes import blocks_of, node_of
 from hpcjobs.slurm.printed_partitions import WORDS, partitions_of
@@ -179,8 +182,26 @@ def reservations(pyslurm: Any) -> list[Reservation] | None:  # noqa: ANN401
     return reservations_of(printed)
 
 
+def scheduling() -> Scheduling:
+    """What the configuration says of scheduling.
+
+    Raises:
+        SlurmFailure: The controller does not answer.
+    """
+    return printed_scheduling(_scontrol(CONFIGURATION))
+
+
 def _partitions() -> list[Partition]:
     """Every partition, of scontrol: the library prints them one by one only, and they seldom change.
+
+    Raises:
+        SlurmFailure: It does not answer.
+    """
+    return partitions_of(_scontrol(WORDS))
+
+
+def _scontrol(words: Sequence[str]) -> str:
+    """What a command of Slurm's own prints.
 
     Raises:
         SlurmFailure: It does not answer.
@@ -188,10 +209,10 @@ def _partitions() -> list[Partition]:
     environment = {"PATH": os.environ.get("PATH", os.defpath), "SLURM_CONF": slurm_conf()}
     try:
         done = subprocess.run(
-            WORDS, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=SCONTROL_S, check=False
+            words, env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=SCONTROL_S, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SlurmFailure(0, f"scontrol does not answer: {error}") from error
     if done.returncode:
         raise SlurmFailure(0, f"scontrol does not answer: {done.stderr.decode(errors='replace').strip()}")
-    return partitions_of(done.stdout.decode(errors="replace"))
+    return done.stdout.decode(errors="replace")

@@ -20,6 +20,7 @@ from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Estimate, Order
 from hpcjobs.model.partition import Partition
 from hpcjobs.model.reservation import Reservation, ReservationFlag, ReservationOrder
+from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.model.spans import fold_tasks
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.sbatch.hostlists import fold_hostlist
@@ -93,6 +94,7 @@ class SimulatedBackend:
         self.run_s = run_s
         self.operators = frozenset(operators)
         self.known_accounts = tuple(accounts)
+        self.known_scheduling = Scheduling()
         self.users_suspend = users_suspend
         self.now = 0.0
         self._nodes = {node.name: node for node in nodes}
@@ -328,6 +330,10 @@ class SimulatedBackend:
     async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
         """See Backend."""
         return accounted_of((entry.record for entry in self._jobs.values()), query, self.now)
+
+    async def scheduling(self) -> Scheduling:
+        """See Backend."""
+        return self.known_scheduling
 
     async def accounts(self) -> tuple[Account, ...]:
         """See Backend."""

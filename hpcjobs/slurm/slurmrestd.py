@@ -25,11 +25,13 @@ from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Changes, Estimate, Order, Verb
 from hpcjobs.model.partition import Partition
 from hpcjobs.model.reservation import Reservation, ReservationOrder, ReservationVerb
+from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.slurm import slurmrestd_cluster as cluster_orders
 from hpcjobs.slurm import slurmrestd_orders as orders
 from hpcjobs.slurm.accounting import AccountsTold, accounts_of
 from hpcjobs.slurm.base import Launch, Op, Subject
 from hpcjobs.slurm.cluster_orders import check_nodes, check_reservation, retold
+from hpcjobs.slurm.configuration import ConfigurationTold, said_scheduling
 from hpcjobs.slurm.errnos import NO_LONGER, error_of
 from hpcjobs.slurm.history import history_params, of_whom, state_by_state
 from hpcjobs.slurm.openapi import ErrorWords, JobWords, Reply, ReservationsTold, decode, record_of
@@ -41,7 +43,7 @@ from hpcjobs.slurm.slurmrestd_body import VERSIONS, job_body
 from hpcjobs.slurm.slurmrestd_marks import MarkLists
 from hpcjobs.slurm.targets import Target, expand_tasks, parse_target, signal_number
 
-T = TypeVar("T", Reply, ReservationsTold, AccountingReply, AccountsTold)
+T = TypeVar("T", Reply, ReservationsTold, ConfigurationTold, AccountingReply, AccountsTold)
 
 TOKEN_LIFE_S: Final = 600
 TIMEOUT_S: Final = 30.0
@@ -196,7 +198,16 @@ class SlurmrestdBackend:
             reply = await self._call(self.observer, "GET", "/partitions/")
             self._partitions = {partition.name: partition_of(partition) for partition in reply.partitions}
 
-    async def _check(self, op: Op, subject: Subject) -> None:
+    async def scheduling(self) -> Scheduling:
+        """See Backend."""
+        await self._check(Op.SCHEDULING)
+        told = await self._told(ConfigurationTold, "/conf")
+        try:
+            return said_scheduling(told)
+        except msgspec.MsgspecError as error:
+            raise SlurmUnavailable(f"slurmrestd told a configuration that we cannot read: {error}.") from error
+
+    async def _check(self, op: Op, subject: Subject | None = None) -> None:
         """Raise where this cannot be done, which depends on the version of the API."""
         await self._known_version()
         if why := self.lacks(op, subject):

@@ -11,6 +11,7 @@ from hpcjobs.slurm import slurmrestd_body, slurmrestd_cluster
 from hpcjobs.slurm.base import Launch, Op, Subject, ceil_div
 from hpcjobs.slurm.targets import expand_tasks, parse_target
 
+CONFIGURED_SINCE: Final = 45
 REQUEUES_SINCE: Final = 45
 MOST_REQUEUED: Final = 1000
 """Tasks that one call may name: slurmrestd wants each by itself."""
@@ -31,6 +32,8 @@ def lacks(op: Op, subject: Subject | None, version: str) -> str:
         return "slurmrestd has no call that suspends or resumes a job"
     if op is Op.ESTIMATE:
         return "slurmrestd has no call that tests a submission without making it"
+    if op is Op.SCHEDULING and version and int(version.rpartition(".")[2]) < CONFIGURED_SINCE:
+        return f"slurmrestd {version} does not tell the configuration; v0.0.{CONFIGURED_SINCE} is the first that does"
     if op is Op.REQUEUE and version and int(version.rpartition(".")[2]) < REQUEUES_SINCE:
         return f"slurmrestd {version} has no call that requeues a job; v0.0.{REQUEUES_SINCE} is the first that has"
     if op is Op.RESERVE:

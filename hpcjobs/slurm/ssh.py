@@ -16,7 +16,8 @@ from hpcjobs.model.history import Accounted, HistoryQuery
 from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Estimate, Order, Verb
 from hpcjobs.model.reservation import ReservationOrder, ReservationVerb
-from hpcjobs.slurm import cluster_commands
+from hpcjobs.model.scheduling import Scheduling
+from hpcjobs.slurm import cluster_commands, configuration
 from hpcjobs.slurm import slurm_commands as commands
 from hpcjobs.slurm.accounting import SACCTMGR, AccountsTold, accounts_of
 from hpcjobs.slurm.base import Launch, Op, Subject
@@ -130,6 +131,13 @@ class SshBackend:
                 for words in self._document(reservations, ReservationsTold).reservations
             },
         )
+
+    async def scheduling(self) -> Scheduling:
+        """See Backend."""
+        ran = await self._words(self.observer, list(configuration.WORDS))
+        if ran.status:
+            raise commands.fault_of(ran.err)
+        return configuration.printed_scheduling(ran.out.decode(errors="replace"))
 
     def _document(self, ran: Ran, kind: type[T]) -> T:
         """A document that a command printed.

@@ -151,6 +151,7 @@ NEEDED = {
     ("GET", "/v1/clusters/{cluster}/nodes"): "clusters:read",
     ("GET", "/v1/clusters/{cluster}/partitions"): "clusters:read",
     ("GET", "/v1/clusters/{cluster}/accounting"): "jobs:read",
+    ("GET", "/v1/clusters/{cluster}/scheduling"): "clusters:read",
     ("GET", "/v1/clusters/{cluster}/capabilities"): "clusters:read",
     ("GET", "/v1/clusters/{cluster}/files"): "files:read",
     ("GET", "/v1/clusters/{cluster}/files/checksum"): "files:read",

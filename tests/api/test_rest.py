@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import time
 
+import msgspec
 import pytest
 
 from hpcjobs.api.app import MAX_BODY_BYTES
@@ -12,6 +13,7 @@ from hpcjobs.api.problems import STATUS, status_of
 from hpcjobs.errors import HpcjobsError, Refused
 from hpcjobs.identity import Scope, make_token
 from hpcjobs.model.order import Order, Verb
+from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.settings import SettingsError
 from hpcjobs.slurm.base import Op
 from tests.api.bench import SCRIPT, problem_of
@@ -33,6 +35,7 @@ PATHS = [
     ("GET", "/v1/clusters"),
     ("GET", "/v1/clusters/{cluster}/accounting"),
     ("GET", "/v1/clusters/{cluster}/capabilities"),
+    ("GET", "/v1/clusters/{cluster}/scheduling"),
     ("GET", "/v1/clusters/{cluster}/nodes"),
     ("GET", "/v1/clusters/{cluster}/partitions"),
     ("GET", "/metrics"),
@@ -202,6 +205,14 @@ async def test_the_table_of_what_a_cluster_can_names_a_way_for_everything_that_a
     assert answer.status_code == 200
     assert {(line["op"], line["way"]) for line in answer.json()} == {(op.value, "simulated") for op in Op}
     assert (await bench.get("/v1/clusters/none/capabilities")).status_code == 404
+
+
+async def test_how_a_cluster_schedules_is_asked_of_it(bench):
+    bench.slurm.known_scheduling = Scheduling(parameters={"bf_window": "60"}, select_parameters=("CR_LLN",))
+    answer = await bench.get("/v1/clusters/big/scheduling")
+    assert msgspec.json.decode(answer.content, type=Scheduling) == bench.slurm.known_scheduling
+    assert answer.json()["scheduler"] == "sched/backfill"
+    assert (await bench.get("/v1/clusters/none/scheduling")).status_code == 404
 
 
 async def test_the_clusters_and_their_nodes_are_listed(bench):

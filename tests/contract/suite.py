@@ -73,6 +73,21 @@ async def test_nodes_and_the_partitions_that_they_name_are_listed_together(subje
         assert all(in_hostlist(node.name, partition.nodes) for node in inside)
 
 
+async def test_a_cluster_says_how_it_schedules(subject: Subject) -> None:
+    await subject.backend.view(subject.now)
+    if subject.backend.lacks(Op.SCHEDULING):
+        with pytest.raises(NotSupported, match=r"v0\.0\.45 is the first that does"):
+            await subject.backend.scheduling()
+        return
+    found = await subject.backend.scheduling()
+    assert (found.scheduler, found.priority, found.age_max_s) == ("sched/backfill", "priority/multifactor", 7 * 86_400)
+    if subject.real:  # as slurm-conf/common.conf says
+        assert found.parameters == {"bf_interval": "5", "bf_continue": ""}
+        weights = {"age": 1000, "fairshare": 10_000, "jobsize": 1000, "partition": 1000, "qos": 2000}
+        assert (found.weights, found.select_parameters) == (weights, ("CR_CORE_MEMORY",))
+        assert found.topology in ("topology/flat", "topology/default")
+
+
 async def test_a_node_says_what_it_is_made_of_and_what_jobs_have_of_it(subject: Subject) -> None:
     number = await subject.submit(resources=Resources(nodes=1, gpus_per_node=2, wall_s=60))
     job = await subject.running(number)

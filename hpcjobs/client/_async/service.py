@@ -18,6 +18,7 @@ from hpcjobs.model.history import AccountedList
 from hpcjobs.model.partition import PartitionList
 from hpcjobs.model.plugin import ConfigurationFile, Generation, PluginSet
 from hpcjobs.model.policy import PolicyReport
+from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.model.who import Me, ProjectList
 
 
@@ -46,6 +47,14 @@ class AsyncService(AsyncCaller):
         """
         path = f"/v1/clusters/{segment(cluster)}/partitions"
         return await self.ask(PartitionList, "GET", path, {"max_age_s": max_age_s})
+
+    async def scheduling(self, cluster: str) -> Scheduling:
+        """What of Slurm's configuration decides when and where jobs start on a cluster; the controller is asked.
+
+        Raises:
+            NotSupported: No way to the cluster tells it.
+        """
+        return await self.ask(Scheduling, "GET", f"/v1/clusters/{segment(cluster)}/scheduling")
 
     async def capabilities(self, cluster: str) -> list[Capability]:
         """What can be asked of a cluster, and why not where it cannot."""
