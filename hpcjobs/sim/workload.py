@@ -61,6 +61,8 @@ class SimJob(msgspec.Struct, frozen=True, gc=False, kw_only=True):
         checkpoint_s: Seconds between two checkpoints; None: it makes none and begins anew after a failure.
         fate: How it ends by itself; only reports heed it.
         hints: What it tells the policies.
+        priority: Its priority but for size and age, where the scheduler goes by priorities.
+        waited_s: How long it had waited when it was submitted here, which counts for its age.
     """
 
     number: int
@@ -81,6 +83,8 @@ class SimJob(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     checkpoint_s: float | None = None
     fate: Fate = Fate.COMPLETED
     hints: Hints = NO_HINTS
+    priority: int = 0
+    waited_s: float = 0.0
 
     @property
     def gpus(self) -> float:

@@ -6,6 +6,8 @@ import json
 
 import pytest
 
+from hpcjobs.errors import NotSupported
+from hpcjobs.model.scheduling import Scheduling
 from tests.api.test_command_line import run, served, slurm, submitted  # noqa: F401
 from tests.unit.builders import until
 
@@ -57,7 +59,7 @@ def test_who_waits_starts_when_those_that_run_reach_their_limits_and_backfill_le
 def test_what_if_there_were_more_nodes_or_fewer(run, full):  # noqa: F811
     report = simulated(run, "--case", "now:", "--case", "two more: add-nodes=2", "--case", "n1 goes: without=n1")
     assert starts_h(report, "now")["large"] == pytest.approx(4, abs=0.05)
-    assert starts_h(report, "two more")["large"] == 0
+    assert starts_h(report, "two more")["large"] == pytest.approx(0, abs=0.05)
     assert starts_h(report, "two more")["small"] == pytest.approx(1, abs=0.05)
     assert starts_h(report, "n1 goes") == {
         "large": None,
@@ -71,7 +73,38 @@ def test_without_a_case_the_cluster_as_it_is_stands_beside(run, full):  # noqa: 
     assert [case["case"]["name"] for case in report["cases"]] == ["as it is", "what if"]
     assert starts_h(report)["large"] == pytest.approx(4, abs=0.05)
     assert starts_h(report, "what if")["large"] == pytest.approx(2, abs=0.05)
-    assert "limit" in report["assumptions"][0]
+    assert any("time limit" in line for line in report["assumptions"])
+
+
+def test_the_cluster_is_simulated_as_it_is_configured_and_a_case_changes_of_that_what_it_says(run, slurm, full):  # noqa: F811
+    slurm.known_scheduling = Scheduling(
+        parameters={"bf_window": "30", "defer": ""}, weights={"jobsize": 100}, topology="topology/tree"
+    )
+    try:
+        report = simulated(run, "--case", "now:", "--case", 'far: scheduler=slurm:{"bf_window": 600}')
+    finally:
+        slurm.known_scheduling = Scheduling()
+    now, far = (one["case"] for one in report["cases"])
+    assert now["placement"] == far["placement"] == "order"
+    assert now["scheduler"]["settings"]["bf_window"] == 30
+    assert far["scheduler"]["settings"] == now["scheduler"]["settings"] | {"bf_window": 600}
+    assert now["scheduler"]["settings"]["priority"]["job_size"] == 100
+    assert now["scheduler"]["settings"]["by_clock"] is True
+    assert "SchedulerParameters=defer; TopologyPlugin=topology/tree" in report["assumptions"][1]
+    # At three hours the large one, an hour away, is not planned yet: the long one takes its node.
+    assert starts_h(report, "now")["long"] == pytest.approx(3, abs=0.05)
+    assert starts_h(report, "far")["long"] == pytest.approx(5, abs=0.05)
+
+
+def test_where_nobody_tells_the_configuration_slurms_defaults_are_assumed(run, slurm, full, monkeypatch):  # noqa: F811
+    async def silent():
+        raise NotSupported("no way to ask")
+
+    monkeypatch.setattr(slurm, "scheduling", silent)
+    report = simulated(run)
+    assert "no way to ask" in report["assumptions"][0]
+    assert report["cases"][0]["case"]["placement"] == "consecutive"
+    assert starts_h(report)["large"] == pytest.approx(4, abs=0.05)
 
 
 def test_policies_hear_what_jobs_tell_them(run, full):  # noqa: F811

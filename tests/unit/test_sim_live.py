@@ -15,10 +15,12 @@ from hpcjobs.sim.engine import simulate
 from hpcjobs.sim.live.changed import more_nodes, without_nodes
 from hpcjobs.sim.live.predicted import Predictor
 from hpcjobs.sim.live.resumed import Resumed
-from hpcjobs.sim.live.snapshot import UNLIMITED_S, snapshot
+from hpcjobs.sim.live.snapshot import LIMITED, UNLIMITED_S, snapshot
 from hpcjobs.sim.live.starts import displaced, expected
+from hpcjobs.sim.lives import Life
 from hpcjobs.sim.nodes import Nodes
 from hpcjobs.sim.schedulers import SCHEDULERS, Fcfs
+from hpcjobs.sim.schedulers.priority import Multifactor, Weights
 from tests.unit.builders import node
 
 NOW = 1_800_000_000
@@ -83,6 +85,28 @@ def test_the_queue_is_in_the_order_of_tier_priority_and_submission():
     order = starts(full, *waiting, nodes=[*nodes, node("n2"), node("n3")], partitions=tiers, scheduler="fcfs")
     assert list(order) == ["j5", "j4", "j2", "j3"]
     assert order == {"j5": 100, "j4": 100, "j2": 100, "j3": 3700}
+
+
+def test_a_priority_keeps_what_it_has_beside_size_and_age_under_other_weights():
+    old = {"submit_time": NOW - 86_400}
+    jobs = [
+        listed(1, priority=2250),  # of it 250 for its size
+        listed(2, priority=1500, nodes=4, cpus=256),  # 1000
+        listed(3, priority=700, **old),
+        listed(4, priority=5, partition="fast"),
+        running(5, "n1"),
+    ]
+    fast = (*GPU, Partition(name="fast", priority_tier=2))
+    nodes = (node("n1"), node("n2"), node("n3"), node("n4"))
+    begin = begun(*jobs, nodes=nodes, partitions=fast, priority=Multifactor.of(Weights(job_size=1000), nodes))
+
+    def queue(**weights):
+        lives = [Life.of(job, {}) for job in begin.workload.jobs]
+        return [begin.jobs[life.number].name for life in Multifactor.of(Weights(**weights), nodes).sorted(lives, 0.0)]
+
+    assert queue(job_size=1000) == ["j5", "j4", "j1", "j2", "j3"]
+    assert queue(job_size=5000) == ["j5", "j4", "j2", "j1", "j3"]
+    assert queue(job_size=1000, age=20_000) == ["j5", "j4", "j3", "j1", "j2"]
 
 
 def test_a_node_that_is_drained_keeps_its_job_and_takes_no_other():
@@ -158,14 +182,23 @@ def test_what_cannot_be_simulated_is_left_out_and_counted():
     begin = begun(
         listed(1, state=State.HELD), listed(2, dependency="afterok:1"), listed(3, state=State.UNKNOWN),
         running(4, "elsewhere"), listed(5, state=State.FINISHED, fate=Fate.COMPLETED), listed(6),
+        listed(7, reason="PartitionTimeLimit"), listed(8, reason="PartitionNodeLimit", nodes=3),
+        listed(9, reason="PartitionNodeLimit", nodes=2), partitions=(Partition(name="gpu", nodes_max=2),),
     )  # fmt: skip
-    assert [job.name for job in begin.workload.jobs] == ["j6"]
+    assert [job.name for job in begin.workload.jobs] == ["j6", "j9"]
     assert set(begin.workload.dropped) == {
         "it is held",
         "it waits for other jobs (dependency)",
+        "it asks for more than its partition gives",
         "it is not known to be in Slurm",
         "it runs on nodes that the cluster does not list",
     }
+
+
+def test_jobs_that_wait_for_limits_which_are_not_heeded_are_simulated_and_counted():
+    begin = begun(listed(1, reason="QOSMaxJobsPerUserLimit"), listed(2, reason="AssocGrpCpuLimit"), listed(3))
+    assert len(begin.workload.jobs) == 3
+    assert begin.workload.remarks == {LIMITED: 2}
 
 
 def test_a_running_job_that_its_node_has_no_room_for_is_told():

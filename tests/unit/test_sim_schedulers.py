@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -166,8 +167,6 @@ def test_slurms_main_scheduler_stops_in_one_partition_and_goes_on_in_another():
     ],
 )
 def test_parameters_are_tuned_where_they_are_known_and_sound(wishes, changed):
-    import msgspec
-
     assert Parameters().tuned(wishes) == msgspec.structs.replace(Parameters(), **changed)
 
 
@@ -186,10 +185,28 @@ def test_with_the_weight_of_size_the_largest_is_first_or_the_smallest_and_with_n
 
 def test_a_priority_is_the_weighted_sum_of_age_and_size_cut_to_a_whole_number():
     weights = Multifactor(age=1000, job_size=1000, max_age_s=1000.0, nodes=4, cpus=8)
-    life = Life.of(job(1, 10, 100, nodes=2), {})
-    assert weights.points(life, 10) == 1000 * (2 / 4 + 2 / 8) / 2
-    assert weights.points(life, 15.9) == 375 + 5
-    assert weights.points(life, 9999) == 375 + 1000
+    one = job(1, 10, 100, nodes=2)
+    assert weights.points(one, 10) == 1000 * (2 / 4 + 2 / 8) / 2
+    assert weights.points(one, 15.9) == 375 + 5
+    assert weights.points(one, 9999) == 375 + 1000
+    assert weights.points(job(1, 10, 100, nodes=2, waited_s=500), 10) == 375 + 500
+    assert msgspec.structs.replace(weights, favor_small=True).points(one, 10) == 625
+
+
+def test_what_a_priority_is_beside_size_and_age_is_added_to_it_and_so_is_what_policies_give():
+    jobs = [job(1, nodes=4), job(2, priority=700), job(3, nodes=2, priority=600), job(4)]
+    lives = [Life.of(one, {}) for one in jobs]  # 1000 + 0, 250 + 700, 500 + 600, 250 + 0
+    weights = Multifactor(job_size=1000, nodes=4, cpus=4)
+    assert [life.number for life in weights.sorted(lives, 0)] == [3, 1, 2, 4]
+    lives[3].points = 800
+    assert [life.number for life in weights.sorted(lives, 0)] == [3, 4, 1, 2]
+
+
+def test_age_counts_no_more_once_a_job_has_waited_for_as_long_as_it_counts():
+    lives = [Life.of(job(1, waited_s=900, priority=50), {}), Life.of(job(2, waited_s=1000, priority=0), {})]
+    weights = Multifactor(age=1000, max_age_s=1000.0)
+    assert [life.number for life in weights.sorted(lives, 0)] == [2, 1]
+    assert [life.number for life in weights.sorted(lives, 60)] == [1, 2]
 
 
 def by_clock(*jobs, **parameters):

@@ -14,13 +14,16 @@ from hpcjobs.cli.simulate.inputs import refused
 from hpcjobs.cli.simulate.out import Out
 from hpcjobs.cli.simulate.policies import Steering
 from hpcjobs.cli.simulate.run import Outcome, cases_of, finish, horizon_s, of_case, progress, sample_s
+from hpcjobs.client.problems import NotFound, NotSupported
 from hpcjobs.model.cluster import Node
 from hpcjobs.model.hints import Hints
 from hpcjobs.model.job import Fate, Job, State
 from hpcjobs.model.partition import Partition
+from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.sim.cases import COUNTS, Case, scheduler_of, space_of
 from hpcjobs.sim.engine import simulate
 from hpcjobs.sim.live.changed import more_nodes, without_nodes
+from hpcjobs.sim.live.configured import Configured, configured
 from hpcjobs.sim.live.predicted import Predictor
 from hpcjobs.sim.live.resumed import Resumed
 from hpcjobs.sim.live.snapshot import ASSUMPTIONS, Snapshot, snapshot
@@ -28,6 +31,7 @@ from hpcjobs.sim.live.starts import displaced, expected
 from hpcjobs.sim.report.figures import trial
 from hpcjobs.sim.report.report import Report, case_report
 from hpcjobs.sim.result import Result
+from hpcjobs.sim.schedulers.priority import Multifactor
 from hpcjobs.sim.workload import SimJob
 
 if TYPE_CHECKING:
@@ -61,14 +65,17 @@ def run_live(asked: Asked) -> None:
     Raises:
         HpcjobsError: It cannot be done.
     """
-    cases = _cases(asked)
-    steering = {case.name: Steering(case, asked.period_s) for case in cases}
+    _check(asked)
     with service() as client:
-        heard = _heard(client, asked, any(case.policies for case in cases))
+        cluster = asked.cluster or client.clusters()[0].name
+        known = _configured(client, cluster)
+        cases = _cases(asked, known)
+        steering = {case.name: Steering(case, asked.period_s) for case in cases}
+        heard = _heard(client, cluster, asked, any(case.policies for case in cases))
     out = Out(asked.out)
     begins: dict[str, Snapshot] = {}
     for case in cases:
-        begins[case.name] = _begin(heard, case)
+        begins[case.name] = _begin(heard, case, Multifactor.of(known.weights, heard.nodes))
     outcome = Outcome({}, {}, {name: begin.workload.nodes for name, begin in begins.items()})
     first = begins[cases[0].name]
     with progress(len(cases), len(first.workload.jobs)) as tell:
@@ -95,7 +102,7 @@ def run_live(asked: Asked) -> None:
         nodes=len(first.workload.nodes),
         gpus=first.workload.gpus,
         jobs=len(first.workload.jobs),
-        assumptions=(*ASSUMPTIONS, *heard.assumed),
+        assumptions=(*known.told, *ASSUMPTIONS, *heard.assumed),
         dropped=first.workload.dropped,
         remarks=first.workload.remarks | _remarks(begins, outcome.first),
         seeds=(asked.seed,),
@@ -106,8 +113,8 @@ def run_live(asked: Asked) -> None:
     finish(asked, report, outcome, steering, out)
 
 
-def _cases(asked: Asked) -> list[Case]:
-    """The cases; beside what differs from the cluster as it is, that is a case too."""
+def _check(asked: Asked) -> None:
+    """See whether anything was said that does not go with a real cluster."""
     beside = {
         "FILE": asked.files, "--fleet": asked.fleet, "--generate": asked.generate, "--topology": asked.topology,
         "--demand": asked.demand, "--window": asked.window, "--failures": asked.failures, "--format": asked.format_name,
@@ -118,10 +125,24 @@ def _cases(asked: Asked) -> list[Case]:
             raise refused(option, "it does not go with --from-live")
     if asked.seeds > 1:
         raise refused("--seeds", "nothing depends on chance with --from-live")
-    cases = cases_of(asked)
+
+
+def _configured(client: Client, cluster: str) -> Configured:
+    """How the cluster schedules; where nobody tells, Slurm's defaults."""
+    try:
+        return configured(client.scheduling(cluster))
+    except (NotSupported, NotFound) as error:
+        usual = configured(Scheduling())
+        why = f"How the cluster is configured is not told ({error.detail.rstrip('.')}): Slurm's defaults are assumed."
+        return usual._replace(told=(why, *usual.told))
+
+
+def _cases(asked: Asked, known: Configured) -> list[Case]:
+    """The cases; beside what differs from the cluster as it is, that is a case too."""
+    as_is = Case(name=AS_IS, scheduler=known.scheduler, placement=known.placement)
+    cases = [known.under(case) for case in cases_of(asked, as_is)]
     if not asked.case:
         only = msgspec.structs.replace(cases[0], name=AS_IS)
-        as_is = Case(name=AS_IS)
         cases = [as_is] if only == as_is else [as_is, msgspec.structs.replace(only, name=WHAT_IF)]
     for case in cases:
         if case.placement == COUNTS:
@@ -129,8 +150,7 @@ def _cases(asked: Asked) -> list[Case]:
     return cases
 
 
-def _heard(client: Client, asked: Asked, with_hints: bool) -> Heard:
-    cluster = asked.cluster or client.clusters()[0].name
+def _heard(client: Client, cluster: str, asked: Asked, with_hints: bool) -> Heard:
     nodes, partitions = client.nodes(cluster), client.partitions(cluster)
     jobs = list(client.jobs(cluster=cluster, listed=True))
     assumed: list[str] = []
@@ -157,7 +177,7 @@ def _heard(client: Client, asked: Asked, with_hints: bool) -> Heard:
     )  # fmt: skip
 
 
-def _begin(heard: Heard, case: Case) -> Snapshot:
+def _begin(heard: Heard, case: Case, priority: Multifactor) -> Snapshot:
     nodes: Sequence[Node] = heard.nodes
     with of_case(case):
         if case.add_nodes:
@@ -166,7 +186,7 @@ def _begin(heard: Heard, case: Case) -> Snapshot:
             nodes = without_nodes(nodes, case.without)
     return snapshot(
         heard.cluster, heard.observed_at, nodes, heard.partitions, heard.jobs,
-        hints=heard.hints, predictor=Predictor(heard.history),
+        hints=heard.hints, predictor=Predictor(heard.history), priority=priority,
     )  # fmt: skip
 
 

@@ -112,17 +112,21 @@ def finish(asked: Asked, report: Report, outcome: Outcome, steering: dict[str, S
     shown.troubles(report, {name: one.troubles for name, one in steering.items()})
 
 
-def cases_of(asked: Asked) -> list[Case]:
+def cases_of(asked: Asked, usual: Case = Case(name=ALONE)) -> list[Case]:  # noqa: B008  frozen
     """The cases of a call.
+
+    Args:
+        asked: The call.
+        usual: Says what scheduler and placement are where the call says nothing.
 
     Raises:
         Refused: One is none, or two are called the same.
     """
     base = Case(
         name=ALONE,
-        scheduler=parse_named(asked.scheduler or "slurm", "--scheduler"),
+        scheduler=parse_named(asked.scheduler, "--scheduler") if asked.scheduler else usual.scheduler,
         policies=tuple(parse_named(text, "--policy") for text in asked.policy),
-        placement=asked.placement or "order",
+        placement=asked.placement or usual.placement,
         add_nodes=asked.add_nodes,
         without=asked.without,
     )

@@ -15,6 +15,8 @@ from hpcjobs.sim.report.report import Report
 MOST_LINES: Final = 50
 """So many jobs that wait are shown; report.json has all."""
 MOST_REASONS: Final = 5
+AT_ONCE_S: Final = 10.0
+"""What starts so soon starts at once: slurmctld looks about every second, and waits for more submissions."""
 
 
 def report(found: Report) -> None:
@@ -55,7 +57,7 @@ def _expected(found: Report, cases: Sequence[str]) -> None:
 def _start(at: float | None, observed_at: float) -> str:
     if at is None:
         return "not as things are"
-    return "at once" if at <= observed_at else moment(at)
+    return "at once" if at <= observed_at + AT_ONCE_S else moment(at)
 
 
 def troubles(found: Report, of_policies: Mapping[str, Mapping[str, str]]) -> None:

@@ -7,6 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
+import msgspec
+
 from hpcjobs.model.cluster import Node
 from hpcjobs.model.hints import NO_HINTS, Hints
 from hpcjobs.model.job import Job, State
@@ -16,6 +18,7 @@ from hpcjobs.model.spans import count_tasks, parse_spans
 from hpcjobs.sbatch.hostlists import expand_hostlist
 from hpcjobs.sim.live.allowed import Allowed
 from hpcjobs.sim.live.predicted import Predictor
+from hpcjobs.sim.schedulers.priority import Multifactor
 from hpcjobs.sim.traces.lines import Tally
 from hpcjobs.sim.workload import WHOLE_GPU, SimJob, SimNode, Workload
 
@@ -25,21 +28,26 @@ LEAST_S: Final = 1.0
 """A job that should have ended by now ends so soon."""
 MOST_TASKS: Final = 100_000
 """So many waiting tasks of one array are simulated."""
+PRIORITIES: Final = 2**32
+"""So many priorities there are: numbers of 32 bits."""
+FIRST: Final = PRIORITIES**2
+"""The priority of a job that runs, should it have to wait: before all others."""
 _RUNS: Final = frozenset({State.RUNNING, State.COMPLETING, State.SUSPENDED})
 
 ASSUMPTIONS: Final = (
     "A running job ends at its time limit, a waiting one runs as long as its limit says, where nothing was predicted; "
     "without a limit it runs for a year.",
-    "The queue is in the order of tier, priority and submission that it has now: priorities do not change, and nobody "
-    "submits, cancels or alters a job.",
+    "The queue is in the order of tier, priority and submission that it has now; priorities change by age only, and "
+    "nobody submits, cancels or alters a job.",
     "CPUs, memory and GPUs of a job are spread evenly over its nodes; on a node with GPUs of several types all count "
     "as of the commonest. So do the shards of a GPU, where there are not as many of each.",
     "Nodes that are down or drained stay so, and no node fails.",
-    "Not heeded: limits of users, accounts, QOS and partitions, dependencies, licenses, reservations and preemption; "
+    "Not heeded: limits of users, accounts and QOS, dependencies, licenses, reservations and preemption; "
     "of constraints only features joined with &.",
 )
 
 
+LIMITED: Final = "jobs that wait for a limit of their user, account or QOS, which is not heeded here"
 UNSEEN: Final = "nodes with more in use than the jobs that you may see have: here it is free (ask as an operator)"
 
 
@@ -76,6 +84,7 @@ def snapshot(
     *,
     hints: Mapping[str, Hints] | None = None,
     predictor: Predictor | None = None,
+    priority: Multifactor | None = None,
 ) -> Snapshot:
     """Put together what the service said.
 
@@ -87,16 +96,15 @@ def snapshot(
         jobs: What Slurm lists: each task for itself, but those of an array that still wait together.
         hints: What jobs tell the policies, by our id.
         predictor: Guesses run times; None: limits hold.
+        priority: The cluster's, by which is known what of a job's priority is not of its size and age; None: nothing.
     """
     index = {node.name: place for place, node in enumerate(nodes)}
     dropped = Tally()
     found = list(jobs)
     runs = [job for job in found if job.state in _RUNS and _known(job, index, dropped)]
-    tiers = {partition.name: partition.priority_tier for partition in partitions}
-    queue = sorted((job for job in found if _waits(job, dropped)), key=lambda job: _place(job, tiers))
-    maker = _Maker(
-        observed_at, nodes, {partition.name: partition for partition in partitions}, predictor or Predictor()
-    )
+    by_name = {partition.name: partition for partition in partitions}
+    queue = sorted((job for job in found if _waits(job, by_name, dropped)), key=lambda job: _place(job, by_name))
+    maker = _Maker(observed_at, nodes, by_name, predictor or Predictor(), priority or Multifactor())
     allowed = Allowed(nodes, partitions)
     made: list[SimJob] = []
     running: dict[int, frozenset[int]] = {}
@@ -122,7 +130,7 @@ def snapshot(
         jobs=tuple(made),
         origin=f"{cluster} as it is now: {len(running)} jobs run, {len(made) - len(running)} wait",
         dropped=dropped.told(),
-        remarks={UNSEEN: unseen} if (unseen := _unseen(nodes, runs)) else {},
+        remarks={what: count for what, count in ((UNSEEN, _unseen(nodes, runs)), (LIMITED, _limited(queue))) if count},
         started_at=observed_at,
     )
     closed = frozenset(place for place, node in enumerate(nodes) if not node.usable)
@@ -137,11 +145,13 @@ def _known(job: Job, index: Mapping[str, int], dropped: Tally) -> bool:
     return True
 
 
-def _waits(job: Job, dropped: Tally) -> bool:
-    if job.state is State.PENDING and not job.dependency:
-        return True
-    if job.state is State.PENDING:
+def _waits(job: Job, partitions: Mapping[str, Partition], dropped: Tally) -> bool:
+    if job.state is State.PENDING and job.dependency:
         dropped.add("it waits for other jobs (dependency)")
+    elif job.state is State.PENDING and _beyond(job, partitions):
+        dropped.add("it asks for more than its partition gives")
+    elif job.state is State.PENDING:
+        return True
     elif job.state is State.HELD:
         dropped.add("it is held")
     elif job.state in (State.SUBMITTING, State.UNKNOWN):
@@ -149,9 +159,23 @@ def _waits(job: Job, dropped: Tally) -> bool:
     return False
 
 
-def _place(job: Job, tiers: Mapping[str, int]) -> tuple[int, int, int, int]:
-    tier = max((tiers.get(name, 1) for name in job.partition.split(",")), default=1)
-    return -tier, -job.priority, job.submit_time, job.slurm_job_id or 0
+def _beyond(job: Job, partitions: Mapping[str, Partition]) -> bool:
+    """Whether Slurm says that a job asks for more than its partition gives; of nodes it says so also of too few up."""
+    if job.reason == "PartitionTimeLimit":
+        return True
+    most = [partitions[name].nodes_max for name in job.partition.split(",") if name in partitions]
+    return job.reason == "PartitionNodeLimit" and all(nodes is not None and nodes < job.nodes for nodes in most)
+
+
+def _place(job: Job, partitions: Mapping[str, Partition]) -> tuple[int, int, int]:
+    return -_rank(job, partitions), job.submit_time, job.slurm_job_id or 0
+
+
+def _rank(job: Job, partitions: Mapping[str, Partition]) -> int:
+    """A job's tier and its priority as one number: no priority makes up for a tier."""
+    names = (name for name in job.partition.split(",") if name in partitions)
+    tier = max((partitions[name].priority_tier for name in names), default=1)
+    return tier * PRIORITIES + job.priority
 
 
 def _tasks(job: Job) -> int:
@@ -163,6 +187,10 @@ def _tasks(job: Job) -> int:
         return min(count_tasks(parse_spans(spans)), MOST_TASKS)
     except ValueError:
         return 1
+
+
+def _limited(queue: Sequence[Job]) -> int:
+    return sum(job.reason.startswith(("QOS", "Assoc")) for job in queue)
 
 
 def _unseen(nodes: Sequence[Node], runs: Sequence[Job]) -> int:
@@ -195,9 +223,15 @@ class _Maker:
     """Makes jobs of the simulation of those of the service."""
 
     def __init__(
-        self, now: float, nodes: Sequence[Node], partitions: Mapping[str, Partition], predictor: Predictor
+        self,
+        now: float,
+        nodes: Sequence[Node],
+        partitions: Mapping[str, Partition],
+        predictor: Predictor,
+        priority: Multifactor,
     ) -> None:
         self._now = now
+        self._priority = priority
         gpus = [gpu for node in nodes for gpu in shared_gpus_of(node)]
         self._parts = {
             sharing: Counter(gpu.parts for gpu in gpus if gpu.sharing == sharing).most_common(1)[0][0]
@@ -214,13 +248,18 @@ class _Maker:
             left_s = max(LEAST_S, job.end_time - self._now)
         guess_s = self._predictor.run_s(job, already_s)
         run_s = left_s if guess_s is None else min(left_s, max(LEAST_S, guess_s - already_s))
-        return self._job(number, job, run_s, left_s, NO_HINTS, math.floor)
+        made = self._job(number, job, run_s, left_s, NO_HINTS, math.floor)
+        return msgspec.structs.replace(made, priority=FIRST)
 
     def waiting(self, number: int, job: Job, hints: Hints) -> SimJob:
         """A job that waits."""
         wall_s = self._limit_s(job)
         guess_s = self._predictor.run_s(job)
-        return self._job(number, job, wall_s if guess_s is None else min(guess_s, wall_s), wall_s, hints, math.ceil)
+        made = self._job(number, job, wall_s if guess_s is None else min(guess_s, wall_s), wall_s, hints, math.ceil)
+        since = job.eligible_time or job.submit_time
+        made = msgspec.structs.replace(made, waited_s=max(0.0, self._now - since) if since else 0.0)
+        others = _rank(job, self._partitions) - self._priority.points(made, 0.0)
+        return msgspec.structs.replace(made, priority=others)
 
     def _limit_s(self, job: Job) -> float:
         if job.wall_s is not None:

@@ -2,17 +2,19 @@
 
 As in src/plugins/priority/multifactor of Slurm: the size is the mean of a job's part of all nodes and of all CPUs, the
 age the part of PriorityMaxAge that it has waited, and the sum is a whole number. Fair share, QOS, partition and TRES
-are not modelled: they count as if all jobs had the same.
+are not modelled: what they come to is the ``priority`` of a job, which does not change.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Annotated, Self
 
 import msgspec
 
+from hpcjobs.model.cluster import Node
 from hpcjobs.sim.lives import Life
-from hpcjobs.sim.workload import SimNode
+from hpcjobs.sim.workload import SimJob, SimNode
 
 Weight = Annotated[int, msgspec.Meta(ge=0, lt=2**32)]
 Seconds = Annotated[float, msgspec.Meta(gt=0)]
@@ -46,19 +48,20 @@ class Multifactor(Weights, frozen=True):
     cpus: int = 1
 
     @classmethod
-    def of(cls, weights: Weights, fleet: tuple[SimNode, ...]) -> Self:
+    def of(cls, weights: Weights, fleet: Collection[SimNode | Node]) -> Self:
         """For a fleet."""
         return cls(**msgspec.structs.asdict(weights), nodes=len(fleet), cpus=sum(node.cpus for node in fleet))
 
-    def points(self, life: Life, now: float) -> int:
-        """A job's priority beside what policies give it."""
-        asked = life.asked
-        size = (asked.nodes / self.nodes + asked.nodes * asked.cpus_per_node / self.cpus) / 2
-        waited = min(1.0, max(0.0, now - life.born.submit_s) / self.max_age_s)
+    def points(self, job: SimJob, now: float) -> int:
+        """Points of a job for size and age."""
+        size = (job.nodes / self.nodes + job.nodes * job.cpus_per_node / self.cpus) / 2
+        waited = min(1.0, max(0.0, now - job.submit_s + job.waited_s) / self.max_age_s)
         return int(self.age * waited + self.job_size * (1 - size if self.favor_small else size))
 
     def sorted(self, lives: list[Life], now: float) -> list[Life]:
-        """Jobs in the order of their priority: who is earlier among equals."""
-        if not self.age and not self.job_size:
-            return lives
-        return sorted(lives, key=lambda life: (-life.points - self.points(life, now), life.born.number))
+        """Jobs in the order of their priority, to which policies add: who is earlier among equals."""
+
+        def key(life: Life) -> tuple[int, int]:
+            return -life.points - life.asked.priority - self.points(life.asked, now), life.number
+
+        return sorted(lives, key=key)
