@@ -7,6 +7,7 @@ import logging
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
+from enum import Enum
 from typing import Final, NamedTuple
 
 import msgspec
@@ -21,13 +22,27 @@ AHEAD: Final = 8
 """How many calls a process is told of at once."""
 
 
-class Lost(Exception):
-    """A process that answers no more; ``sent`` says whether it had begun the call, ``hung`` whether it hung in it."""
+class Turn(Enum):
+    """What a call was to a process that is lost."""
 
-    def __init__(self, why: str, *, sent: bool, hung: bool = False) -> None:
+    OTHER = "other"  # its turn had not come, or it was ended in it for what another did
+    DIED = "died"  # it died in it
+    HUNG = "hung"  # it was ended for not answering it in time, or with what cannot be read
+
+
+class Lost(Exception):
+    """A process that answers no more.
+
+    Args:
+        why: In words.
+        sent: Whether it may have begun the call.
+        turn: What the call was to it.
+    """
+
+    def __init__(self, why: str, *, sent: bool, turn: Turn = Turn.OTHER) -> None:
         super().__init__(why)
         self.sent = sent
-        self.hung = hung
+        self.turn = turn
 
 
 class _Call(NamedTuple):
@@ -122,7 +137,7 @@ class Channel:
             except TimeoutError:  # an OSError too: it must come first
                 await self._end(f"did not answer {call.op} within {call.timeout_s:g} s")
             except (EOFError, OSError):
-                self._fail(f"died during {call.op}")
+                self._fail(f"died during {call.op}", Turn.DIED)
             except ValueError as error:
                 await self._end(f"said what cannot be read: {error}")
             else:
@@ -136,6 +151,7 @@ class Channel:
     async def _end(self, why: str) -> None:
         """Kill the agent, and hear what it still says: it may have gone on to later calls meanwhile."""
         self._ending = True
+        first = self._calls[0]
         killing = asyncio.ensure_future(self._kill(self.pid))
         dead = False
         try:
@@ -148,23 +164,26 @@ class Channel:
             dead = True
         except ValueError as error:
             log.warning("agent %d says what cannot be read: %s", self.pid, error)
-        self._fail(why, known=dead, hung=True)
+        still = self._calls and self._calls[0] is first  # else it was late, and another's turn had come
+        self._fail(why, Turn.HUNG if still else Turn.OTHER, known=dead)
         await killing
 
-    def _fail(self, why: str, *, known: bool = True, hung: bool = False) -> None:
+    def _fail(self, why: str, turn: Turn = Turn.OTHER, *, known: bool = True) -> None:
         """No call is answered any more.
 
         Args:
             why: In words.
+            turn: What the first call was to the agent; the others were none.
             known: Whether everything that the agent said has been heard: then only the first call was begun, and the
                 others can be told to another agent.
-            hung: Whether it was ended because it hung.
         """
         self.writer.close()
         calls, self._calls = self._calls, deque()
         for index, call in enumerate(calls):
             if not call.answer.done():
-                call.answer.set_exception(Lost(why, sent=index == 0 or not known, hung=hung and index == 0))
+                first = index == 0
+                lost = Lost(why, sent=first or not known, turn=turn if first else Turn.OTHER)
+                call.answer.set_exception(lost)
 
     async def over(self) -> None:
         """Wait until everybody who asked an agent that is lost has heard of it."""

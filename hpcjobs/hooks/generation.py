@@ -145,10 +145,9 @@ class AtWork:
     async def ask(self, entry: Entry, op: str, args: dict[str, Any], kind: type[T]) -> T:
         """Have a hook called, when those before are over; see PluginProcess.ask."""
         process = self.policies if op == Tick.kind else self.process
+        told, timeout_s = {"plugin": entry.setting.name, **args}, entry.setting.timeout_s
         async with process.room:
-            if entry.broken:  # meanwhile
-                raise HookFailed(entry.broken, shown="it is switched off", blameless=True)
-            return await process.ask(op, {"plugin": entry.setting.name, **args}, kind, entry.setting.timeout_s)
+            return await process.ask(op, told, kind, timeout_s, lambda: entry.broken)
 
     async def end(self) -> None:
         """Let it go, after what is under way."""

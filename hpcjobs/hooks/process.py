@@ -9,12 +9,12 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 import msgspec
 
-from hpcjobs.agents.channel import AHEAD, Channel, Lost
+from hpcjobs.agents.channel import AHEAD, Channel, Lost, Turn
 from hpcjobs.agents.protocol import RawReply, Request
 from hpcjobs.hooks.frames import Brought
 from hpcjobs.settings import PluginSettings
@@ -27,7 +27,7 @@ LOAD_S: Final = 30.0
 REMEMBER_S: Final = 30.0
 """How long a plugin may take to read what its discovery kept, in seconds."""
 TRIES: Final = 10
-"""How often a call is told again that another call's process took with it."""
+"""How many processes are made in a row for one call, beside those that are lost while they are told what to know."""
 
 
 class HookFailed(Exception):
@@ -183,7 +183,9 @@ class PluginProcess:
         self._known[op, *what] = request
         self._suspects.discard((op, *what))
 
-    async def ask(self, op: str, args: dict[str, Any], kind: type[T], timeout_s: float) -> T:
+    async def ask(
+        self, op: str, args: dict[str, Any], kind: type[T], timeout_s: float, off: Callable[[], str] = lambda: ""
+    ) -> T:
         """Have a hook called.
 
         Args:
@@ -191,26 +193,33 @@ class PluginProcess:
             args: Its arguments.
             kind: Type of the result.
             timeout_s: How long it may take from when its turn comes; then the process is killed.
+            off: Why its plugin is asked no more, or ``""``; this can come to be while the call waits.
 
         Raises:
-            HookFailed: It raised, was too late or took the process with it.
+            HookFailed: It raised, was too late, took the process with it, or is switched off.
         """
-        return self._read(await self._asked(Request(op, args), timeout_s), kind)
+        return self._read(await self._asked(Request(op, args), timeout_s, off), kind)
 
-    async def _asked(self, request: Request, timeout_s: float) -> RawReply:
+    async def _asked(self, request: Request, timeout_s: float, off: Callable[[], str] = lambda: "") -> RawReply:
+        """The answer, of as many processes as it takes.
+
+        Hooks change nothing, so they can be asked twice: a process may have been dead before. Where another call took
+        it, this one is asked again however often that was. That has an end: calls are asked again in the order in which
+        they came, so none comes before it that did not, and each of those takes two processes with it at most.
+        """
         died = False
-        for _ in range(TRIES):
+        while True:
             channel = await self._alive()
+            if why := off():
+                raise HookFailed(why, shown="it is switched off", blameless=True)
             if fault := self._faults.get(request.args.get("plugin", "")):
                 raise HookFailed(fault, shown="its code has changed on disk")
             try:
                 return await channel.ask(request, timeout_s)
             except Lost as error:
-                # Hooks change nothing, so they can be asked twice: the process may have been dead before.
-                if error.hung or (died and error.sent):
+                if error.turn is Turn.HUNG or (died and error.turn is Turn.DIED):
                     raise HookFailed(f"it {error}") from error
-                died = died or error.sent
-        raise HookFailed("other plugins took the process with them again and again", blameless=True)
+                died = died or error.turn is Turn.DIED
 
     async def _let_go(self) -> None:
         channel, self._channel = self._channel, None

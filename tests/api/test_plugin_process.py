@@ -29,7 +29,8 @@ TOUCHY = """
     def admit(spec, context):
         with open("FILE", "a") as file:
             file.write("asked\\n")
-        does = {"hang": lambda: time.sleep(60), "die": lambda: os._exit(3), "fork": fork, "twin": twin}
+        does = {"hang": lambda: time.sleep(60), "die": lambda: os._exit(3), "fork": fork, "twin": twin,
+                "nap": lambda: time.sleep(0.5)}
         does.get(spec.name, lambda: None)()
         return spec
     def fork():
@@ -139,19 +140,42 @@ async def test_where_no_process_can_be_started_nobody_is_to_blame(process, monke
 
 
 async def test_a_call_that_hung_is_not_asked_again_whoever_comes_while_it_is_ended(process, file, monkeypatch):
-    kill = PluginProcess._kill
+    kill = process._channel._kill
 
-    async def slowly(self, pid):
+    async def slowly(pid):
         await asyncio.sleep(0.4)
-        await kill(self, pid)
+        await kill(pid)
 
-    monkeypatch.setattr(PluginProcess, "_kill", slowly)
+    monkeypatch.setattr(process._channel, "_kill", slowly)
     hanging = asyncio.create_task(admit(process, "touchy", "hang", 0.3))
     await asyncio.sleep(0.5)
     assert await named(process)
     with pytest.raises(HookFailed, match=r"did not answer admit within 0\.3 s"):
         await hanging
     assert file.read_text() == "asked\n"
+
+
+async def test_a_call_is_answered_however_many_before_it_take_the_process_with_them(process):
+    dying = [asyncio.create_task(admit(process, "touchy", "die")) for _ in range(6)]
+    await asyncio.sleep(0)
+    assert await named(process)
+    died = await asyncio.gather(*dying, return_exceptions=True)
+    assert [(type(error), error.blameless) for error in died] == [(HookFailed, False)] * 6
+    assert process.starts == 1 + 2 * 6
+
+
+async def test_a_call_that_was_begun_while_a_late_one_was_ended_is_not_the_late_one(process, file, monkeypatch):
+    channel = process._channel
+    kill = channel._kill
+
+    async def when_both_have_begun(pid):
+        assert await soon(lambda: file.read_text() == "asked\n" * 2)
+        await kill(pid)
+
+    monkeypatch.setattr(channel, "_kill", when_both_have_begun)
+    both = await asyncio.gather(admit(process, "touchy", "nap", 0.1), admit(process, "touchy", "nap"))
+    assert both == [Judged()] * 2
+    assert file.read_text() == "asked\n" * 3, "the second was ended in it, and asked again"
 
 
 async def test_new_code_on_disk_is_not_run_before_it_is_reloaded(process, site):

@@ -199,6 +199,8 @@ async def test_calls_that_another_plugin_takes_with_it_are_asked_again(bench):
     answers = await asyncio.gather(*(bench.post(name=f"n{number}") for number in range(12)))
     assert {answer.status_code for answer in answers} == {201}, [answer.text for answer in answers]
     assert {answer.json()["name"] for answer in answers} == {f"n{number}-named" for number in range(12)}
+    dying = (await bench.get("/v1/plugins")).json()["plugins"][1]
+    assert (dying["state"], dying["failures"]) == ("BROKEN", 5), "one that is switched off is asked no more"
 
 
 @pytest.mark.thorough
