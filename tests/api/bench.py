@@ -143,6 +143,7 @@ class UnrulySlurm(SimulatedBackend):
 def settings_of(folder: Path, **more: Any) -> Settings:
     told: dict[str, Any] = {
         "clusters": (ClusterSettings("big", observe_s=NEVER),),
+        "max_age_s": NEVER,  # as nobody lists, a slow test would else find Slurm away
         "database_url": f"sqlite:///{folder}/jobs.db",
         "token_key_file": folder / "token.key",
         "spawner_socket": str(folder / "none.sock"),

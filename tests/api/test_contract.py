@@ -50,9 +50,7 @@ def fuzzed(empty_database, tmp_path_factory, spawner, folder):
     for path in (home, home / "file"):
         os.chown(path, who.pw_uid, who.pw_gid)
     clusters = (ClusterSettings("big", observe_s=NEVER, file_roots=(str(home),)),)
-    told = settings_of(
-        place, spawner_socket=str(folder / "spawner.sock"), clusters=clusters, admins=(USER,), max_age_s=3600.0
-    )
+    told = settings_of(place, spawner_socket=str(folder / "spawner.sock"), clusters=clusters, admins=(USER,))
     with asyncio.Runner() as runner:
         service = Service(told, {"big": UnrulySlurm()})
         runner.run(service.start())

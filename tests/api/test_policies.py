@@ -107,12 +107,9 @@ class Helm:
 
 @pytest.fixture
 async def helm(place, site):
-    async with on_bench(settings_of(place, max_age_s=NEVER_OLD), {"big": UnrulySlurm()}) as bench:
+    async with on_bench(settings_of(place), {"big": UnrulySlurm()}) as bench:
         await bench.tick()
         yield Helm(bench, site)
-
-
-NEVER_OLD = 1e6
 
 
 async def waiting(helm, **body):
@@ -207,7 +204,7 @@ async def test_in_a_dry_run_all_is_told_and_nothing_done(helm):
 
 async def test_after_a_restart_what_was_wished_holds_until_the_policy_speaks_and_is_taken_back_then(place, site):
     slurm = UnrulySlurm()
-    async with on_bench(settings_of(place, max_age_s=NEVER_OLD), {"big": slurm}) as bench:
+    async with on_bench(settings_of(place), {"big": slurm}) as bench:
         helm = Helm(bench, site)
         await bench.tick()
         job = await waiting(helm)
@@ -216,7 +213,7 @@ async def test_after_a_restart_what_was_wished_holds_until_the_policy_speaks_and
         await helm.later()
         assert helm.nice(job) == -5
     (site / "first").write_text("fail")
-    async with on_bench(settings_of(place, max_age_s=NEVER_OLD), {"big": slurm}) as bench:
+    async with on_bench(settings_of(place), {"big": slurm}) as bench:
         helm = Helm(bench, site)
         helm.ahead_s = 50.0
         await helm.later()
