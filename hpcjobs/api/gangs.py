@@ -5,14 +5,13 @@ from __future__ import annotations
 import msgspec
 from litestar import Response, post
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody
 
+from hpcjobs.api import submitted
 from hpcjobs.api.access import SUBMITS, Asked, needs
-from hpcjobs.api.common import IdempotencyKey, problems
+from hpcjobs.api.common import IdempotencyKey
 from hpcjobs.identity import Scope
 from hpcjobs.model.gang import Gang
-from hpcjobs.model.job import State
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.service import Service
 
@@ -35,14 +34,7 @@ class GangRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     "/v1/gangs",
     security=needs(Scope.JOBS_WRITE),
     opt=SUBMITS,
-    responses=problems(409, 413, 501)
-    | {
-        202: ResponseSpec(
-            data_container=Gang,
-            description="The gang is kept, and goes to Slurm as soon as Slurm answers.",
-            generate_examples=False,
-        )
-    },
+    responses=submitted.documents(Gang),
     summary="Submit jobs that start together",
     description="All of them are kept, or none. Where their shapes allow it they are one heterogeneous job, whose "
     "components Slurm starts together and whose output says how each member ended; else jobs of their own that wait "
@@ -59,8 +51,4 @@ async def gangs(
     """Submit."""
     target = service.target(data.cluster)
     gang, replayed = await service.together.submit(request.user.user, target, data.jobs, data.name, idempotency_key)
-    headers = {"Location": f"/v1/jobs/{gang.jobs[0].id}"}
-    if replayed:
-        headers["Idempotency-Replayed"] = "true"
-    accepted = any(job.state is State.SUBMITTING for job in gang.jobs)
-    return Response(gang, status_code=202 if accepted else 201, headers=headers)
+    return submitted.answer(gang, gang.jobs, replayed=replayed)

@@ -11,11 +11,10 @@ from typing import Annotated, Final
 import msgspec
 from litestar import Controller, Response, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.openapi.datastructures import ResponseSpec
 from litestar.params import JSONBody, QueryParameter
 from litestar.response import Stream
 
-from hpcjobs.api import manners
+from hpcjobs.api import manners, submitted
 from hpcjobs.api.access import SUBMITS, Asked, needs
 from hpcjobs.api.common import (
     JOB_ID_IS,
@@ -53,14 +52,6 @@ JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 STALE: Final = "Hpcjobs-Stale"
 """Of NDJSON: the clusters of which what is shown is older than was accepted; a page has ``stale`` for it."""
-
-
-ACCEPTED: Final = ResponseSpec(
-    data_container=Job,
-    description="The job is kept and goes to Slurm, once and in its user's order, as soon as Slurm answers.",
-    generate_examples=False,
-)
-
 
 _SPEC_FIELDS: Final = operator.attrgetter(*JobSpec.__struct_fields__)
 
@@ -144,7 +135,7 @@ class JobsController(Controller):
     @post(
         security=needs(Scope.JOBS_WRITE),
         opt=SUBMITS,
-        responses=problems(409, 413, 501) | {202: ACCEPTED},
+        responses=submitted.documents(Job),
         summary="Submit a job",
         description="201: Slurm has the job. 202: the job is kept and goes to Slurm, once and after what its user "
         "sent before, as soon as Slurm answers; it is listed as SUBMITTING until then. With an Idempotency-Key the "
@@ -160,12 +151,8 @@ class JobsController(Controller):
     ) -> Response[Job]:
         """Submit."""
         target = service.target(data.cluster)
-        submitted = await service.submission.submit(request.user.user, target, data.spec(), idempotency_key)
-        headers = {"Location": f"/v1/jobs/{submitted.job.id}"}
-        if submitted.replayed:
-            headers["Idempotency-Replayed"] = "true"
-        accepted = submitted.job.state is State.SUBMITTING
-        return Response(submitted.job, status_code=202 if accepted else 201, headers=headers)
+        made = await service.submission.submit(request.user.user, target, data.spec(), idempotency_key)
+        return submitted.answer(made.job, [made.job], replayed=made.replayed)
 
     @post(
         "/validate",

@@ -10,12 +10,12 @@ from litestar import Response, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 
+from hpcjobs.api import submitted
 from hpcjobs.api.access import SUBMITS, Asked, needs
-from hpcjobs.api.common import IdempotencyKey, problems
-from hpcjobs.api.jobs import ACCEPTED, SubmitRequest
+from hpcjobs.api.common import IdempotencyKey
+from hpcjobs.api.jobs import SubmitRequest
 from hpcjobs.errors import ClusterUnknown, Refusal, Refused
 from hpcjobs.identity import Scope
-from hpcjobs.model.job import State
 from hpcjobs.model.order import Verdict
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.sbatch.called import Call, Sbatched
@@ -83,8 +83,8 @@ def _tested(call: Call, reading: Reading, verdict: Verdict) -> Sbatched:
     return Sbatched("done", None, "", (*reading.notes, *(() if "quiet" in reading.client else (told,))))
 
 
-def _submitted(reading: Reading, submitted: Submitted) -> Sbatched:
-    job, client = submitted.job, reading.client
+def _submitted(reading: Reading, made: Submitted) -> Sbatched:
+    job, client = made.job, reading.client
     if job.slurm_job_id is None:
         return Sbatched("number", job, "", tuple(reading.notes))
     with_cluster = "clusters" in client or "cluster" in client
@@ -101,7 +101,7 @@ def _submitted(reading: Reading, submitted: Submitted) -> Sbatched:
     "/v1/sbatch",
     security=needs(Scope.JOBS_WRITE),
     opt=SUBMITS,
-    responses=problems(409, 413, 501) | {202: ACCEPTED},
+    responses=submitted.documents(Sbatched),
     summary="Submit as sbatch does",
     description="A command line of sbatch with the script and the variables of whoever calls it, read as sbatch "
     "reads it: options, `#SBATCH`, `#PBS` and `#BSUB` lines, input variables. What sbatch would refuse is a 422, its "
@@ -120,17 +120,13 @@ async def sbatch(
     user = request.user.user
     reading, spec = _read(data)
     target = await _target(service, user, reading.clusters, spec, idempotency_key)
-    headers: dict[str, str] = {}
     if "test-only" in reading.client:
-        answer, status = _tested(data, reading, await service.submission.validate(user, target, spec)), 200
+        tested = _tested(data, reading, await service.submission.validate(user, target, spec))
+        response = Response(tested, status_code=200)
     else:
-        submitted = await service.submission.submit(user, target, spec, idempotency_key)
-        answer = _submitted(reading, submitted)
-        status = 202 if submitted.job.state is State.SUBMITTING else 201
-        headers["Location"] = f"/v1/jobs/{submitted.job.id}"
-        if submitted.replayed:
-            headers["Idempotency-Replayed"] = "true"
+        made = await service.submission.submit(user, target, spec, idempotency_key)
+        response = submitted.answer(_submitted(reading, made), [made.job], replayed=made.replayed)
     if request.headers.get("accept", "").startswith(TEXT):
-        text = f"{answer.text}\n"
-        return Response(text, status_code=status, headers=headers, media_type=TEXT)  # type: ignore[arg-type]
-    return Response(answer, status_code=status, headers=headers)
+        text = f"{response.content.text}\n"
+        return Response(text, status_code=response.status_code, headers=response.headers, media_type=TEXT)  # type: ignore[arg-type]
+    return response
