@@ -9,13 +9,14 @@ from typing import Final
 
 import msgspec
 
-from hpcjobs.slurmconf.bring import End, Wanted, alone, bring, difference, left, recovered
+from hpcjobs.slurmconf.bring import Wanted, alone
 from hpcjobs.slurmconf.conf import SlurmConf
 from hpcjobs.slurmconf.controller import Controller, Place
+from hpcjobs.slurmconf.errand import Care, Outcome, Proposal, begun, carry_out
 from hpcjobs.slurmconf.parameters import KEY, Move, Tuning, parameters_of, tuned, undone
 from hpcjobs.slurmconf.runner import Runner, read_bytes
 from hpcjobs.slurmconf.swap import Change
-from hpcjobs.slurmconf.trial import LOAD_S, Tried, trial
+from hpcjobs.slurmconf.trial import Tried, trial
 
 _SHOWN: Final = re.compile(rf"^{KEY}\s*=\s*(.*?)\s*$", re.MULTILINE)
 _INVALID: Final = re.compile(r"invalid|ignoring|no longer supported", re.IGNORECASE)
@@ -26,48 +27,28 @@ BESIDE: Final = ("topology.conf", "topology.yaml")
 """Files that a trial needs as they are, where they are."""
 
 
-class Order(msgspec.Struct, frozen=True):
+class Order(Care, frozen=True):
     """What is to be done.
 
     Attributes:
         wanted: Values of parameters by name, ``""`` for one that is a word alone. All others are kept.
         undo: Whether what earlier orders changed is to be as it was before, instead.
-        dry: Whether nothing is to be written.
-        tried: Whether a second controller is asked first.
-        load_s: How long a controller may take to load its configuration.
     """
 
     wanted: Mapping[str, str] = {}
     undo: bool = False
-    dry: bool = False
-    tried: bool = True
-    load_s: float = LOAD_S
 
 
-class Tuned(msgspec.Struct, frozen=True):
+class Tuned(Outcome, frozen=True):
     """What became of it.
 
     Attributes:
-        end: How it ended.
-        reasons: Why not, a sentence each.
         moves: Parameters that change.
         kept: Parameters that were to be undone, and that somebody has changed since, as they are.
-        changes: What changes in each file, as ``diff -u`` has it.
-        backups: Where the old files are kept.
-        recovered: What an earlier run had left half done, and that it was undone; ``""``: nothing.
-        trial: What a second controller made of it; None: there was none.
-        seconds: From the order to reconfigure until the controller showed the new value.
     """
 
-    end: End
-    reasons: tuple[str, ...] = ()
     moves: tuple[Move, ...] = ()
     kept: tuple[str, ...] = ()
-    changes: Mapping[str, str] = {}
-    backups: tuple[str, ...] = ()
-    recovered: str = ""
-    trial: Tried | None = None
-    seconds: float = 0.0
 
 
 def tune(
@@ -93,33 +74,21 @@ def tune(
         Unreadable: slurm.conf cannot be read, must be changed by hand, or a parameter can be none.
     """
     with alone(runner, place) as controller:
-        if order.dry and (first := left(controller)):
-            return Tuned(End.REFUSED, (first,))
-        so_far = Tuned(End.REFUSED, recovered=recovered(controller))
+        so_far = begun(controller, order, Tuned)
+        if so_far.reasons:
+            return so_far
         conf = controller.conf()
         tuning = undone(conf) if order.undo else tuned(conf, order.wanted)
-        changes = _changes(controller, conf, tuning)
-        said = {change.path: difference(change) for change in changes}
-        so_far = msgspec.structs.replace(so_far, moves=tuning.moves, kept=tuning.kept, changes=said)
-        if not changes and not _wrong(controller, tuning.value):
-            return msgspec.structs.replace(so_far, end=End.SAME)
-        if order.tried:
-            tried, reasons = _trial(controller, conf, tuning, order.load_s)
-            so_far = msgspec.structs.replace(so_far, trial=tried, reasons=tuple(reasons))
-            if reasons:
-                return so_far
-        if order.dry:
-            return msgspec.structs.replace(so_far, end=End.DRY)
-        if not agreed(so_far):
-            return msgspec.structs.replace(so_far, reasons=("it was not agreed to",))
         wanted = Wanted(
             lambda: _wrong(controller, tuning.value),
             lambda: _shown(controller)[0],
             lambda complaint: _is_about(complaint, tuning),
             order.load_s,
         )
-        brought = bring(controller, conf, changes, wanted, now)
-        return msgspec.structs.replace(so_far, **msgspec.structs.asdict(brought))
+        changes = _changes(controller, conf, tuning)
+        proposal = Proposal(conf, changes, wanted, lambda: _trial(controller, conf, tuning, order.load_s))
+        so_far = msgspec.structs.replace(so_far, moves=tuning.moves, kept=tuning.kept)
+        return carry_out(controller, order, proposal, so_far, agreed=agreed, now=now)
 
 
 def _changes(controller: Controller, conf: SlurmConf, tuning: Tuning) -> list[Change]:
@@ -162,5 +131,5 @@ def _trial(controller: Controller, conf: SlurmConf, tuning: Tuning, load_s: floa
     files = {name: data.decode(errors="replace") for name, data in paths.items() if data is not None}
     tried = trial(controller.runner, controller.place, conf, files, said=said, load_s=load_s)
     if not tried.up:
-        return tried, [f"in a trial, {(tried.complaints or ('slurmctld did not come up',))[-1]}"]
-    return tried, [f"in a trial, {one}" for one in tried.complaints if _is_about(one, tuning)]
+        return tried, [(tried.complaints or ("slurmctld did not come up",))[-1]]
+    return tried, [one for one in tried.complaints if _is_about(one, tuning)]

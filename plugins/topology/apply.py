@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import msgspec
 
-from hpcjobs.slurmconf.bring import End, Wanted, alone, bring, difference, left, recovered
+from hpcjobs.slurmconf.bring import Wanted, alone
 from hpcjobs.slurmconf.conf import SlurmConf, amended, read_slurm_conf
 from hpcjobs.slurmconf.controller import Controller, Place
+from hpcjobs.slurmconf.errand import Care, Outcome, Proposal, begun, carry_out
 from hpcjobs.slurmconf.runner import Runner, read_bytes
 from hpcjobs.slurmconf.swap import Change
-from hpcjobs.slurmconf.trial import LOAD_S, Tried, trial
+from hpcjobs.slurmconf.trial import Tried, trial
 from hpcjobs_plugins.topology.engines.findings import Finding, Form
 from hpcjobs_plugins.topology.engines.judge import judge, refusals
 from hpcjobs_plugins.topology.engines.model import DEFAULT, YAML_SINCE, Graph, Plan, Release, differences
@@ -22,31 +23,17 @@ from hpcjobs_plugins.topology.engines.slurm_conf import settings
 from hpcjobs_plugins.topology.fabric import FabricError
 
 
-class Applied(msgspec.Struct, frozen=True):
+class Applied(Outcome, frozen=True):
     """What became of it.
 
     Attributes:
-        end: How it ended.
-        reasons: Why not, a sentence each.
         findings: What was found in the plan, allowed or not.
-        changes: What changes in each file, as ``diff -u`` has it.
-        backups: Where the old files are kept.
-        recovered: What an earlier run had left half done, and that it was undone; ``""``: nothing.
-        trial: What a second controller made of it; None: there was none.
-        seconds: From the order to reconfigure until the controller showed the new topology.
     """
 
-    end: End
-    reasons: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
-    changes: Mapping[str, str] = {}
-    backups: tuple[str, ...] = ()
-    recovered: str = ""
-    trial: Tried | None = None
-    seconds: float = 0.0
 
 
-class Order(msgspec.Struct, frozen=True):
+class Order(Care, frozen=True):
     """What is to be done.
 
     Attributes:
@@ -55,9 +42,6 @@ class Order(msgspec.Struct, frozen=True):
         params: Options of TopologyParam; empty: as they are.
         tree_width: 0: as it is.
         allowed: Codes of findings that are meant so.
-        dry: Whether nothing is to be written.
-        tried: Whether a second controller is asked first.
-        load_s: How long a controller may take to load it.
     """
 
     plan: Plan
@@ -65,9 +49,6 @@ class Order(msgspec.Struct, frozen=True):
     params: tuple[str, ...] = ()
     tree_width: int = 0
     allowed: frozenset[str] = frozenset()
-    dry: bool = False
-    tried: bool = True
-    load_s: float = LOAD_S
 
 
 def apply(
@@ -128,37 +109,27 @@ class _Desk:
 
     def work(self, agreed: Callable[[Applied], bool], now: Callable[[], float]) -> Applied:
         """All of it, in order."""
-        if self.order.dry and (first := left(self.controller)):
-            return Applied(End.REFUSED, (first,))
-        undone = recovered(self.controller)
+        so_far = begun(self.controller, self.order, Applied)
+        if so_far.reasons:
+            return so_far
         release = self.controller.release()
         conf = self.controller.conf()
         findings = tuple(judge(self.order.plan, self.order.form, nodes=conf.nodes, release=release))
-        so_far = Applied(End.REFUSED, findings=findings, recovered=undone)
+        so_far = msgspec.structs.replace(so_far, findings=findings)
         if faults := refusals(findings, self.order.allowed):
             return msgspec.structs.replace(so_far, reasons=tuple(fault.text for fault in faults))
         conf, changes = self._changes(conf, release)
-        so_far = msgspec.structs.replace(so_far, changes={change.path: difference(change) for change in changes})
-        if not changes and not self._wrong():
-            return msgspec.structs.replace(so_far, end=End.SAME)
-        if self.order.tried:
-            tried = self._trial(conf)
-            so_far = msgspec.structs.replace(so_far, trial=tried)
-            if against := tried_against(tried, self.order.plan):
-                return msgspec.structs.replace(so_far, reasons=tuple(f"in a trial, {reason}" for reason in against))
-        if self.order.dry:
-            return msgspec.structs.replace(so_far, end=End.DRY)
-        if not agreed(so_far):
-            return msgspec.structs.replace(so_far, reasons=("it was not agreed to",))
         wanted = Wanted(self._wrong, lambda: _graph(self.controller, DEFAULT)[0], load_s=self.order.load_s)
-        brought = bring(self.controller, conf, changes, wanted, now)
-        return msgspec.structs.replace(so_far, **msgspec.structs.asdict(brought))
+        proposal = Proposal(conf, changes, wanted, lambda: self._trial(conf))
+        return carry_out(self.controller, self.order, proposal, so_far, agreed=agreed, now=now)
 
-    def _trial(self, conf: SlurmConf) -> Tried:
+    def _trial(self, conf: SlurmConf) -> tuple[Tried, list[str]]:
+        """What a second controller makes of it, and what is against it."""
         plan, place = self.order.plan, self.controller.place
         asked = [words_for(topology.name) for topology in plan.topologies]
         texts = written(plan, self.order.form)
-        return trial(self.controller.runner, place, conf, texts, asked, load_s=self.order.load_s)
+        tried = trial(self.controller.runner, place, conf, texts, asked, load_s=self.order.load_s)
+        return tried, tried_against(tried, plan)
 
     def _changes(self, conf: SlurmConf, release: Release) -> tuple[SlurmConf, list[Change]]:
         """The slurm.conf that shall be, and the files that change, in an order in which each step is a whole state.

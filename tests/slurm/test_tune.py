@@ -106,7 +106,7 @@ def test_a_value_that_slurmctld_refuses_is_not_written_or_rolled_back_with_its_o
     done = desk.tune("bf_window=0", "bf_resolution=300", "--yes", "--no-trial")
     assert done.returncode == 1, done.stderr
     assert f"hpcjobs: error: slurmctld says: {complaint}\n" in done.stderr
-    assert done.stderr.splitlines()[-1].startswith("hpcjobs: rolled back: the old file is in place")
+    assert done.stderr.splitlines()[-1].startswith("hpcjobs: rolled back: the old files are in place")
     assert (desk.text, desk.shown) == (before, parameters_of("bf_interval=5,bf_window=1440"))
 
 

@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from hpcjobs.slurmconf.saying import folded
 from hpcjobs_plugins.topology.checks import Settings as Allowed
-from hpcjobs_plugins.topology.commands import COMMANDS, options, saying
+from hpcjobs_plugins.topology.commands import COMMANDS, options
 from hpcjobs_plugins.topology.engines.findings import Form
 from hpcjobs_plugins.topology.gathering import Reader
 from hpcjobs_plugins.topology.saved import read_site, write_site
@@ -371,7 +372,7 @@ def test_names_that_would_move_the_cursor_are_shown_harmless(tmp_path):
 
 @given(st.text(alphabet="ab ,-[]", max_size=200), st.integers(5, 60))
 def test_folded_lines_are_short_and_lose_nothing(text, width):
-    lines = saying.folded(text, width)
+    lines = folded(text, width)
     assert all(len(line) <= width for line in lines)
     assert "".join(lines).replace(" ", "") == text.replace(" ", "")
 

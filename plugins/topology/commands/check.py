@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from hpcjobs.slurmconf.saying import faults, print_json, tell
 from hpcjobs_plugins.topology.commands.options import (
     Asked,
     Sectioned,
@@ -19,7 +20,7 @@ from hpcjobs_plugins.topology.commands.options import (
     release_option,
     site_options,
 )
-from hpcjobs_plugins.topology.commands.saying import counted, faults, print_json, sentences, tell
+from hpcjobs_plugins.topology.commands.saying import counted, sentences
 
 if TYPE_CHECKING:
     from hpcjobs_plugins.topology.commands.sites import Given

@@ -6,8 +6,9 @@ import sys
 
 import click
 
+from hpcjobs.slurmconf.saying import faults, print_json, tell
 from hpcjobs_plugins.topology.commands.options import Asked, Sectioned, json_option, site_options
-from hpcjobs_plugins.topology.commands.saying import counted, faults, print_json, sentences, tell
+from hpcjobs_plugins.topology.commands.saying import counted, sentences
 
 
 @click.command(cls=Sectioned)

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from hpcjobs.slurmconf.saying import faults, print_json, say, tell
 from hpcjobs_plugins.topology.commands.options import PATH, Asked, Sectioned, json_option, site_options
-from hpcjobs_plugins.topology.commands.saying import counted, faults, grid, print_json, say, sentences, tell
+from hpcjobs_plugins.topology.commands.saying import counted, grid, sentences
 
 if TYPE_CHECKING:
     from hpcjobs_plugins.topology.fabric import Site

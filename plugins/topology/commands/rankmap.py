@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Final
 
 import click
 
+from hpcjobs.slurmconf.saying import faults, print_json, say, tell
 from hpcjobs_plugins.topology.commands.options import Asked, Sectioned, json_option, site_options
-from hpcjobs_plugins.topology.commands.saying import faults, grid, print_json, say, tell, tell_notices
+from hpcjobs_plugins.topology.commands.saying import grid, tell_notices
 
 if TYPE_CHECKING:
     from hpcjobs_plugins.topology.placement.planning import Plan

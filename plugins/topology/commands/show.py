@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
+from hpcjobs.slurmconf.saying import faults, print_json, say, tell
 from hpcjobs_plugins.topology.commands.options import PATH, Asked, Sectioned, json_option, site_options
-from hpcjobs_plugins.topology.commands.saying import draws, faults, grid, print_json, say, tell, tree_lines
+from hpcjobs_plugins.topology.commands.saying import draws, grid, tree_lines
 
 if TYPE_CHECKING:
     from hpcjobs_plugins.topology.fabric import Site

@@ -20,8 +20,8 @@ import msgspec
 from hpcjobs.sbatch.hostlists import expand_hostlist
 from hpcjobs.slurmconf.conf import read_slurm_conf
 from hpcjobs.slurmconf.reach import words_of
+from hpcjobs.slurmconf.saying import tell
 from hpcjobs_plugins.topology.commands.options import Asked
-from hpcjobs_plugins.topology.commands.saying import tell
 from hpcjobs_plugins.topology.fabric import FabricError, Site
 from hpcjobs_plugins.topology.gathering import Feed, Reader, gather
 from hpcjobs_plugins.topology.naming import Naming

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from hpcjobs.slurmconf.saying import faults, say, tell
 from hpcjobs_plugins.topology.commands.options import (
     PATH,
     Asked,
@@ -16,7 +17,7 @@ from hpcjobs_plugins.topology.commands.options import (
     site_options,
     translation_options,
 )
-from hpcjobs_plugins.topology.commands.saying import faults, say, tell, tell_notices
+from hpcjobs_plugins.topology.commands.saying import tell_notices
 
 
 @click.command(cls=Sectioned)

@@ -7,8 +7,8 @@ from collections.abc import Iterable
 import click
 import msgspec
 
+from hpcjobs.slurmconf.saying import tell
 from hpcjobs_plugins.topology.commands.options import FORMS, Wanted
-from hpcjobs_plugins.topology.commands.saying import tell
 from hpcjobs_plugins.topology.engines.findings import Fate, Finding, Form
 from hpcjobs_plugins.topology.engines.model import YAML_SINCE, Release
 from hpcjobs_plugins.topology.settings import OfCluster, Shape, Translation
