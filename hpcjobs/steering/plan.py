@@ -29,6 +29,7 @@ class Step(msgspec.Struct, frozen=True):
         dropped: Forgotten after: what nobody wishes any more is as it was.
         whys: Who wants it, and why; empty: nobody any more.
         once: Forgotten too where Slurm refuses it: what is not tried again.
+        inside: The reservation that it is put into, which must be there by then; ``""``: none.
     """
 
     number: int
@@ -37,6 +38,7 @@ class Step(msgspec.Struct, frozen=True):
     dropped: tuple[Key, ...]
     whys: tuple[Why, ...] = ()
     once: tuple[Key, ...] = ()
+    inside: str = ""
 
 
 def plan_jobs(
@@ -101,7 +103,8 @@ def _step(
         return None
     orders = orders_of(str(record.slurm_job_id), values, now)
     whys = tuple(dict.fromkeys(aim.whys))
-    return Step(record.slurm_job_id, orders, tuple(written), (*dropped, *once), whys, once)
+    inside = str(values.get("reservation", ""))
+    return Step(record.slurm_job_id, orders, tuple(written), (*dropped, *once), whys, once, inside)
 
 
 def _wished(wished: Callable[[Value, JobAim], Value | None], aim: JobAim, base: Value) -> Value | None:

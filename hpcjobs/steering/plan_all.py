@@ -27,14 +27,16 @@ def plan_all(
         What all of them want, and what must be done.
     """
     aims = fold(said)
+    reservations = plan_reservations(aims.reservations, view, rows, now)
+    ours = {key.subject for key in rows if key.kind == RESERVATION} & view.reservations.keys()
+    ours |= {step.makes for step in reservations}
     for job in aims.jobs.values():
-        # A reservation is made first, and nobody else's is used; and of a node that is not there Slurm takes no order.
-        if job.reservation not in view.reservations or Key(RESERVATION, job.reservation, RESERVATION) not in rows:
+        # Nobody else's reservation is used; and of a node that is not there Slurm takes no order.
+        if job.reservation not in ours:
             job.reservation = ""
         job.avoid &= view.nodes.keys()
     jobs = plan_jobs(aims.jobs, view.jobs, ids, rows, view.asked_at, now)
-    nodes = plan_nodes(aims.nodes, view, rows, now)
-    return aims, [*jobs, *nodes, *plan_reservations(aims.reservations, view, rows, now)]
+    return aims, [*jobs, *plan_nodes(aims.nodes, view, rows, now), *reservations]
 
 
 def name_of(step: Step | ClusterStep) -> str:

@@ -46,6 +46,13 @@ class ClusterStep(msgspec.Struct, frozen=True):
     once: tuple[Key, ...] = ()
 
     @property
+    def makes(self) -> str:
+        """The reservation that it makes; ``""``: none."""
+        order = self.order
+        makes = isinstance(order, ReservationOrder) and order.verb is ReservationVerb.MAKE
+        return order.name if makes and isinstance(order, ReservationOrder) else ""
+
+    @property
     def orders(self) -> tuple[NodeOrder | ReservationOrder, ...]:
         """As of a Step."""
         return () if self.order is None else (self.order,)

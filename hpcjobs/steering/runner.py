@@ -43,6 +43,8 @@ MOST_STEPS: Final = 500
 """Jobs that are changed after one tick; the others after the next."""
 AT_ONCE: Final = 8
 """Orders that are under way at a time."""
+EARLY_S: Final = 0.3
+"""Policies are asked when there is a listing: one that comes so little before their time is taken for the one meant."""
 MOST_SILENT: Final = 3
 """A policy that has failed so often since the service started, and said nothing, wishes nothing."""
 
@@ -187,7 +189,7 @@ class PolicyRunner:
     async def _ask(self, at_work: AtWork, entry: Entry, told: Told, now: float) -> list[Event]:
         """One tick of one policy."""
         name, policy = entry.setting.name, self._policy(entry)
-        policy.due = now + entry.brought.tick_s
+        policy.due = now + entry.brought.tick_s - EARLY_S
         began = time.monotonic()
         said = await self.hooks.ask.tick(at_work, entry, told.cluster, now)
         policy.took_s, policy.ticked_at = time.monotonic() - began, now
@@ -213,9 +215,11 @@ class PolicyRunner:
         aims, every = await asyncio.to_thread(plan_all, said, view, told.ids, rows, now)
         self._troubles = {of: trouble for of, trouble in self._troubles.items() if trouble.retry_at > now}
         free = [step for step in every if name_of(step) not in self._troubles]
-        jobs = [step for step in free if isinstance(step, Step)][:MOST_STEPS]
         beside = [step for step in free if isinstance(step, ClusterStep)]
-        await self._take(jobs, beside, told, self._late(now))
+        made = await self._take((), [step for step in beside if step.makes], told, self._late(now))
+        lacking = {step.makes for step in every if isinstance(step, ClusterStep)} - {"", *made}
+        jobs = [step for step in free if isinstance(step, Step) and step.inside not in lacking][:MOST_STEPS]
+        await self._take(jobs, [step for step in beside if not step.makes], told, self._late(now))
         acts = [(policy, act) for policy, act in aims.acts if policy in asked]
         if acts and (happened := await self.doer.do(acts, told, rows, view.asked_at, self._late(now))):
             await self.store.write(events.write, happened)
@@ -224,8 +228,8 @@ class PolicyRunner:
         """The time by now, in Unix seconds: a turn that began at ``now`` has asked and planned, which takes a while."""
         return now + time.monotonic() - self._began
 
-    async def _take(self, jobs: Sequence[Step], beside: Sequence[ClusterStep], told: Told, now: float) -> None:
-        """Take steps: rows are written, then orders given."""
+    async def _take(self, jobs: Sequence[Step], beside: Sequence[ClusterStep], told: Told, now: float) -> set[str]:
+        """Take steps: rows are written, then orders given. Returns the names of the reservations that were made."""
         every: tuple[Step | ClusterStep, ...] = (*jobs, *beside)
         written = [row for each in every for row in each.rows]
         if written:
@@ -256,6 +260,7 @@ class PolicyRunner:
                 refused.append(told.of_refusal(step, of, fault.detail, now))
         if dropped or refused:
             await self._keep((), dropped, refused)
+        return {step.makes for step in beside if name_of(step) not in self._troubles}
 
     async def _forget(self, rows: Mapping[Key, Steered], view: ClusterView, ids: Mapping[int, str], now: float) -> None:
         """Forget what was changed of jobs that have ended and are listed no more, and of what is away for long."""

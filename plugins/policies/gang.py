@@ -48,7 +48,7 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
         window_s: How long a reservation lasts beyond its start, in seconds; it is prolonged while its gang waits.
     """
 
-    period_s: Annotated[float, msgspec.Meta(ge=1)] = 2.0
+    period_s: Annotated[float, msgspec.Meta(ge=1)] = 1.0
     ahead: Annotated[int, msgspec.Meta(ge=1)] = 4
     deadline_s: Annotated[float, msgspec.Meta(ge=10)] = 3600.0
     heal_s: Annotated[float, msgspec.Meta(ge=10)] = 300.0

@@ -184,6 +184,26 @@ async def test_no_job_is_put_into_a_reservation_of_somebody_else(service):
     assert "hpcjobs_r" in service.slurm._reservations
 
 
+async def test_a_reservation_is_made_and_its_job_put_into_it_in_one_turn(service):
+    service.says = [Reserve("hpcjobs_r", ("n1",), 3e9, 3e9 + 9, (2,), "r")]
+    await service.turn()
+    assert "hpcjobs_r" in service.slurm._reservations
+    assert job(service, 2).particulars.reservation == "hpcjobs_r"
+
+
+async def test_a_job_is_left_alone_where_its_reservation_could_not_be_made(service):
+    theirs = ReservationOrder(ReservationVerb.MAKE, "theirs", ("n1",), int(3e9), int(3e9) + 9, ("bob",))
+    await service.slurm.person(theirs)
+    service.says = [Reserve("hpcjobs_r", ("n1",), 3e9, 3e9 + 9, (2,), "r")]
+    await service.turn()
+    await service.turn(seconds=1.0)  # Slurm has refused it a moment ago: it is not tried again yet
+    assert [type(order) for order in service.slurm.given] == [ReservationOrder]
+    assert not [key for key in service.runner._rows if key.kind == "job"]
+    await service.slurm.person(ReservationOrder(ReservationVerb.DELETE, "theirs"))
+    await service.turn()
+    assert job(service, 2).particulars.reservation == "hpcjobs_r"
+
+
 async def test_a_reservation_that_a_person_has_deleted_is_forgotten_when_nobody_wishes_it(service):
     service.says = [Reserve("hpcjobs_r", ("n1",), 3e9, 3e9 + 9, (2,), "r")]
     await service.rest()
