@@ -13,7 +13,7 @@ from hpcjobs.model.job import JobRecord, State
 from hpcjobs.model.shards import Gpu, Share, free_gpus, share_of, shared_gpus_of
 from hpcjobs.sbatch.hostlists import expand_hostlist
 from hpcjobs.sbatch.units import ceil_div
-from hpcjobs_plugins.policies.queue import gpus_of, may_use
+from hpcjobs_plugins.policies.queue import gpus_of, hosts_of, may_use
 from hpcjobs_plugins.policies.room import ON_NODES
 
 
@@ -44,7 +44,18 @@ class Ask(NamedTuple):
 
     def may_use(self, node: Node) -> bool:
         """Whether it may start on a node that is empty, as far as partitions, features and names go."""
-        return may_use(self.job, node) and node.name not in self.excluded and self.features <= {*node.features}
+        return (
+            may_use(self.job, node)
+            and node.name not in self.excluded
+            and (not self.features or self.features <= {*node.features})
+        )
+
+    def too_much(self, node: Node) -> bool:
+        """Whether it asks for more than is free on a node now, by a quick look: what passes may still not fit."""
+        for kind, count in self.gpus.items():
+            if kind and count > node.gpus.get(kind, 0) - node.gpus_alloc.get(kind, 0):
+                return True
+        return self.cpus > node.cpus - node.cpus_alloc or self.mem_bytes > node.mem_bytes - node.mem_alloc_bytes
 
 
 def ask_of(job: JobRecord, view: ClusterView, inside: str = "") -> Ask | None:
@@ -172,6 +183,7 @@ class Board:
         on: Jobs by name of node.
         gone: Numbers of jobs that have left.
         came: What has come, by name of node.
+        changed: Names of nodes on which is not what the listing says, or may not be.
     """
 
     nodes: dict[str, Node]
@@ -179,28 +191,41 @@ class Board:
     on: dict[str, list[JobRecord]] = field(default_factory=lambda: defaultdict(list))
     gone: set[int] = field(default_factory=set)
     came: dict[str, tuple[Ask, ...]] = field(default_factory=dict)
+    changed: set[str] = field(default_factory=set)
     _free: dict[str, Free] = field(default_factory=dict)
 
     @classmethod
     def of(cls, view: ClusterView, names: Iterable[str]) -> Self:
         """The usable ones of some nodes, and what runs there."""
-        board = cls({name: view.nodes[name] for name in names if name in view.nodes and view.nodes[name].usable})
+        all_of = view.nodes
+        board = cls({name: node for name in names if (node := all_of.get(name)) is not None and node.usable})
         for job in view.jobs.values():
-            if job.state in ON_NODES and job.node_list:
-                there = tuple(name for name in expand_hostlist(job.node_list) if name in board.nodes)
+            if job.node_list and job.state in ON_NODES:
+                there = tuple(filter(board.nodes.__contains__, hosts_of(job)))
                 board.where[job.slurm_job_id] = there
                 for name in there:
                     board.on[name].append(job)
                 if job.state is State.COMPLETING:
-                    board.gone.add(job.slurm_job_id)
+                    board.take_off(job)
         return board
 
-    def copy(self, names: Iterable[str] | None = None) -> Self:
-        """One to try things on, with all nodes or some."""
-        nodes = {name: self.nodes[name] for name in (self.nodes if names is None else names)}
+    def copy(self) -> Self:
+        """One to try things on."""
+        came, free = dict(self.came), dict(self._free)
+        return type(self)(self.nodes, self.where, self.on, set(self.gone), came, set(self.changed), free)
+
+    def part(self, names: Iterable[str]) -> Self:
+        """One to try things on that has only some of the nodes."""
+        nodes = {name: self.nodes[name] for name in names}
+        on = defaultdict(list, {name: self.on[name] for name in nodes if name in self.on})
+        where: dict[int, tuple[str, ...]] = defaultdict(tuple)
+        for name, jobs in on.items():
+            for job in jobs:
+                where[job.slurm_job_id] += (name,)
         came = {name: self.came[name] for name in nodes if name in self.came}
         free = {name: self._free[name] for name in nodes if name in self._free}
-        return type(self)(nodes, self.where, self.on, set(self.gone), came, free)
+        gone, changed = self.gone & where.keys(), self.changed & nodes.keys()
+        return type(self)(nodes, where, on, gone, came, changed, free)
 
     def free(self, name: str) -> Free:
         """What is free on a node."""
@@ -228,7 +253,10 @@ class Board:
 
     def takes(self, ask: Ask, name: str) -> bool:
         """Whether a job could start on a node."""
-        return name in self.nodes and ask.may_use(self.nodes[name]) and self.free(name).takes(ask)
+        node = self.nodes.get(name)
+        if node is None or (name not in self.changed and ask.too_much(node)):
+            return False
+        return ask.may_use(node) and self.free(name).takes(ask)
 
     def roomy(self, ask: Ask, among: Iterable[str] | None = None) -> list[str]:
         """Names of nodes, of all or of some, on which a job could start; those with the least left over first."""
@@ -247,16 +275,19 @@ class Board:
         """Let a job come to some nodes, where there may be room only later."""
         for name in names:
             self.came[name] = (*self.came.get(name, ()), ask)
-            self._free.pop(name, None)
+            self._change(name)
 
     def take_off(self, job: JobRecord) -> None:
         """Let a job leave."""
         self.gone.add(job.slurm_job_id)
-        for name in self.where.get(job.slurm_job_id, ()):
-            self._free.pop(name, None)
+        self._change(*self.where.get(job.slurm_job_id, ()))
 
     def put_back(self, job: JobRecord) -> None:
         """Let it be there again."""
         self.gone.discard(job.slurm_job_id)
-        for name in self.where.get(job.slurm_job_id, ()):
+        self._change(*self.where.get(job.slurm_job_id, ()))
+
+    def _change(self, *names: str) -> None:
+        self.changed.update(names)
+        for name in names:
             self._free.pop(name, None)

@@ -14,7 +14,7 @@ room.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Annotated, Final
+from typing import Annotated, Final, NamedTuple
 
 import msgspec
 
@@ -26,7 +26,7 @@ from hpcjobs_plugins.policies.kept import name_of, reserve, reserved
 from hpcjobs_plugins.policies.made import PolicySettings, policy
 from hpcjobs_plugins.policies.moving import nearest, taken_off
 from hpcjobs_plugins.policies.queue import first, gpus_of, movable, waiting, waits_for_room
-from hpcjobs_plugins.policies.room import Room, freed, room_for
+from hpcjobs_plugins.policies.room import Free, Room, freed, room_for
 
 PREFIX: Final = "hpcjobs_defrag_"
 HOUR_S: Final = 3600.0
@@ -76,27 +76,50 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
     if begun:
         return
     ready = [job for job in large if waits_for_room(job, now) and now - job.eligible_time >= settings.wait_s]
+    most = settings.per_hour - _moved(view, now)
+    may_go = movable(view, settings.ran_s, now) if ready and most > 0 else []
+    if not may_go:
+        return
+    taken = reserved(view)
+    seen = _Seen(view, Board.of(view, view.nodes.keys() - taken), freed(view), taken, may_go)
     for job in first(ready)[: settings.ahead]:
-        if begin := tuple(_begin(settings, job, view, now)):
+        if begin := tuple(_begin(settings, job, seen, most, now)):
             yield from begin
             return
 
 
-def _begin(settings: Settings, job: JobRecord, view: ClusterView, now: float) -> Iterator[Reserve]:
-    """Nodes for a large job, if others can be moved off them."""
-    taken = reserved(view)
-    ask, board = ask_of(job, view), Board.of(view, view.nodes.keys() - taken)
-    if ask is None or len(board.roomy(ask)) >= ask.nodes:
+class _Seen(NamedTuple):
+    """What is found once for all large jobs.
+
+    Attributes:
+        view: The last listing.
+        board: The nodes that are not reserved, as they are.
+        freed: See room.freed.
+        taken: Names of the nodes that are reserved.
+        may_go: Jobs that may be moved.
+    """
+
+    view: ClusterView
+    board: Board
+    freed: list[Free]
+    taken: set[str]
+    may_go: list[JobRecord]
+
+
+def _begin(settings: Settings, job: JobRecord, seen: _Seen, most: int, now: float) -> Iterator[Reserve]:
+    """Nodes for a large job, if no more than so many others can be moved off them."""
+    view, ask = seen.view, ask_of(job, seen.view)
+    if ask is None or len(seen.board.roomy(ask)) >= ask.nodes:
         return
-    room = room_for([job], freed(view), taken | ask.excluded, now)
+    room = room_for([job], seen.freed, seen.taken | ask.excluded, now)
     if room is not None and room.start <= now + settings.soon_s:
         return
-    may_go = movable(view, settings.ran_s, now)
-    gone = taken_off(ask, board, nearest(ask, board, may_go, now))
-    if not gone or len(gone) > settings.per_hour - _moved(view, now):
+    board = seen.board.copy()
+    gone = taken_off(ask, board, nearest(ask, board, seen.may_go, now))
+    if not gone or len(gone) > most:
         return
     nodes = board.roomy(ask)[: ask.nodes]
-    others = board.copy(board.nodes.keys() - {*nodes})
+    others = board.part(board.nodes.keys() - {*nodes})
     asked = [ask_of(one, view) for one in gone]
     if all(one is not None and others.place(one) for one in asked):
         why = f"{len(gone)} jobs can be moved so that {gpus_of(job)} GPUs are free together."
@@ -105,8 +128,8 @@ def _begin(settings: Settings, job: JobRecord, view: ClusterView, now: float) ->
 
 def _moved(view: ClusterView, now: float) -> int:
     """Jobs that may be moved, and have been requeued within the last hour."""
-    jobs = (view.jobs[number] for number in view.hints.keys() & view.jobs.keys() if view.hints[number].preemptible)
-    return sum(1 for job in jobs if job.restarts and now - job.submit_time < HOUR_S)
+    jobs = (view.jobs.get(number) for number, hints in view.hints.items() if hints.preemptible)
+    return sum(1 for job in jobs if job is not None and job.restarts and now - job.submit_time < HOUR_S)
 
 
 def _go_on(settings: Settings, job: JobRecord, view: ClusterView, now: float) -> Iterator[Action]:

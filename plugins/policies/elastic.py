@@ -94,16 +94,22 @@ def _shrunk(
     given: list[tuple[JobRecord, int]] = []
     for job in sorted(changeable, key=lambda job: (-_spare(job, view), job.slurm_job_id)):
         gives = min(_spare(job, view), missing)
-        asked = ask_of(job, view)
-        after = board.copy()
-        after.take_off(job)
-        gains = asked is not None and len(after.roomy(stuck)) - len(board.roomy(stuck)) >= job.nodes
-        if gives > 0 and gains and len(given) < settings.per_tick:
+        if gives <= 0 or len(given) == settings.per_tick:
+            break
+        if ask_of(job, view) is not None and _gains(stuck, job, board) >= job.nodes:
             given.append((job, job.nodes - gives))
             missing -= gives
     for job, size in given if missing <= 0 else ():
         why = f"It goes on with {size} nodes so that job {stuck.job.slurm_job_id} of {stuck.nodes} can start."
         yield Requeue(job.slurm_job_id, why, nodes=size)
+
+
+def _gains(stuck: Ask, job: JobRecord, board: Board) -> int:
+    """On how many nodes a job that waits would have room without another, and now has none."""
+    names = [name for name in board.where.get(job.slurm_job_id, ()) if not board.takes(stuck, name)]
+    after = board.part(names)
+    after.take_off(job)
+    return len(after.roomy(stuck))
 
 
 def _spare(job: JobRecord, view: ClusterView) -> int:
@@ -119,12 +125,15 @@ def _grown(
     wanting = [(job, sizes) for job in changeable if (sizes := _range_of(job, view)) is not None]
     for job, (_, most) in sorted(wanting, key=lambda pair: (pair[0].nodes / pair[1][1], pair[0].slurm_job_id)):
         ask = ask_of(job, view)
-        more = (
-            [name for name in board.roomy(ask) if name not in board.where[job.slurm_job_id]] if ask is not None else []
-        )
-        size = min(most, job.nodes + len(more))
         ends_soon = bool(job.end_time) and job.end_time - now < settings.left_s
-        if ask is None or changed == settings.per_tick or size < settings.gain * job.nodes or ends_soon:
+        if changed == settings.per_tick:
+            break
+        if ask is None or ends_soon or most < settings.gain * job.nodes:
+            continue
+        own = {*board.where[job.slurm_job_id]}
+        more = [name for name in board.roomy(ask) if name not in own]
+        size = min(most, job.nodes + len(more))
+        if size < settings.gain * job.nodes:
             continue
         changed += 1
         board.promise(ask, more[: size - job.nodes])

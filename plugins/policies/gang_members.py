@@ -72,10 +72,9 @@ def gangs_of(view: ClusterView) -> list[Gang]:
     name runs or has run: nobody who came later makes whole a gang that has begun. The last may lack members.
     """
     named: dict[tuple[str, str, int], list[JobRecord]] = defaultdict(list)
-    for number in sorted(view.hints.keys() & view.jobs.keys()):
+    for number in sorted(number for number, hints in view.hints.items() if hints.gang_size > 1 and number in view.jobs):
         hints, job = view.hints[number], view.jobs[number]
-        if hints.gang_size > 1:
-            named[job.user, hints.gang, hints.gang_size].append(job)
+        named[job.user, hints.gang, hints.gang_size].append(job)
     found = []
     for (_, _, size), jobs in named.items():
         left = [job for job in jobs if job.state is not State.FINISHED]

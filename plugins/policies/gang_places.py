@@ -12,7 +12,7 @@ from hpcjobs.model.steering import Reserve
 from hpcjobs_plugins.policies.gang_members import Gang, reservation_of
 from hpcjobs_plugins.policies.kept import is_good, reserve, reserved, room_kept
 from hpcjobs_plugins.policies.queue import first, is_idle, waits_for_room
-from hpcjobs_plugins.policies.room import Free, Room, fits, kinds
+from hpcjobs_plugins.policies.room import Free, Part, Room, kinds
 
 SOONER_S: Final = 60.0
 """Other nodes are reserved only where they are free so much earlier, in seconds."""
@@ -132,6 +132,6 @@ class Others:
         ]
         idle = [node for node in self._view.nodes.values() if is_idle(node)]
         return [
-            (max(1, job.nodes), frozenset(node.name for node in idle if fits(job, node)))
+            (max(1, job.nodes), frozenset(node.name for node in filter(Part(job).fits, idle)))
             for job in kinds(first(jobs)[:OTHERS])
         ]

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 
 from hpcjobs.model.job import JobRecord
-from hpcjobs_plugins.policies.board import Ask, Board
+from hpcjobs_plugins.policies.board import Ask, Board, free_if_empty
 from hpcjobs_plugins.policies.queue import gpus_of
 
 
@@ -79,6 +79,9 @@ def nearest(ask: Ask, board: Board, may_go: Iterable[JobRecord], now: float) -> 
 
 def _way(ask: Ask, board: Board, name: str, offered: Iterable[JobRecord]) -> list[JobRecord]:
     """Jobs that would have to leave one node; none where it has room, or would have none."""
+    node = board.nodes[name]
+    if not (ask.may_use(node) and free_if_empty(node).takes(ask)):
+        return []
     there = [job for job in offered if job.slurm_job_id not in board.gone]
     there.sort(key=lambda job: (-(gpus_of(job) // max(1, job.nodes)), -job.cpus, job.slurm_job_id))
-    return taken_off(ask._replace(nodes=1), board.copy([name]), there) or []
+    return taken_off(ask._replace(nodes=1), board.part([name]), there) or []

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from typing import Final
 
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.hints import NO_HINTS, Hints
 from hpcjobs.model.job import JobRecord, State
+from hpcjobs.sbatch.hostlists import expand_hostlist
 
 KEPT: Final = "ReqNodeNotAvail, May be reserved for other job"
 """Slurm's reason of a job of which some nodes are kept for others, also where it could not have all the rest."""
@@ -17,10 +19,13 @@ FOR_ROOM: Final = frozenset({"", "None", "Resources", "Priority", KEPT})
 
 def waiting(view: ClusterView) -> Iterator[tuple[JobRecord, Hints]]:
     """Jobs that wait and are not held, with their hints, in the order of their numbers."""
-    for number in sorted(view.jobs):
-        job = view.jobs[number]
-        if job.state is State.PENDING:
-            yield job, view.hints.get(number, NO_HINTS)
+    for number in sorted(number for number, job in view.jobs.items() if job.state is State.PENDING):
+        yield view.jobs[number], view.hints.get(number, NO_HINTS)
+
+
+def hosts_of(job: JobRecord) -> tuple[str, ...]:
+    """Names of the nodes that a job has."""
+    return _names(job.node_list) if job.node_list else ()
 
 
 def gpus_of(job: JobRecord) -> int:
@@ -30,7 +35,7 @@ def gpus_of(job: JobRecord) -> int:
 
 def may_use(job: JobRecord, node: Node) -> bool:
     """Whether a job may run on a node as far as its partitions go."""
-    return not job.partition or bool(set(job.partition.split(",")) & set(node.partitions))
+    return not job.partition or not _words(job.partition).isdisjoint(node.partitions)
 
 
 def is_idle(node: Node) -> bool:
@@ -51,10 +56,22 @@ def first(jobs: Iterable[JobRecord]) -> list[JobRecord]:
 def movable(view: ClusterView, ran_s: float, now: float) -> list[JobRecord]:
     """Running jobs that may be requeued for others' sake, alone, and have run for so many seconds."""
     found = []
-    for number in sorted(view.hints.keys() & view.jobs.keys()):
-        hints, job = view.hints[number], view.jobs[number]
+    for number, hints in view.hints.items():
+        job = view.jobs.get(number)
+        if job is None or job.state is not State.RUNNING or now - job.start_time < ran_s:
+            continue
         willing = hints.preemptible and not hints.pinned and hints.gang_size < 2
-        can = job.state is State.RUNNING and job.particulars.requeue and not job.het_job_id
-        if willing and can and now - job.start_time >= ran_s:
+        if willing and job.particulars.requeue and not job.het_job_id:
             found.append(job)
-    return found
+    return sorted(found, key=lambda job: job.slurm_job_id)
+
+
+@lru_cache(maxsize=2**14)
+def _names(hostlist: str) -> tuple[str, ...]:
+    """Those of a hostlist: most of them stay from one listing to the next."""
+    return tuple(expand_hostlist(hostlist))
+
+
+@lru_cache(maxsize=2**10)
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split(","))
