@@ -5,23 +5,22 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Iterable
+from functools import partial
 from typing import Final
 
 import msgspec
 
-from hpcjobs.errors import NotSupported, Refusal, Refused, Unavailable
+from hpcjobs.errors import NotSupported, Refusal, Refused
 from hpcjobs.identity.policy import Visibility
 from hpcjobs.identity.unix import gid_of, uid_of
 from hpcjobs.model.history import Accounted, AccountedList, HistoryQuery
 from hpcjobs.slurm.base import Backend, Op
+from hpcjobs.slurm.sparing import Sparing
 
-ASKED_AT_ONCE: Final = 2
-"""How many questions a cluster's accounting gets at a time, whoever asks."""
 TURN_S: Final = 10.0
-"""How long a question waits for its turn."""
+"""How long a question waits for its turn, in seconds."""
 MOST: Final = 20_000
 """Jobs of one answer."""
-BUSY: Final = "Slurm's accounting is busy with other questions; ask again."
 
 
 def narrowed(query: HistoryQuery, visible: Visibility, cluster: str) -> list[HistoryQuery]:
@@ -62,9 +61,7 @@ class Accounting:
     """Asks accounting for callers: equal questions at the same time are one."""
 
     def __init__(self) -> None:
-        self._asking: dict[tuple[str, HistoryQuery], asyncio.Task[tuple[Accounted, ...]]] = {}
-        self._turns: dict[str, asyncio.Semaphore] = {}
-        """By cluster."""
+        self._sparing: Sparing[HistoryQuery, tuple[Accounted, ...]] = Sparing(TURN_S)
 
     async def of(self, query: HistoryQuery, backend: Backend, cluster: str, visible: Visibility) -> AccountedList:
         """The jobs of accounting that a caller may see.
@@ -83,36 +80,18 @@ class Accounting:
         if why := backend.lacks(Op.HISTORY):
             raise NotSupported(f"Cluster {cluster!r}: {why}.")
         asked_at = time.time()
-        answers = [await self._answer(question, backend, cluster) for question in narrowed(query, visible, cluster)]
+        answers = [
+            await self._sparing.ask(cluster, question, partial(backend.history, question))
+            for question in narrowed(query, visible, cluster)
+        ]
         items = merged(answers, visible, cluster)
         if len(items) > MOST:
             raise Refused([Refusal("", f"{len(items)} jobs are so, more than {MOST}: ask for less time.", "too-many")])
         return await asyncio.to_thread(_told, items, asked_at)  # accounts may be far away
 
-    async def _answer(self, query: HistoryQuery, backend: Backend, cluster: str) -> tuple[Accounted, ...]:
-        asking = self._asking.get((cluster, query))
-        if asking is None:
-            self._asking[cluster, query] = asking = asyncio.create_task(self._ask(query, backend, cluster))
-            asking.add_done_callback(lambda _: self._asking.pop((cluster, query)))
-        return await asyncio.shield(asking)  # who hangs up leaves the others their answer
-
-    async def _ask(self, query: HistoryQuery, backend: Backend, cluster: str) -> tuple[Accounted, ...]:
-        turn = self._turns.setdefault(cluster, asyncio.Semaphore(ASKED_AT_ONCE))
-        try:
-            await asyncio.wait_for(turn.acquire(), TURN_S)
-        except TimeoutError:
-            raise Unavailable(BUSY) from None
-        try:
-            return await backend.history(query)
-        finally:
-            turn.release()
-
     async def stop(self) -> None:
         """Leave the questions under way without an answer."""
-        asking = list(self._asking.values())
-        for task in asking:
-            task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
+        await self._sparing.stop()
 
 
 def _told(items: tuple[Accounted, ...], asked_at: float) -> AccountedList:

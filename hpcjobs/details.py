@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import asyncio
 import time
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -16,16 +16,14 @@ from hpcjobs.model.job import Job, State
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.observe.observer import Observer
 from hpcjobs.slurm.reasons import why
+from hpcjobs.slurm.sparing import Sparing
 from hpcjobs.store import attempts, events, repository
 from hpcjobs.store.listing import same_job
 from hpcjobs.store.store import Store
 
 STEPS_AGE_S: Final = 5.0
-ASKED_AT_ONCE: Final = 2
-"""How many questions for steps a cluster's accounting gets at a time, whoever asks."""
 TURN_S: Final = 5.0
-"""How long a question waits for its turn."""
-BUSY: Final = "Slurm's accounting is busy with other questions; ask again."
+"""How long a question for steps waits for its turn, in seconds."""
 MOST_KEPT: Final = 1000
 MOST_EVENTS: Final = 200
 
@@ -44,10 +42,8 @@ class Details:
     def __init__(self, store: Store) -> None:
         self.store = store
         self._steps: dict[str, tuple[float, tuple[Step, ...]]] = {}
-        self._asking: dict[str, asyncio.Task[tuple[tuple[Step, ...], str]]] = {}
-        """By our id: the question that is under way, which answers all who ask meanwhile."""
-        self._turns: dict[str, asyncio.Semaphore] = {}
-        """By cluster."""
+        self._sparing: Sparing[str, tuple[Step, ...]] = Sparing(TURN_S)
+        """By our id."""
 
     async def of(self, job: Job, observer: Observer, whole: bool) -> JobDetail:
         """All about a job.
@@ -83,32 +79,19 @@ class Details:
         asked_at, steps = self._steps.get(job.id, (0.0, ()))
         if now - asked_at < STEPS_AGE_S:
             return steps, ""
-        asking = self._asking.get(job.id)
-        if asking is None:
-            self._asking[job.id] = asking = asyncio.create_task(self._ask(job, job.slurm_job_id, observer))
-            asking.add_done_callback(lambda _: self._asking.pop(job.id))
-        return await asyncio.shield(asking)  # who hangs up leaves the others their answer
+        try:
+            asked = partial(self._ask, job, job.slurm_job_id, observer)
+            return await self._sparing.ask(observer.cluster, job.id, asked), ""
+        except HpcjobsError as error:
+            return (), error.detail
 
     async def stop(self) -> None:
         """Leave the questions under way without an answer."""
-        asking = list(self._asking.values())
-        for task in asking:
-            task.cancel()
-        await asyncio.gather(*asking, return_exceptions=True)
+        await self._sparing.stop()
 
-    async def _ask(self, job: Job, number: int, observer: Observer) -> tuple[tuple[Step, ...], str]:
-        turn = self._turns.setdefault(observer.cluster, asyncio.Semaphore(ASKED_AT_ONCE))
-        try:
-            await asyncio.wait_for(turn.acquire(), TURN_S)
-        except TimeoutError:
-            return (), BUSY
-        try:
-            now = time.time()
-            found = await observer.backend.history(HistoryQuery(numbers=(number,), steps=True))
-        except HpcjobsError as error:
-            return (), error.detail
-        finally:
-            turn.release()
+    async def _ask(self, job: Job, number: int, observer: Observer) -> tuple[Step, ...]:
+        now = time.time()
+        found = await observer.backend.history(HistoryQuery(numbers=(number,), steps=True))
         # The number may have been another's before or since.
         steps = next(
             (one.steps for one in found if one.record.slurm_job_id == number and same_job(job, one.record)), ()
@@ -116,4 +99,4 @@ class Details:
         if len(self._steps) >= MOST_KEPT:
             self._steps.clear()
         self._steps[job.id] = (now, steps)
-        return steps, ""
+        return steps

@@ -10,6 +10,7 @@ import pytest
 from hpcjobs import accounting
 from hpcjobs.model.history import AccountedList
 from hpcjobs.model.job import JobRecord
+from hpcjobs.slurm.sparing import ASKED_AT_ONCE
 from tests.api.test_identity import projects  # noqa: F401
 
 PATH = "/v1/clusters/big/accounting"
@@ -149,7 +150,7 @@ async def test_equal_questions_at_the_same_time_are_one_and_who_hangs_up_spoils_
 
 
 async def test_few_questions_are_asked_at_a_time_and_who_waits_too_long_is_told(bench, monkeypatch):
-    monkeypatch.setattr(accounting, "TURN_S", 0.05)
+    monkeypatch.setattr(bench.service.accounting._sparing, "turn_s", 0.05)
     slurmdbd = Slowly(bench)
     asking = [asyncio.create_task(bench.get(PATH, number=number)) for number in range(1, 6)]
     late, _ = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED)
@@ -157,7 +158,7 @@ async def test_few_questions_are_asked_at_a_time_and_who_waits_too_long_is_told(
     answers = await asyncio.gather(*asking)
     assert {task.result().status_code for task in late} == {503}
     assert {answer.status_code for answer in answers} == {200, 503}
-    assert slurmdbd.most == accounting.ASKED_AT_ONCE
+    assert slurmdbd.most == ASKED_AT_ONCE
 
 
 @pytest.mark.parametrize("nodes", ["a[0-65535],b[0-65535]", "c[3-1]", "c[1", "-x"])

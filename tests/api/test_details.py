@@ -7,8 +7,8 @@ import asyncio
 import msgspec
 import pytest
 
-from hpcjobs import details
 from hpcjobs.model.history import Accounted, Step
+from hpcjobs.slurm.sparing import ASKED_AT_ONCE, BUSY
 
 
 class Slowly:
@@ -48,7 +48,7 @@ async def test_however_many_ask_for_the_steps_of_a_job_accounting_is_asked_once(
 
 
 async def test_the_steps_of_many_jobs_are_asked_for_few_at_a_time_and_who_waits_too_long_is_told(bench, monkeypatch):
-    monkeypatch.setattr(details, "TURN_S", 0.02)
+    monkeypatch.setattr(bench.service.details._sparing, "turn_s", 0.02)
     await bench.submitted()
     for number in (2, 3, 4):
         running = msgspec.structs.replace(bench.slurm._jobs[1].record, slurm_job_id=number, attempt=None)
@@ -58,12 +58,12 @@ async def test_the_steps_of_many_jobs_are_asked_for_few_at_a_time_and_who_waits_
     slurmdbd = Slowly(bench)
     asking = [asyncio.create_task(ask(bench, job)) for job in jobs]
     done, waiting = set(), set(asking)
-    while len(done) < len(jobs) - details.ASKED_AT_ONCE:
+    while len(done) < len(jobs) - ASKED_AT_ONCE:
         done, waiting = await asyncio.wait(asking, return_when=asyncio.FIRST_COMPLETED, timeout=0.05)
-    assert [task.result()["steps_note"] for task in done] == [details.BUSY] * 2
+    assert [task.result()["steps_note"] for task in done] == [BUSY] * 2
     slurmdbd.answer.set()
     assert [(await task)["steps_note"] for task in waiting] == ["", ""]
-    assert (slurmdbd.most, len(slurmdbd.asked)) == (details.ASKED_AT_ONCE, 2)
+    assert (slurmdbd.most, len(slurmdbd.asked)) == (ASKED_AT_ONCE, 2)
 
 
 @pytest.mark.parametrize("other", [{"user": "bob"}, {"submit_time": 5}, {"attempt": "f" * 32}])
