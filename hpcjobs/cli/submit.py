@@ -190,14 +190,15 @@ def _job_of(client: Client, entry: Entry) -> object:
 
 def _submit_or_keep(request: dict[str, Any]) -> tuple[Entry, str] | None:
     """Submit, or keep and say so: what was sent, and why it has no number yet; None: it is kept."""
-    from hpcjobs.cli.spool.direct import NotKept, submit_or_keep, told_of_kept
+    from hpcjobs.cli.outcome import NotDone
+    from hpcjobs.cli.spool.direct import submit_or_keep, told_of_kept
 
     try:
         entry, why = submit_or_keep(config(), settled(request, time.time()), environment())
-    except (NotKept, OSError) as error:
-        for line in error.details if isinstance(error, NotKept) else [f"it cannot be kept for later: {error}"]:
+    except (NotDone, OSError) as error:
+        for line in error.details if isinstance(error, NotDone) else [f"it cannot be kept for later: {error}"]:
             click.echo(f"hpcjobs: error: {line}", err=True)
-        if isinstance(error, NotKept) and error.kept:
+        if isinstance(error, NotDone) and error.kept:
             click.echo(f"hpcjobs: {error.kept}", err=True)
         raise click.exceptions.Exit(1) from None
     if entry.state == "sent":

@@ -10,7 +10,7 @@ from typing import Any
 import msgspec
 
 from hpcjobs.cli.advice import advice
-from hpcjobs.cli.sbatch.outcome import NotDone, Sent
+from hpcjobs.cli.outcome import NotDone, Sent
 from hpcjobs.client import ApiProblem, Client
 from hpcjobs.model.job import Job
 from hpcjobs.profiles import ClientConfig

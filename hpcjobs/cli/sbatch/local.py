@@ -8,9 +8,9 @@ from typing import Any, Final
 
 import msgspec
 
+from hpcjobs.cli.outcome import NotDone, Sent
 from hpcjobs.cli.sbatch.call import say, submit
 from hpcjobs.cli.sbatch.here import MOST_BYTES, call_of, find_script
-from hpcjobs.cli.sbatch.outcome import NotDone, Sent
 from hpcjobs.cli.series import version_text
 from hpcjobs.model.problem import Problem
 from hpcjobs.profiles import ClientConfig

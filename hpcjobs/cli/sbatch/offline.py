@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Mapping
 
+from hpcjobs.cli.outcome import NotDone, Sent
 from hpcjobs.cli.sbatch.call import say
 from hpcjobs.cli.sbatch.local import Made, complain_of_service, finish, say_again
-from hpcjobs.cli.sbatch.outcome import NotDone, Sent
-from hpcjobs.cli.spool.direct import NotKept, submit_or_keep, told_of_kept
+from hpcjobs.cli.spool.direct import submit_or_keep, told_of_kept
 from hpcjobs.profiles import ClientConfig
 from hpcjobs.sbatch.reading import Reading, Request
 
@@ -40,8 +40,8 @@ def act_offline(config: ClientConfig, reading: Reading, made: Made, environment:
     _settle_cluster(request)
     try:
         entry, why = submit_or_keep(config, request, environment)
-    except NotKept as error:
-        complain_of_service(NotDone(error.details, error.kept), "error: Batch job submission failed")
+    except NotDone as error:
+        complain_of_service(error, "error: Batch job submission failed")
         return wrong
     except OSError as error:
         say(f"warning: nothing can be kept for later: {error}")

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Mapping
 from typing import Final, NamedTuple
 
+from hpcjobs.cli.outcome import NotDone
 from hpcjobs.cli.spool import folder_of
 from hpcjobs.cli.spool.entries import Entry, Request, Spool
 from hpcjobs.profiles import ClientConfig
@@ -29,21 +30,6 @@ class Outcome(NamedTuple):
     said: list[str]
 
 
-class NotKept(Exception):
-    """The service refuses. Nothing is kept here, unless a job may be there all the same: then ``kept`` says so.
-
-    Attributes:
-        details: What is against it, fault by fault.
-        kept: What survives in spite of it, or ``""``.
-    """
-
-    def __init__(self, details: list[str], kept: str = "") -> None:
-        """With the service's words."""
-        super().__init__("; ".join(details))
-        self.details = details
-        self.kept = kept
-
-
 def told_of_kept(entry: Entry) -> str:
     """What the caller is told of a submission that waits."""
     return f"Queued offline as {entry.id}; hpcjobs spool send sends it"
@@ -58,7 +44,7 @@ def submit_or_keep(config: ClientConfig, request: Request, environment: Mapping[
         environment: The caller's variables.
 
     Raises:
-        NotKept: The service refuses.
+        NotDone: The service refuses. Nothing is kept here, unless a job may be there all the same: ``kept`` says so.
         OSError: It cannot be kept; nothing was sent.
         ValueError: The configuration cannot be used; nothing was sent.
     """
@@ -97,9 +83,9 @@ def _try(spool: Spool, config: ClientConfig, entry: Entry) -> Outcome:
                 if now.doubtful:
                     doubt = KNOWN if isinstance(problem, Conflict) else DOUBT
                     drop = f"hpcjobs spool drop {entry.id} forgets it"
-                    raise NotKept(details, f"It is kept as {entry.id}: {doubt}; {drop}")
+                    raise NotDone(details, f"It is kept as {entry.id}: {doubt}; {drop}")
                 spool.drop(entry)
-                raise NotKept(details, problem.kept or advice(problem))
+                raise NotDone(details, problem.kept or advice(problem))
             if mine:
                 if told.unwritten:
                     sys.stderr.write(f"hpcjobs: warning: {line_of(told)}\n")
