@@ -17,7 +17,7 @@ test:           ## every test: linters, unit tests, tests on both dockerized clu
 	@scripts/images all
 	@scripts/cluster up --profile slurm2411
 	@scripts/lint
-	@.venv/bin/pytest -n 2 --dist loadgroup --durations=12 --cov --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
+	@.venv/bin/pytest -n 3 --dist loadgroup --durations=40 --cov --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
 
 fast:           ## in a minute: the linters, and of the tests without docker all but the thorough ones
 	@scripts/venv

@@ -31,6 +31,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "/slurm/" in str(item.path):
             item.add_marker(pytest.mark.slurm)
+            if item.get_closest_marker("xdist_group"):
+                continue  # it has a cluster of its own
             # What stops a part of one cluster must not run beside what uses it: one worker for each cluster.
             parameters = item.callspec.params if hasattr(item, "callspec") else {}
             of_way = str(parameters.get("way", "")).rpartition("@")[2]
