@@ -122,7 +122,7 @@ def demand(result: Result) -> float:
 def allocation_rate(result: Result, window: Window | None = None) -> float:
     """Amount that jobs have, as a part of all there is, over a window. It says something only beside the demand."""
     window = window or arrival_window(result)
-    return _part(result, sum(_had(result, run) * _within(result, run, window) for run in result.runs), window)
+    return _part(result, sum(_had(result, run) * within_s(result, run, window) for run in result.runs), window)
 
 
 def effective_utilisation(result: Result, window: Window | None = None) -> float:
@@ -135,10 +135,10 @@ def effective_utilisation(result: Result, window: Window | None = None) -> float
     window = window or arrival_window(result)
     productive = 0.0
     for run in result.runs:
-        length_s = _end(result, run) - run.start_s
+        length_s = ended_s(result, run) - run.start_s
         if length_s > 0:
             good = (length_s - run.idle_s - run.lost_s) / length_s
-            productive += (run.gpus_asked if result.gpus else run.nodes) * good * _within(result, run, window)
+            productive += (run.gpus_asked if result.gpus else run.nodes) * good * within_s(result, run, window)
     return _part(result, productive, window)
 
 
@@ -147,10 +147,10 @@ def utilisation(result: Result, step_s: float) -> tuple[tuple[float, float], ...
     if not result.runs:
         return ()
     first = min(run.start_s for run in result.runs)
-    last = max(_end(result, run) for run in result.runs)
+    last = max(ended_s(result, run) for run in result.runs)
     edges = np.arange(first, max(last, first + step_s), step_s)
     starts = np.array([run.start_s for run in result.runs])
-    ends = np.array([_end(result, run) for run in result.runs])
+    ends = np.array([ended_s(result, run) for run in result.runs])
     had = np.array([_had(result, run) for run in result.runs])
     area = _integral(starts, had, edges, step_s) - _integral(ends, had, edges, step_s)
     share = np.diff(area) / (capacity(result) * step_s) if capacity(result) else np.zeros(len(edges))
@@ -227,7 +227,7 @@ def ettr(result: Result, which: Which | None = None) -> float | None:
     """
     good: dict[int, float] = {}
     for run in result.runs:
-        good[run.job] = good.get(run.job, 0.0) + _end(result, run) - run.start_s - run.idle_s - run.lost_s
+        good[run.job] = good.get(run.job, 0.0) + ended_s(result, run) - run.start_s - run.idle_s - run.lost_s
     starts = _first_starts(result)
     ratios = [
         good[number] / (end_s - starts[number])
@@ -239,7 +239,7 @@ def ettr(result: Result, which: Which | None = None) -> float | None:
 
 def makespan_s(result: Result) -> float:
     """From the first submission to the last end."""
-    ends = [_end(result, run) for run in result.runs]
+    ends = [ended_s(result, run) for run in result.runs]
     return max(ends) - arrival_window(result)[0] if ends else 0.0
 
 
@@ -251,13 +251,14 @@ def _had(result: Result, run: Run) -> float:
     return run.gpus if result.gpus else float(run.nodes)
 
 
-def _end(result: Result, run: Run) -> float:
+def ended_s(result: Result, run: Run) -> float:
+    """When a run ended, or when the simulation stopped under it."""
     return result.stopped_s if run.end_s is None else run.end_s
 
 
-def _within(result: Result, run: Run, window: Window) -> float:
+def within_s(result: Result, run: Run, window: Window) -> float:
     """So much of a run's time lies in a window."""
-    return max(0.0, min(_end(result, run), window[1]) - max(run.start_s, window[0]))
+    return max(0.0, min(ended_s(result, run), window[1]) - max(run.start_s, window[0]))
 
 
 def _part(result: Result, amount_s: float, window: Window) -> float:

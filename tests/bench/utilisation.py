@@ -1,0 +1,200 @@
+"""Where the GPU time of 10,412 GPUs goes, with Slurm as it comes and with each of our policies: docs/UTILISATION.md.
+
+First one pool of it (3,456 A100, the only one in which three of the largest jobs run at a time), policy by policy and
+under other assumptions, mean over seeds; then the whole fleet once, Slurm as it comes beside what is best here.
+"""
+
+from __future__ import annotations
+
+import resource
+import statistics
+import time
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from hpcjobs.cli.simulate.policies import Steering
+from hpcjobs.sim import metrics
+from hpcjobs.sim.cases import Case, Named, scheduler_of, space_of
+from hpcjobs.sim.engine import simulate
+from hpcjobs.sim.failures import Failures
+from hpcjobs.sim.parts import NAMES, Parts, parts_of
+from hpcjobs.sim.workload import Workload
+from tests.bench.scenario import DAY_S, TEAMS, Files, Scenario, divided, files, offered, whole
+from tests.bench.verdict import Verdict
+
+SEEDS = (11, 12, 13)
+POOL = "8 x A100-SXM4-80GB"
+WARM_S = DAY_S
+PERIOD_S = 120.0
+PERIOD_WHOLE_S = 300.0
+EASY = Named("easy", {"depth": 100})
+PER_1000_NODE_DAYS = 6.5
+REPAIR_S = 4 * 3600.0
+SLURM_REQUEUE_S = 121.0
+OUR_REQUEUE_S = 2.0
+TWICE = 2.0
+
+
+class Row(NamedTuple):
+    """One way to run a pool.
+
+    Attributes:
+        name: What it is called.
+        policies: By name, in their order.
+        whole: Whether a gang is one job.
+        apart: Whether each team has nodes of its own.
+        requeue_s: How long a job waits at least that lost its node.
+        placement: How nodes are chosen.
+    """
+
+    name: str
+    policies: tuple[str, ...] = ()
+    whole: bool = False
+    apart: bool = False
+    requeue_s: float = SLURM_REQUEUE_S
+    placement: str = "order"
+
+
+APART = Row("Slurm, nodes divided among teams", apart=True)
+STOCK = Row("Slurm, one pool")
+ONE = Row("gangs as one job", whole=True)
+SOON = ONE._replace(name="+ requeued at once", requeue_s=OUR_REQUEUE_S)
+PACKED = SOON._replace(name="+ binpack", policies=("binpack",))
+OURS = SOON._replace(name="+ elastic", policies=("binpack", "elastic"))
+LENT = OURS._replace(name="+ fair: quotas, lent", policies=("binpack", "elastic", "fair"))
+ROWS = (
+    APART,
+    STOCK,
+    Row("gangs by policy gang", ("gang",)),
+    ONE,
+    SOON,
+    PACKED,
+    OURS,
+    LENT,
+    OURS._replace(name="+ backfill (without fair)", policies=("binpack", "elastic", "backfill")),
+    SOON._replace(name="fewest leaves (for binpack)", placement="leaves"),
+)
+"""From above to below each adds to the one before it, but for the last two and for policy gang, which ONE replaces."""
+FEW = (APART, STOCK, ONE, OURS)
+DEMANDS = (0.8, 1.2)
+OTHERWISE = {
+    "no gangs": Scenario(gangs=0.0),
+    "all of several nodes are gangs": Scenario(gangs=1.0),
+    "no checkpoints": Scenario(checkpointed=0.0),
+}
+SIDES = (APART, STOCK, ONE)
+"""What is shown where the assumptions are others."""
+
+
+class Found(NamedTuple):
+    """What came of a row.
+
+    Attributes:
+        parts: Where its GPU time went.
+        wait_s: Mean wait of its jobs, in seconds.
+        restarts: Runs that were broken off.
+    """
+
+    parts: Parts
+    wait_s: float
+    restarts: int
+
+
+def pieces(row: Row, workload: Workload) -> list[Workload]:
+    """What is simulated, each by itself."""
+    asked = whole(workload) if row.whole else workload
+    return divided(asked) if row.apart else [asked]
+
+
+def simulated(row: Row, workload: Workload, seed: int, period_s: float) -> Found:
+    """A pool, from an empty one to its last submission; counted from the end of the first day."""
+    last_s = workload.jobs[-1].submit_s
+    parts, waits, restarts = Parts(), [], 0
+    for piece in pieces(row, workload):
+        case = Case(name=row.name, scheduler=EASY, policies=_policies(row, piece), placement=row.placement)
+        steering = Steering(case, period_s)
+        result = simulate(
+            piece, scheduler_of(case, piece), space=space_of(case, piece), policies=steering.policies(),
+            begin_s=steering.begin_s(), requeue_s=row.requeue_s, until_s=last_s,
+            failures=Failures(per_1000_node_days=PER_1000_NODE_DAYS, repair_s=REPAIR_S, seed=seed),
+        )  # fmt: skip
+        if steering.troubles or result.policy_errors or result.refused:
+            raise RuntimeError(f"{row.name}: {steering.troubles}, {result.policy_errors}, {len(result.refused)}")
+        parts += parts_of(result, piece.nodes, REPAIR_S, (WARM_S, last_s))
+        waits.append(metrics.waits(result))
+        restarts += metrics.summary(result).restarts
+    count = sum(wait.count for wait in waits)
+    return Found(parts, sum(wait.mean_s * wait.count for wait in waits) / count, restarts)
+
+
+def _policies(row: Row, piece: Workload) -> tuple[Named, ...]:
+    accounts = sorted({job.account for job in piece.jobs})
+    settings = {"fair": {"quotas": {account: piece.gpus // TEAMS for account in accounts}}}
+    return tuple(Named(name, settings.get(name, {})) for name in row.policies)
+
+
+def _table(title: str, rows: Sequence[Row], known: Files, scenario: Scenario) -> dict[Row, float]:
+    """Each row on the same jobs and failures; their mean effective utilisation, in percent."""
+    print(f"  {title}")
+    print(f"    {'':34}{''.join(f'{name:>11}' for name in NAMES)}   effective      wait  restarts  CPU s")
+    workloads = [(seed, offered(known, POOL, scenario, seed)) for seed in SEEDS]
+    means = {}
+    for row in rows:
+        began = _cpu_s()
+        found = [simulated(row, workload, seed, PERIOD_S) for seed, workload in workloads]
+        shares = [one.parts.shares() for one in found]
+        effective = [100 * one.productive for one in shares]
+        columns = "".join(f"{statistics.fmean(100 * getattr(one, name) for one in shares):10.2f}%" for name in NAMES)
+        means[row] = statistics.fmean(effective)
+        wait_min = statistics.fmean(one.wait_s for one in found) / 60
+        print(f"    {row.name:34}{columns}  {means[row]:5.1f} ± {statistics.stdev(effective):3.1f}{wait_min:6.0f} min"
+              f"{sum(one.restarts for one in found):10}{_cpu_s() - began:7.0f}", flush=True)  # fmt: skip
+    return means
+
+
+def _whole_fleet(known: Files, rows: Sequence[Row], seed: int) -> list[float]:
+    """Every pool, added up; effective utilisation of each row, in percent."""
+    gpus = sum(node.gpus for nodes in known.pools.values() for node in nodes)
+    print(f"  the whole fleet, {gpus:,} GPUs on {sum(map(len, known.pools.values())):,} nodes, demand 1.0, seed {seed}")
+    sums, began = [Parts() for _ in rows], [0.0 for _ in rows]
+    for pool in known.pools:
+        workload = offered(known, pool, Scenario(), seed)
+        effective = []
+        for place, row in enumerate(rows):
+            used_s = _cpu_s()
+            found = simulated(row, workload, seed, PERIOD_WHOLE_S)
+            sums[place] += found.parts
+            began[place] += _cpu_s() - used_s
+            effective.append(f"{100 * found.parts.shares().productive:.1f} %")
+        print(f"    {pool:24}{workload.gpus:6} GPUs{len(workload.jobs):7} jobs: {', '.join(effective)}", flush=True)
+    for row, total, cpu_s in zip(rows, sums, began, strict=True):
+        columns = "".join(f"{100 * getattr(total.shares(), name):10.2f}%" for name in NAMES)
+        print(f"    {row.name:34}{columns}  CPU {cpu_s:.0f} s")
+    return [100 * total.shares().productive for total in sums]
+
+
+def _cpu_s() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_utime
+
+
+def run() -> list[Verdict]:
+    """All of it, without a cluster."""
+    known = files()
+    if known is None:
+        print("  the traces are not in shared/traces: left out")
+        return []
+    began, used_s = time.perf_counter(), _cpu_s()
+    stock, ours = _whole_fleet(known, (STOCK, OURS), SEEDS[0])
+    means = _table(f"{POOL}, demand 1.0, seeds {SEEDS}", ROWS, known, Scenario())
+    for demand in DEMANDS:
+        _table(f"the same, demand {demand}", FEW, known, Scenario(demand=demand))
+    for name, scenario in OTHERWISE.items():
+        _table(f"the same, demand 1.0, {name}", SIDES, known, scenario)
+    print(f"  {time.perf_counter() - began:.0f} s, {_cpu_s() - used_s:.0f} s of CPU")
+    return [
+        Verdict("utilisation, ours to Slurm as it comes, 10,412 GPUs", ours / stock, TWICE, note=f"{stock:.1f} %, {ours:.1f} %"),
+        Verdict(
+            "utilisation, one pool with lent quotas to nodes divided among teams",
+            means[LENT] / means[APART], TWICE, note=f"{means[APART]:.1f} %, {means[LENT]:.1f} %",
+        ),
+    ]  # fmt: skip
