@@ -46,6 +46,7 @@ class Life:
         lost_s: Work lost in this run.
         generation: Grows whenever what was foreseen for its end does not hold any more.
         restarts: How often it was requeued.
+        came_s: When it was submitted, or requeued: that is what Slurm's SubmitTime tells.
         held_s: Before this it cannot start, after a requeue.
         shunned: Indices of nodes that it does not start on again.
     """
@@ -69,6 +70,7 @@ class Life:
     lost_s: float = 0.0
     generation: int = 0
     restarts: int = 0
+    came_s: float = 0.0
     held_s: float = 0.0
     shunned: frozenset[int] = field(default_factory=frozenset)
 
@@ -76,7 +78,7 @@ class Life:
     def of(cls, job: SimJob, kinds: dict[Need, int]) -> Life:
         """That of a job which was just submitted; ``kinds`` are numbers by need, a new need is added."""
         need = Need.of(job)
-        return cls(born=job, asked=job, need=need, kind=kinds.setdefault(need, len(kinds)))
+        return cls(born=job, asked=job, need=need, kind=kinds.setdefault(need, len(kinds)), came_s=job.submit_s)
 
     @property
     def number(self) -> int:

@@ -220,6 +220,7 @@ class Simulation:
             self._foresee(member)
         if again:
             life.restarts += 1
+            life.came_s = now
             life.held_s = now + after_s
             self.wait(life, now)
             return

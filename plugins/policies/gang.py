@@ -126,6 +126,8 @@ def _heal(settings: Settings, gang: Gang, now: float) -> Iterator[Action]:
     if now - since > settings.heal_s:
         for job in gang.running:
             yield Requeue(job.slurm_job_id, f"Its gang has been broken for {settings.heal_s:g} s: all start anew.")
+        for job in gang.members:
+            yield Hold(job.slurm_job_id, "It starts again together with the others of its gang.")
         return
     for job in gang.waiting:
         yield Prefer(job.slurm_job_id, settings.points, "The others of its gang run and wait for it.")

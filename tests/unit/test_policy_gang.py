@@ -130,9 +130,10 @@ def test_a_member_that_lost_its_node_starts_before_all_others_and_after_a_while_
     assert isinstance(start, Start)
     assert (prefer.job, start.job) == (2, 2)
     long_ago = {"start_time": int(NOW) - 500}
-    (requeue,) = wanted(started(1, "n[1-2]", **long_ago), member(2, restarts=1, submit_time=int(NOW) - 200))
+    requeue, *held = wanted(started(1, "n[1-2]", **long_ago), member(2, restarts=1, submit_time=int(NOW) - 200))
     assert isinstance(requeue, Requeue)
     assert requeue.job == 1
+    assert [(type(one), one.job) for one in held] == [(Hold, 1), (Hold, 2)]
 
 
 def test_members_that_were_requeued_are_held_until_all_can_start():

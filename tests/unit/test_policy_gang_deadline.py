@@ -8,7 +8,7 @@ from hpcjobs.model.hints import Hints
 from hpcjobs.model.job import State
 from hpcjobs.model.particulars import Particulars
 from hpcjobs.model.reservation import Reservation
-from hpcjobs.model.steering import Prefer, Requeue, Reserve, Start
+from hpcjobs.model.steering import Hold, Prefer, Requeue, Reserve, Start
 from hpcjobs_plugins.policies import gang
 from tests.unit.builders import finished
 from tests.unit.test_policy_gang import NOW, busy, inside, member, reservation, seen, started
@@ -146,7 +146,7 @@ def test_a_node_that_fails_while_members_start_does_not_part_them():
     assert kept.nodes == FULL, "as it is: it says whose member the second is"
     long_ago = started(1, "n[1-2]", start_time=int(NOW) - 500, particulars=inside(1).particulars)
     said = wanted(long_ago, inside(2), reservations=[reservation(*FULL)], nodes=none_left)
-    assert kinds(said) == [Reserve, Requeue]
+    assert kinds(said) == [Reserve, Requeue, Hold, Hold]
 
 
 def test_a_member_in_a_reservation_of_its_owners_is_no_obstacle():

@@ -89,3 +89,23 @@ def test_gangs_left_below_their_size_by_failed_nodes_heal():
         gangs = {one.number for one in random_set(seed) if one.hints.gang}
         broken += sum(run.end is not End.COMPLETED for run in result.runs if run.job in gangs)
     assert broken > 20, "hardly a member was hit: this shows nothing"
+
+
+def test_a_gang_that_starts_anew_waits_until_it_is_whole():
+    """Two nodes for a gang of two: one fails, is away for longer than the gang may be broken, and comes back."""
+    hints = Hints(gang="g", gang_size=2)
+    pair = [job(number, 0, 5000.0, wall_s=50_000, hints=hints) for number in (1, 2)]
+    (tick,) = [hook for hook in gang.PLUGIN.hooks(gang.Settings(heal_s=60.0)) if isinstance(hook, Tick)]
+    result = simulate(
+        workload(*pair, nodes=fleet(2)),
+        Easy(),
+        policies=[Ticking("gang", tick.run, tick.period_s)],
+        begin_s=lambda _: FAR_S,
+        failures=Failures(per_1000_node_days=10_000.0, repair_s=1000.0, seed=1),
+        until_s=100_000,
+    )
+    assert set(result.ended.values()) == {End.COMPLETED}
+    assert result.failures
+    broken = [run for run in result.runs if run.end is End.REQUEUED]
+    assert len(broken) == len([run for run in result.runs if run.end is End.NODE_FAIL])
+    assert all(0 < run.idle_s <= 65 for run in broken), "it held its nodes for longer than it may be broken"
