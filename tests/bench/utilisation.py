@@ -129,7 +129,7 @@ def simulated(row: Row, workload: Workload, seed: int, period_s: float) -> Found
 
 def _policies(row: Row, piece: Workload) -> tuple[Named, ...]:
     accounts = sorted({job.account for job in piece.jobs})
-    settings = {"fair": {"quotas": {account: piece.gpus // TEAMS for account in accounts}}}
+    settings = {"fair": {"quotas": dict.fromkeys(accounts, piece.gpus // TEAMS)}}
     return tuple(Named(name, settings.get(name, {})) for name in row.policies)
 
 

@@ -7,9 +7,9 @@ from collections import Counter
 import pytest
 
 from hpcjobs.sim.scale import demand
+from hpcjobs.sim.traces.acme import KALOS
 from hpcjobs.sim.workload import SimNode
 from tests.bench.scenario import TEAMS, Files, Scenario, divided, files, offered, whole
-from hpcjobs.sim.traces.acme import KALOS
 
 NODES = tuple(SimNode(name=f"n{number}", cpus=128, gpus=8, gpu_type="a") for number in range(432))
 MADE = Files({"a": NODES}, KALOS, KALOS)
