@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 import msgspec
@@ -130,4 +131,4 @@ def divided(workload: Workload) -> list[Workload]:
 def _even(nodes: Sequence[SimNode], parts: int) -> list[tuple[SimNode, ...]]:
     """As many pieces, which differ by a node at the most."""
     cuts = [len(nodes) * number // parts for number in range(parts + 1)]
-    return [tuple(nodes[start:end]) for start, end in zip(cuts, cuts[1:], strict=False)]
+    return [tuple(nodes[start:end]) for start, end in pairwise(cuts)]

@@ -192,7 +192,10 @@ def run() -> list[Verdict]:
         _table(f"the same, demand 1.0, {name}", SIDES, known, scenario)
     print(f"  {time.perf_counter() - began:.0f} s, {_cpu_s() - used_s:.0f} s of CPU")
     return [
-        Verdict("utilisation, ours to Slurm as it comes, 10,412 GPUs", ours / stock, TWICE, note=f"{stock:.1f} %, {ours:.1f} %"),
+        Verdict(
+            "utilisation, ours to Slurm as it comes, 10,412 GPUs",
+            ours / stock, TWICE, note=f"{stock:.1f} %, {ours:.1f} %",
+        ),
         Verdict(
             "utilisation, one pool with lent quotas to nodes divided among teams",
             means[LENT] / means[APART], TWICE, note=f"{means[APART]:.1f} %, {means[LENT]:.1f} %",
