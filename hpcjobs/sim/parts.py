@@ -6,6 +6,7 @@ add up, as where a fleet is simulated in pieces that share no job.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Final
 
@@ -40,7 +41,7 @@ class Parts(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def total(self) -> float:
         """GPU seconds that there were."""
-        return sum(getattr(self, name) for name in NAMES)
+        return math.fsum(getattr(self, name) for name in NAMES)
 
     def __add__(self, other: Parts) -> Parts:
         """The two fleets side by side."""
