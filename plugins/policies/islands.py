@@ -3,15 +3,17 @@
 An island is a group of nodes with a fast network of their own, named in the settings or by the last word of the nodes'
 place in one of Slurm's topologies. A small job does not start in an island that is wholly idle as long as it finds room
 elsewhere now; one of several nodes is kept within a single island, where one has room for all of it. What lies within
-one node (pairs of GPUs with NVLink) is Slurm's own matter: Links in gres.conf, ``--gres-flags=enforce-binding``.
+one node is Slurm's own matter: pairs of GPUs with NVLink go by Links in gres.conf, and CPUs near the GPUs by its Cores
+and ``--gres-flags=enforce-binding``, which jobs are admitted with where ``bind`` is set.
 
-What it does to Slurm: a feature on each node, which takes an administrator of Slurm, and ExcNodeList of waiting jobs.
-When not to use it: with topology/block, or ``--switches``, which do the same at each start; a job that Slurm starts the
-moment it is submitted is not steered.
+What it does to Slurm: a feature on each node, which takes an administrator of Slurm, ExcNodeList of waiting jobs, and
+GresEnforceBind of new ones. When not to use it: with topology/block, or ``--switches``, which do the same at each
+start; a job that Slurm starts the moment it is submitted is not steered.
 """
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Annotated, Final
@@ -19,11 +21,13 @@ from typing import Annotated, Final
 import msgspec
 
 from hpcjobs.model.cluster import ClusterView
+from hpcjobs.model.spec import JobSpec, Resources
 from hpcjobs.model.steering import Action, Avoid, Label
+from hpcjobs.plugin import PLUGIN_API, Admit, Plugin, Tick
 from hpcjobs.sbatch.hostlists import expand_hostlist
 from hpcjobs_plugins.policies.board import Ask, Board, ask_of
 from hpcjobs_plugins.policies.kept import reserved
-from hpcjobs_plugins.policies.made import PolicySettings, policy
+from hpcjobs_plugins.policies.made import PolicySettings
 from hpcjobs_plugins.policies.queue import first, gpus_of, may_use, waits_for_room
 
 FEATURE: Final = "island_"
@@ -37,6 +41,8 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
         topology: Name of a topology of Slurm whose lowest units are islands too.
         label: Whether nodes have a feature ``island_NAME``.
         small_gpus: Jobs of so many GPUs or fewer are small.
+        bind: Whether new jobs with GPUs that say nothing of it get only CPUs of the sockets of their GPUs, as far as
+            gres.conf has Cores; they wait where only others are free.
         ahead: Jobs that are steered at a time, those of the highest priority.
 
     Raises:
@@ -47,6 +53,7 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
     topology: str = ""
     label: bool = True
     small_gpus: Annotated[int, msgspec.Meta(ge=1)] = 8
+    bind: bool = False
     ahead: Annotated[int, msgspec.Meta(ge=1)] = 32
 
     def __post_init__(self) -> None:
@@ -108,4 +115,23 @@ def _target(ask: Ask, board: Board, islands: Mapping[str, list[str]], view: Clus
     return islands[min(enough)[2]] if enough else []
 
 
-PLUGIN = policy("islands", Settings, tick)
+def admit(spec: JobSpec) -> JobSpec:
+    """Bind a job's CPUs to its GPUs, and those of each component. See Admit."""
+    het = tuple(msgspec.structs.replace(one, resources=_bound(one.resources)) for one in spec.het)
+    return msgspec.structs.replace(spec, resources=_bound(spec.resources), het=het)
+
+
+def _bound(asked: Resources) -> Resources:
+    counts = (asked.gpus, asked.gpus_per_node, asked.gpus_per_socket, asked.gpus_per_task)
+    named = (name for text in (asked.gres, asked.tres_per_task) for name in re.split(r"[,/:=]", text or ""))
+    if asked.gres_flags is not None or not (any(counts) or "gpu" in named):
+        return asked
+    return msgspec.structs.replace(asked, gres_flags="enforce-binding")
+
+
+def _hooks(settings: Settings) -> list[Admit | Tick]:
+    bind: list[Admit | Tick] = [Admit(lambda spec, _: admit(spec))] if settings.bind else []
+    return [*bind, Tick(lambda view, now: tuple(tick(settings, view, now)), settings.period_s)]
+
+
+PLUGIN = Plugin(name="islands", api=PLUGIN_API, settings=Settings, hooks=_hooks)

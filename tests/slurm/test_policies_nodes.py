@@ -93,6 +93,13 @@ def test_islands_keep_small_jobs_off_a_whole_island(stack: Stack, administered: 
     until(stack, lambda: {name: node(stack, name)["AvailableFeatures"] for name in features}, features.__eq__)
 
 
+def test_cpus_are_bound_to_gpus_where_islands_says_so(stack: Stack, use: Use) -> None:
+    use(islands={**QUICK, "bind": True})
+    bound, not_bound = submitted(stack, **asking(1, 1)), submitted(stack, **asking(1, 1, gres_flags="disable-binding"))
+    assert details(stack, bound)["GresEnforceBind"] == "Yes"
+    assert details(stack, not_bound).get("GresEnforceBind", "No") == "No"
+
+
 @pytest.fixture
 def cached(stack: Stack) -> Iterator[str]:
     """A node that holds the data set ``corpus``, and is not the first that Slurm would take."""

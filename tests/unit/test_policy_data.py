@@ -14,7 +14,9 @@ from hpcjobs.model.hints import Hints
 from hpcjobs.model.node_particulars import NodeParticulars
 from hpcjobs.model.particulars import Particulars
 from hpcjobs.model.reservation import Reservation
+from hpcjobs.model.spec import Component, JobSpec, Resources
 from hpcjobs.model.steering import Avoid, Label
+from hpcjobs.plugin import Admit
 from hpcjobs_plugins.policies import data, islands
 from hpcjobs_plugins.policies.datasets import held_bytes
 from tests.unit.builders import spec
@@ -196,3 +198,23 @@ def test_an_island_in_use_or_kept_for_others_is_not_whole():
 def test_islands_that_cannot_be_are_refused(given, fault):
     with pytest.raises(msgspec.ValidationError, match=fault):
         msgspec.convert({"islands": given}, islands.Settings)
+
+
+@pytest.mark.parametrize(
+    ("asked", "flags"),
+    [
+        (Resources(gpus_per_node=2), "enforce-binding"),
+        (Resources(gres="tmpdisk:4,gpu:h100:2"), "enforce-binding"),
+        (Resources(tres_per_task="cpu=2,gres/gpu:a100=1"), "enforce-binding"),
+        (Resources(gpus=4, gres_flags="disable-binding"), "disable-binding"),
+        (Resources(gpus=0), None),
+        (Resources(gres="gpumem:4"), None),
+        (Resources(), None),
+    ],
+)
+def test_cpus_are_bound_to_the_gpus_of_jobs_that_say_nothing_of_it(asked, flags):
+    spec = JobSpec(script="#!/bin/sh\n", resources=asked, het=(Component(resources=asked),))
+    (hook,) = [one for one in islands.PLUGIN.hooks(islands.Settings(bind=True)) if isinstance(one, Admit)]
+    found = hook.run(spec, None)
+    assert [one.gres_flags for one in (found.resources, found.het[0].resources)] == [flags, flags]
+    assert not [one for one in islands.PLUGIN.hooks(islands.Settings()) if isinstance(one, Admit)]
