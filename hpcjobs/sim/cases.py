@@ -225,7 +225,8 @@ def space_of(case: Case, workload: Workload) -> Space:
     """
     if case.placement == COUNTS:
         return Counts(len(workload.nodes))
-    return Nodes(workload.nodes, PLACEMENTS[case.placement](workload))
+    chooser = PLACEMENTS[case.placement](workload)
+    return Nodes(workload.nodes, chooser, keeper=chooser if isinstance(chooser, Consecutive) else None)
 
 
 def _named(text: str, at: int, option: str) -> tuple[Named, int]:

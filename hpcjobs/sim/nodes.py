@@ -39,11 +39,14 @@ class Nodes:
     Attributes:
         fleet: The fleet.
         chooser: Chooses among the nodes that have room.
+        keeper: Chooses among those that will have room when a job is planned to start; None: those that have it last,
+            so that what is free now serves others until then.
     """
 
-    def __init__(self, nodes: Sequence[SimNode], chooser: Chooser | None = None) -> None:
+    def __init__(self, nodes: Sequence[SimNode], chooser: Chooser | None = None, keeper: Chooser | None = None) -> None:
         self.fleet = Fleet(nodes)
         self.chooser = chooser or InOrder()
+        self.keeper = keeper
         self._placed: dict[int, Placed] = {}
         self._until: dict[int, float] = {}
         self._guests: list[dict[int, _Guest]] = [{} for _ in nodes]
@@ -250,7 +253,7 @@ class NodePlan:
             if enough_s <= at_s:
                 if free_to_go:
                     self._floors.setdefault(life.kind, []).append((count, wall_s, at_s))
-                return Kept(at_s, at_s + wall_s, count, self._chosen(free, at_s, count), (life.number,))
+                return Kept(at_s, at_s + wall_s, count, self._chosen(life, free, at_s), (life.number,))
             ends = self._ends[: len(self._kept)]
             later = ends[ends > at_s]
             at_s = min(enough_s, float(later.min()) if later.size else NEVER)
@@ -342,8 +345,10 @@ class NodePlan:
             shut = shut.union(*(kept.indices for kept in overlapping))
         return shut | bounds.avoid | life.shunned if bounds.avoid or life.shunned else shut
 
-    @staticmethod
-    def _chosen(free: Floats, at_s: float, count: int) -> frozenset[int]:
-        """Of the nodes with room at a time, those that get it last: what is free now serves others until then."""
-        nodes = np.flatnonzero(free <= at_s)[::-1]
-        return frozenset(nodes[np.argsort(-free[nodes], kind="stable")[:count]].tolist())
+    def _chosen(self, life: Life, free: Floats, at_s: float) -> frozenset[int]:
+        """Those of the nodes with room at a time that are kept for a job."""
+        nodes = np.flatnonzero(free <= at_s)
+        if self._space.keeper is not None:
+            return frozenset(self._space.keeper.choose(self._space.fleet, life.need, nodes, life.nodes).tolist())
+        nodes = nodes[::-1]
+        return frozenset(nodes[np.argsort(-free[nodes], kind="stable")[: life.nodes]].tolist())

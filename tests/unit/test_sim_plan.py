@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from hpcjobs.sim.choosers import BestFit
+from hpcjobs.sim.choosers import BestFit, Consecutive, InOrder
 from hpcjobs.sim.lives import Life
 from hpcjobs.sim.nodes import NEVER, NOW, Nodes
 from hpcjobs.sim.space import UNBOUND
 from tests.unit.simulated import fleet, shared_jobs, whole_jobs
+from tests.unit.simulated import job as wanting
 
 NODES = 5
 
@@ -76,3 +78,13 @@ def test_what_was_found_for_other_jobs_shortens_the_search_and_changes_nothing(r
         assert len(found.indices) == job.nodes
         plan.book(found)
         booked.append(found)
+
+
+@pytest.mark.parametrize(("keeper", "kept"), [(None, {1, 2, 4}), (Consecutive(), {0, 1, 2})])
+def test_nodes_are_kept_that_have_room_last_or_as_the_keeper_chooses(keeper, kept):
+    space = Nodes(fleet(5), InOrder(), keeper)
+    for number, until_s in ((1, 100.0), (3, 500.0), (4, 100.0)):
+        space.take(space.fleet.find(wanting(number), InOrder(), only=frozenset({number})), until_s)
+    wide = Life.of(wanting(9, nodes=3), {})
+    found = space.plan(0.0).earliest(wide, UNBOUND, 0.0)
+    assert (found.start_s, found.indices) == (100, kept)

@@ -210,13 +210,24 @@ def test_age_counts_no_more_once_a_job_has_waited_for_as_long_as_it_counts():
 
 
 def by_clock(*jobs, **parameters):
-    return starts(simulate(workload(*jobs), Slurm(Parameters(bf_interval=5, **parameters), by_clock=True)))
+    return starts(simulate(workload(*jobs), Slurm(Parameters(**{"bf_interval": 5} | parameters), by_clock=True)))
 
 
 def test_by_the_clock_slurmctld_sees_an_end_a_second_later_and_waits_three_for_more_submissions():
     assert by_clock(job(1, 0.5, 20.5, nodes=4), job(2, 1.2, 20, nodes=4)) == {1: 1, 2: 22}
     assert by_clock(job(1, 0.5, 20), job(2, 1.2, 20)) == {1: 1, 2: 4}
     assert by_clock(job(1, 0.5, 20), job(2, 1.2, 20), batch_sched_delay=7) == {1: 1, 2: 6}  # backfill is sooner
+
+
+def test_by_the_clock_an_end_asks_for_a_pass_no_sooner_after_the_last_one_than_a_submission_does():
+    jobs = (job(1, 0.5, 3.2, nodes=4), job(2, 1.2, 20, nodes=4))
+    assert by_clock(*jobs, bf_interval=60) == {1: 1, 2: 7}  # passes at 1, at 4 and, for what ended at 4.2, at 7
+
+
+@pytest.mark.parametrize(("at_s", "seen_s"), [(3.2, 6), (7.2, 11), (13.4, 14)])
+def test_by_the_clock_backfill_passes_once_more_after_what_has_happened_and_then_looks_each_second(at_s, seen_s):
+    jobs = (job(1, 0, 100, nodes=3), job(2, at_s, 100, nodes=4), job(3, at_s, 10, nodes=1))
+    assert by_clock(*jobs)[3] == seen_s  # it passes at 1, as something happened at 6, and looks at 11, 12 and so on
 
 
 def test_by_the_clock_backfill_keeps_its_beat_while_jobs_wait():

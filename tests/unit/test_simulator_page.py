@@ -16,6 +16,7 @@ from hpcjobs.sim.cases import COUNTS, PLACEMENTS
 from hpcjobs.sim.generate import Plan
 from hpcjobs.sim.report.figures import UNITS
 from hpcjobs.sim.schedulers import SCHEDULERS
+from hpcjobs.sim.schedulers.priority import Weights
 from hpcjobs.sim.schedulers.slurm import Parameters
 from hpcjobs.sim.traces.formats import FORMATS
 from tests.unit.topology_runs import ROOT, on_terminal
@@ -72,7 +73,7 @@ def test_the_page_names_every_option_and_no_other():
 
 
 @pytest.mark.parametrize("names", [SCHEDULERS, [*PLACEMENTS, COUNTS], [one.name for one in FORMATS], UNITS,
-    Parameters.__struct_fields__, Plan.__struct_fields__])  # fmt: skip
+    Parameters.__struct_fields__, Weights.__struct_fields__, Plan.__struct_fields__])  # fmt: skip
 def test_the_page_names_every_scheduler_placement_form_figure_and_setting(names):
     for name in names:
         assert re.search(rf"`[^`]*\b{re.escape(name)}\b[^`]*`", PAGE), name

@@ -36,8 +36,7 @@ class Parameters(msgspec.Struct, frozen=True):
         bf_max_job_test: So many jobs it looks at.
         bf_job_part_count_reserve: So many jobs of a partition it plans, and does not delay; 0: all.
         default_queue_depth: So many jobs the main scheduler looks at.
-        batch_sched_delay: Seconds from one pass of the main scheduler to the next where only submissions ask for it;
-            heeded by the clock only.
+        batch_sched_delay: Seconds from one pass of the main scheduler to the next at least; heeded by the clock only.
     """
 
     bf_interval: int = 30
@@ -64,9 +63,10 @@ class Slurm:
     Args:
         parameters: As slurm.conf has them.
         priority: Weights of its priorities; without, jobs go first come, first served.
-        by_clock: Whether passes come when slurmctld makes them: it looks once a second, waits a little for more
-            submissions, and backfill keeps its beat while jobs wait. Without, they come at once, which takes fewer
-            events and makes no difference where jobs run for hours.
+        by_clock: Whether passes come when slurmctld makes them: it looks once a second whether one was asked for, and
+            leaves batch_sched_delay between two; backfill keeps its beat while jobs wait, and for as long as anything
+            has happened since its last pass, else it looks once a second whether anything has. Without, they come at
+            once, which takes fewer events and makes no difference where jobs run for hours.
     """
 
     name = "slurm"
@@ -88,8 +88,9 @@ class Slurm:
     def run(self, site: Site, now: float) -> float | None:
         """Make a pass of the main scheduler, one of backfill, both or none, as they are due."""
         parameters = self._parameters.tuned(site.tuned)
+        news = site.freed or len(site.queue) > 0
         if site.freed or site.arrived:
-            self._main_due_s = min(self._main_due_s, self._asked_s(site, now, parameters))
+            self._main_due_s = min(self._main_due_s, self._asked_s(now, parameters))
             if self._backfill_due_s == inf:
                 self._backfill_due_s = self._beat_s(now, parameters.bf_interval)
         if now >= self._main_due_s:
@@ -97,27 +98,28 @@ class Slurm:
             self._main_s, self._main_due_s = now, inf
         if now >= self._backfill_due_s:  # if nothing has changed, nothing would come of it
             self._backfill(site, now, parameters)
-            self._backfill_s, self._backfill_due_s = now, inf
+            self._backfill_s, self._backfill_due_s, self._beats = now, inf, news
         if not len(site.queue):
-            self._beats = False
-            if self._by_clock:  # else what is due stays so: a failure may fill the queue again
-                self._main_due_s = self._backfill_due_s = inf
-            return None
+            if not self._by_clock:  # what is due stays so: a failure may fill the queue again
+                return None
+            if self._beats and self._backfill_due_s == inf:
+                self._backfill_due_s = self._beat_s(now, parameters.bf_interval)
         due_s = min(self._main_due_s, self._backfill_due_s)
         return due_s if due_s < inf else None
 
-    def _asked_s(self, site: Site, now: float, parameters: Parameters) -> float:
+    def _asked_s(self, now: float, parameters: Parameters) -> float:
         """When the main scheduler makes the pass that what has just happened asks for."""
-        if not self._by_clock:
-            return now
-        return max(_seen_s(now), -inf if site.freed else self._main_s + parameters.batch_sched_delay)
+        return max(_seen_s(now), self._main_s + parameters.batch_sched_delay) if self._by_clock else now
 
     def _beat_s(self, now: float, interval_s: int) -> float:
-        """When backfill comes next."""
-        if self._by_clock and self._beats:
-            return self._backfill_s + max(1, ceil((now - self._backfill_s) / interval_s)) * interval_s
-        self._beats = True
-        return max(_seen_s(now) if self._by_clock else now, self._backfill_s + interval_s)
+        """When backfill comes next, once something has happened."""
+        next_s = self._backfill_s + interval_s
+        if not self._by_clock:
+            return max(now, next_s)
+        if next_s == -inf:
+            return _seen_s(now)
+        step_s = interval_s if self._beats else LOOKS_S
+        return next_s + max(0, ceil((now - next_s) / step_s)) * step_s
 
     def _main(self, site: Site, now: float, parameters: Parameters) -> None:
         plan = site.plan(now)
