@@ -113,7 +113,7 @@ class Service:
             policies = PolicyRunner(self.store, self.hooks, observer, self.settings.service_user)
             self.policies[cluster.name] = policies
             entries += [
-                clock.Entry(f"policies-{cluster.name}", cluster.observe_s, policies.tick),
+                clock.Entry(f"policies-{cluster.name}", cluster.observe_s, policies.beat),
                 clock.Entry(f"observe-{cluster.name}", cluster.observe_s, observer.beat),
                 clock.Entry(f"endings-{cluster.name}", 2 * cluster.observe_s, observer.endings.tick),
                 clock.Entry(

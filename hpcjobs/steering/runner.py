@@ -45,6 +45,8 @@ AT_ONCE: Final = 8
 """Orders that are under way at a time."""
 EARLY_S: Final = 0.3
 """Policies are asked when there is a listing: one that comes so little before their time is taken for the one meant."""
+MOST_WAIT_S: Final = 2.0
+"""So long is waited for the next listing; what policies said is carried out without one, too."""
 MOST_SILENT: Final = 3
 """A policy that has failed so often since the service started, and said nothing, wishes nothing."""
 
@@ -105,6 +107,16 @@ class PolicyRunner:
         """The generation whose process knows a view, and when that was asked for."""
         self._troubles: dict[str, Trouble] = {}
         """By what they are of."""
+
+    async def beat(self, now: float) -> None:
+        """A tick as soon as there is another listing: what is decided on the one before comes later by as much.
+
+        Args:
+            now: Unix seconds.
+        """
+        began = time.monotonic()
+        await self.observer.next_tick(MOST_WAIT_S)
+        await self.tick(now + time.monotonic() - began)
 
     async def tick(self, now: float) -> None:
         """Ask those policies that are due, and carry out what all want.
