@@ -41,6 +41,10 @@ def test_the_settings_of_the_page_are_settings():
     assert plugin == PluginSettings("night", settings={"from_hour": 20})
 
 
+INSTALLED = pytest.mark.xdist_group("installed")
+"""Of tests of what pip has installed, which takes long: on one worker it is done once."""
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory) -> Path:
     """A copy of the example, installed by pip outside of the tree."""
@@ -74,6 +78,7 @@ OTHER = Plugin("night", 1, [Admit(lambda spec, context: (open("/dev/null").close
 """
 
 
+@INSTALLED
 @pytest.mark.thorough
 def test_its_tests_pass_and_fail_for_a_plugin_that_is_none_of_it(site, away, tmp_path):
     def tested(text: str) -> subprocess.CompletedProcess[str]:
@@ -96,6 +101,7 @@ def hpcjobs(*words: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, env={**os.environ, **variables}, check=False)
 
 
+@INSTALLED
 @pytest.mark.thorough
 def test_check_says_what_is_wrong(away):
     good = hpcjobs("plugins", "check", "night", "--settings", '{"from_hour": 20}')
@@ -112,6 +118,7 @@ def served(empty_database, tmp_path, spawner, folder, away, monkeypatch):
     yield from serve(tmp_path, empty_database, folder)
 
 
+@INSTALLED
 @pytest.mark.thorough
 def test_it_is_enabled_listed_changed_reloaded_and_disabled_on_the_command_line(served, away, tmp_path):
     service, url = served
