@@ -213,7 +213,8 @@ class NodePlan:
         self._ends = np.full(4, NOW)
         self._lefts: dict[tuple[int, frozenset[int]], tuple[int, int]] = {}
         self._beside: dict[int, tuple[int, int]] = {}
-        self._floors: dict[int, list[tuple[int, float, float]]] = {}
+        self._floors: dict[int, dict[tuple[int, float], float]] = {}
+        """When jobs of a kind could start, the latest found last, by their nodes and limit."""
         self._rooms: dict[int, tuple[int, int]] = {}
 
     def book(self, kept: Kept) -> None:
@@ -252,7 +253,7 @@ class NodePlan:
             enough_s = float(np.partition(free, count - 1)[count - 1])
             if enough_s <= at_s:
                 if free_to_go:
-                    self._floors.setdefault(life.kind, []).append((count, wall_s, at_s))
+                    self._floors.setdefault(life.kind, {})[count, wall_s] = at_s
                 return Kept(at_s, at_s + wall_s, count, self._chosen(life, free, at_s), (life.number,))
             ends = self._ends[: len(self._kept)]
             later = ends[ends > at_s]
@@ -263,9 +264,10 @@ class NodePlan:
 
     def _floor(self, life: Life) -> float:
         """A time before which a job cannot start, because one that asks for no more could not."""
-        found = self._floors.get(life.kind, ())
+        found = self._floors.get(life.kind, {})
+        nodes, limit_s = life.nodes, life.wall_s
         return max(
-            (at_s for count, wall_s, at_s in found if count <= life.nodes and wall_s <= life.wall_s), default=NOW
+            (at_s for (count, wall_s), at_s in found.items() if count <= nodes and wall_s <= limit_s), default=NOW
         )
 
     def start(self, life: Life, bounds: Bounds, now: float, until_s: float) -> tuple[int, ...] | None:
