@@ -83,7 +83,7 @@ OTHERWISE = {
     "no gangs": Scenario(gangs=0.0),
     "all of several nodes are gangs": Scenario(gangs=1.0),
     "no checkpoints": Scenario(checkpointed=0.0),
-    "both of these": Scenario(gangs=1.0, checkpointed=0.0),
+    "all gangs, no checkpoints": Scenario(gangs=1.0, checkpointed=0.0),
 }
 SIDES = (APART, STOCK, ONE)
 """What is shown where the assumptions are others."""
@@ -146,11 +146,11 @@ def _table(title: str, rows: Sequence[Row], known: Files, scenario: Scenario) ->
         found = [simulated(row, workload, seed, PERIOD_S) for seed, workload in workloads]
         shares = [one.parts.shares() for one in found]
         effective = [100 * one.productive for one in shares]
-        columns = "".join(f"{statistics.fmean(100 * getattr(one, name) for one in shares):10.2f}%" for name in NAMES)
         means[row.name] = statistics.fmean(effective)
-        wait_min = statistics.fmean(one.wait_s for one in found) / 60
-        print(f"    {row.name:34}{columns}  {means[row.name]:5.1f} ± {statistics.stdev(effective):3.1f}"
-              f"{wait_min:6.0f} min{sum(one.restarts for one in found):10}{_cpu_s() - began:7.0f}", flush=True)  # fmt: skip
+        spread = f"{means[row.name]:5.1f} ± {statistics.stdev(effective):3.1f}"
+        wait_min, restarts = statistics.fmean(one.wait_s for one in found) / 60, sum(one.restarts for one in found)
+        used = f"{wait_min:6.0f} min{restarts:10}{_cpu_s() - began:7.0f}"
+        print(f"    {row.name:34}{_columns(shares)}  {spread}{used}", flush=True)
     return means
 
 
@@ -170,9 +170,13 @@ def _whole_fleet(known: Files, rows: Sequence[Row], seed: int) -> list[float]:
             effective.append(f"{100 * found.parts.shares().productive:.1f} %")
         print(f"    {pool:24}{workload.gpus:6} GPUs{len(workload.jobs):7} jobs: {', '.join(effective)}", flush=True)
     for row, total, cpu_s in zip(rows, sums, began, strict=True):
-        columns = "".join(f"{100 * getattr(total.shares(), name):10.2f}%" for name in NAMES)
-        print(f"    {row.name:34}{columns}  CPU {cpu_s:.0f} s")
+        print(f"    {row.name:34}{_columns([total.shares()])}  CPU {cpu_s:.0f} s")
     return [100 * total.shares().productive for total in sums]
+
+
+def _columns(shares: Sequence[Parts]) -> str:
+    """Means of the parts, in percent."""
+    return "".join(f"{statistics.fmean(100 * getattr(one, name) for one in shares):10.2f}%" for name in NAMES)
 
 
 def _cpu_s() -> float:
