@@ -140,18 +140,19 @@ def _table(title: str, rows: Sequence[Row], known: Files, scenario: Scenario) ->
     print(f"  {title}")
     print(f"    {'':34}{''.join(f'{name:>11}' for name in NAMES)}   effective      wait  restarts  CPU s")
     workloads = [(seed, offered(known, POOL, scenario, seed)) for seed in SEEDS]
-    means = {}
+    by_row: dict[str, list[float]] = {}
     for row in rows:
         began = _cpu_s()
         found = [simulated(row, workload, seed, PERIOD_S) for seed, workload in workloads]
         shares = [one.parts.shares() for one in found]
-        effective = [100 * one.productive for one in shares]
-        means[row.name] = statistics.fmean(effective)
-        spread = f"{means[row.name]:5.1f} ± {statistics.stdev(effective):3.1f}"
+        by_row[row.name] = [100 * one.productive for one in shares]
         wait_min, restarts = statistics.fmean(one.wait_s for one in found) / 60, sum(one.restarts for one in found)
         used = f"{wait_min:6.0f} min{restarts:10}{_cpu_s() - began:7.0f}"
-        print(f"    {row.name:34}{_columns(shares)}  {spread}{used}", flush=True)
-    return means
+        print(f"    {row.name:34}{_columns(shares)}  {_spread(by_row[row.name]):>11}{used}", flush=True)
+    for name, effective in by_row.items():
+        more = [one - as_it_comes for one, as_it_comes in zip(effective, by_row[STOCK.name], strict=True)]
+        print(f"    {name:34} less {STOCK.name}: {_spread(more)}")
+    return {name: statistics.fmean(effective) for name, effective in by_row.items()}
 
 
 def _whole_fleet(known: Files, rows: Sequence[Row], seed: int) -> list[float]:
@@ -177,6 +178,10 @@ def _whole_fleet(known: Files, rows: Sequence[Row], seed: int) -> list[float]:
 def _columns(shares: Sequence[Parts]) -> str:
     """Means of the parts, in percent."""
     return "".join(f"{statistics.fmean(100 * getattr(one, name) for one in shares):10.2f}%" for name in NAMES)
+
+
+def _spread(over_seeds: Sequence[float]) -> str:
+    return f"{statistics.fmean(over_seeds):.1f} ± {statistics.stdev(over_seeds):.1f}"
 
 
 def _cpu_s() -> float:
