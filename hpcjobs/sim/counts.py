@@ -126,13 +126,13 @@ class CountPlan:
                 self._free.append(self._free[-1] + nodes)
         self._low: list[int] | None = None
 
-    def earliest(self, life: Life, bounds: Bounds, after_s: float) -> Kept | None:
+    def earliest(self, life: Life, bounds: Bounds, after_s: float, until_s: float = float("inf")) -> Kept | None:
         """As said by Plan."""
         nodes, wall_s = life.asked.nodes, life.born.wall_s
         times, free = self._times, self._free
         start_s = max(after_s, times[0])
         first = bisect_right(times, start_s) - 1
-        while True:
+        while start_s < until_s:
             end_s = start_s + wall_s
             short = None
             for step in range(first, len(times)):
@@ -146,6 +146,7 @@ class CountPlan:
             if first == len(times):
                 return None
             start_s = times[first]
+        return None
 
     def book(self, kept: Kept) -> None:
         """As said by Plan."""
@@ -164,7 +165,7 @@ class CountPlan:
         self._add(self._times[0], until_s, -nodes)
         return ()
 
-    def may(self, life: Life, until_s: float) -> bool:
+    def may(self, life: Life, now: float, until_s: float) -> bool:
         """As said by Plan."""
         nodes = life.asked.nodes
         return nodes <= self._space.free and nodes <= self._least(until_s)

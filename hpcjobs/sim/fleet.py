@@ -17,7 +17,6 @@ from hpcjobs.sim.placed import Ints, Mask, Need, Placed
 from hpcjobs.sim.stock import Stock
 from hpcjobs.sim.workload import WHOLE_GPU, SimJob, SimNode
 
-NOWHERE: Final[frozenset[int]] = frozenset()
 MOST_REMEMBERED: Final = 4096
 """Needs and sets of nodes that are remembered before all of them are forgotten."""
 
@@ -122,7 +121,7 @@ class Fleet(Stock):
         job: SimJob,
         chooser: Chooser,
         *,
-        avoid: frozenset[int] = NOWHERE,
+        shut: Mask | None = None,
         only: frozenset[int] | None = None,
         extra_free: Iterable[Placed] | None = None,
     ) -> Placed | None:
@@ -131,7 +130,7 @@ class Fleet(Stock):
         Args:
             job: The job.
             chooser: Chooses among the nodes that have room.
-            avoid: Indices of nodes that it must not have.
+            shut: The nodes that it must not have; shape (nodes,). None: it may have all.
             only: Indices of nodes that it must keep to; None: all.
             extra_free: What jobs have that are taken as ended, to see where it could go then.
 
@@ -145,14 +144,14 @@ class Fleet(Stock):
             later = self.copy()
             for placed in extra_free:
                 later.release(placed)
-            return later.find(job, chooser, avoid=avoid, only=only)
+            return later.find(job, chooser, shut=shut, only=only)
         need = _need(job)
         room = self._room(need)
         if room.number < job.nodes:
             return None
         mask = room.mask
-        if avoid:
-            mask = mask & ~self._mask(avoid)
+        if shut is not None:
+            mask = mask & ~shut
         if only is not None:
             mask = mask & self._mask(only)
         nodes = np.flatnonzero(mask)

@@ -7,11 +7,12 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from hpcjobs.sim.bookings import Bookings
 from hpcjobs.sim.choosers import InOrder
 from hpcjobs.sim.fleet import Chooser, Fleet
 from hpcjobs.sim.lives import Life
-from hpcjobs.sim.placed import Floats, Mask, Need, Placed
-from hpcjobs.sim.space import NO_NODES, UNBOUND, Bounds, Kept
+from hpcjobs.sim.placed import Floats, Ints, Mask, Need, Placed
+from hpcjobs.sim.space import UNBOUND, Bounds, Kept
 from hpcjobs.sim.workload import WHOLE_GPU, SimJob, SimNode
 
 NOW: Final = -np.inf
@@ -206,110 +207,88 @@ class NodePlan:
     def __init__(self, space: Nodes, now: float) -> None:
         self._space = space
         self._now = now
-        self._kept: list[Kept] = []
-        self._first_s = NEVER
-        self._masks = np.zeros((4, space.nodes), dtype=np.bool_)
-        self._starts = np.full(4, NEVER)
-        self._ends = np.full(4, NOW)
-        self._lefts: dict[tuple[int, frozenset[int]], tuple[int, int]] = {}
+        self._booked = Bookings(space.nodes)
         self._beside: dict[int, tuple[int, int]] = {}
-        self._floors: dict[int, dict[tuple[int, float], float]] = {}
-        """When jobs of a kind could start, the latest found last, by their nodes and limit."""
+        self._floors: dict[int, list[tuple[int, float, float]]] = {}
+        """By kind: no job of so many nodes and such a limit, or more, could start before a time."""
         self._rooms: dict[int, tuple[int, int]] = {}
 
     def book(self, kept: Kept) -> None:
         """As said by Plan."""
-        row = len(self._kept)
-        if row == len(self._starts):
-            self._masks = np.concatenate((self._masks, np.zeros_like(self._masks)))
-            self._starts = np.concatenate((self._starts, np.full(row, NEVER)))
-            self._ends = np.concatenate((self._ends, np.full(row, NOW)))
-        self._kept.append(kept)
         self._beside.clear()
-        self._first_s = min(self._first_s, kept.start_s)
-        self._starts[row], self._ends[row] = kept.start_s, kept.end_s
-        self._masks[row, np.fromiter(kept.indices, dtype=np.int64, count=len(kept.indices))] = True
+        self._booked.book(kept)
 
     def cancel(self, kept: Kept) -> None:
         """As said by Plan."""
         self._beside.clear()
         self._floors.clear()
-        row, last = self._kept.index(kept), len(self._kept) - 1
-        self._kept[row] = self._kept[last]
-        self._masks[row], self._starts[row], self._ends[row] = self._masks[last], self._starts[last], self._ends[last]
-        self._kept.pop()
-        self._masks[last], self._starts[last], self._ends[last] = False, NEVER, NOW
-        self._first_s = float(self._starts.min())
+        self._booked.cancel(kept)
 
-    def earliest(self, life: Life, bounds: Bounds, after_s: float) -> Kept | None:
+    def earliest(self, life: Life, bounds: Bounds, after_s: float, until_s: float = NEVER) -> Kept | None:
         """As said by Plan."""
         count, wall_s = life.nodes, life.wall_s
-        clock = self._bounded(life, bounds)
         free_to_go = bounds == UNBOUND and not life.shunned
-        at_s = max(after_s, self._now, self._floor(life) if free_to_go else NOW)
-        for _ in range(2 * len(self._kept) + self._space.nodes + 2):
-            shut = self._shut(life.number, at_s, at_s + wall_s)
-            free = clock if shut is None else np.where(shut, NEVER, clock)
-            enough_s = float(np.partition(free, count - 1)[count - 1])
-            if enough_s <= at_s:
-                if free_to_go:
-                    self._floors.setdefault(life.kind, {})[count, wall_s] = at_s
-                return Kept(at_s, at_s + wall_s, count, self._chosen(life, free, at_s), (life.number,))
-            ends = self._ends[: len(self._kept)]
-            later = ends[ends > at_s]
-            at_s = min(enough_s, float(later.min()) if later.size else NEVER)
-            if at_s == NEVER:
-                return None
+        clock = self._bounded(life, bounds)
+        at_s = max(after_s, self._now, _enough_s(clock, count), self._floor(life, wall_s) if free_to_go else NOW)
+        while at_s < until_s:
+            shut = self._booked.shut(life.number, at_s, at_s + wall_s)
+            free = clock <= at_s if shut is None else (clock <= at_s) & ~shut
+            if np.count_nonzero(free) >= count:
+                self._learn(life, free_to_go, at_s)
+                return Kept(at_s, at_s + wall_s, count, self._chosen(life, free.nonzero()[0], clock), (life.number,))
+            later = clock if shut is None else np.where(shut, NEVER, clock)
+            at_s = min(_enough_s(later, count), self._booked.over_after(at_s))
+        self._learn(life, free_to_go, until_s)
         return None
 
-    def _floor(self, life: Life) -> float:
-        """A time before which a job cannot start, because one that asks for no more could not."""
-        found = self._floors.get(life.kind, {})
-        nodes, limit_s = life.nodes, life.wall_s
-        return max(
-            (at_s for (count, wall_s), at_s in found.items() if count <= nodes and wall_s <= limit_s), default=NOW
-        )
+    def _learn(self, life: Life, free_to_go: bool, at_s: float) -> None:
+        """Remember a time before which a job that is free to go could not start."""
+        if free_to_go:
+            count, wall_s, known = life.nodes, life.wall_s, self._floors.get(life.kind, ())
+            kept = [one for one in known if one[0] < count or one[1] < wall_s or one[2] > at_s]
+            self._floors[life.kind] = [*kept, (count, wall_s, at_s)]
+
+    def _floor(self, life: Life, wall_s: float) -> float:
+        """A time before which a job cannot start and run for so long, because one that asks for no more could not."""
+        nodes, floor_s = life.nodes, NOW
+        for count, least_s, at_s in self._floors.get(life.kind, ()):
+            if at_s > floor_s and count <= nodes and least_s <= wall_s:
+                floor_s = at_s
+        return floor_s
 
     def start(self, life: Life, bounds: Bounds, now: float, until_s: float) -> tuple[int, ...] | None:
         """As said by Plan."""
-        if not self.may(life, until_s):
+        if not self.may(life, now, until_s):
             return None
-        avoid = self._avoid(life, bounds, now, until_s)
-        if avoid and self._left(life, avoid) < life.asked.nodes:
-            return None
-        placed = self._space.fleet.find(life.asked, self._space.chooser, avoid=avoid, only=bounds.only)
+        shut = self._shut(life, bounds, now, until_s)
+        placed = self._space.fleet.find(life.asked, self._space.chooser, shut=shut, only=bounds.only)
         return None if placed is None else self._space.take(placed, until_s)
 
-    def may(self, life: Life, until_s: float) -> bool:
+    def may(self, life: Life, now: float, until_s: float) -> bool:
         """As said by Plan."""
         fleet, version = self._space.fleet, self._space.fleet.version
-        if until_s > self._first_s and self._alone(life.number):
+        booked, nodes = self._booked, life.asked.nodes
+        heeded = until_s > booked.first_s and not booked.has(life.number)
+        if heeded and len(booked.kept) == 1 and booked.kept[0].end_s > now:
             left = self._beside.get(life.kind)
             if left is None or left[0] != version:
-                left = self._beside[life.kind] = version, self._left(life, self._kept[0].indices)
-            return left[1] >= life.asked.nodes
+                left = self._beside[life.kind] = version, self._left(life, now, until_s)
+            return left[1] >= nodes
         room = self._rooms.get(life.kind)
         if room is None or room[0] != version:
             room = self._rooms[life.kind] = version, fleet.room(life.asked)
-        return room[1] >= life.asked.nodes
+        if room[1] < nodes or not heeded:
+            return room[1] >= nodes
+        return self._floor(life, until_s - now) <= now and self._left(life, now, until_s) >= nodes
 
-    def _alone(self, number: int) -> bool:
-        """Whether just one thing is kept, from this job too, and is not over."""
-        return len(self._kept) == 1 and number not in self._kept[0].jobs and self._kept[0].end_s > self._now
-
-    def _left(self, life: Life, avoid: frozenset[int]) -> int:
-        """How many nodes have room for a job, without some."""
-        fleet = self._space.fleet
-        known = self._lefts.get((life.kind, avoid))
-        if known is None or known[0] != fleet.version:
-            having = fleet.having_room(life.asked)
-            gone = int(np.count_nonzero(having[np.fromiter(avoid, dtype=np.int64, count=len(avoid))]))
-            known = self._lefts[life.kind, avoid] = fleet.version, fleet.room(life.asked) - gone
-        return known[1]
+    def _left(self, life: Life, now: float, until_s: float) -> int:
+        """On how many nodes there is room for a job that are kept for nobody until then."""
+        fleet, shut = self._space.fleet, self._booked.shut(life.number, now, until_s)
+        return fleet.room(life.asked) if shut is None else int(np.count_nonzero(fleet.having_room(life.asked) & ~shut))
 
     def edges(self, now: float, until_s: float) -> list[float]:
         """As said by Plan."""
-        return sorted({kept.start_s for kept in self._kept if now < kept.start_s < until_s}, reverse=True)
+        return sorted({kept.start_s for kept in self._booked.kept if now < kept.start_s < until_s}, reverse=True)
 
     def _bounded(self, life: Life, bounds: Bounds) -> Floats:
         """When each node that a job may have has room for it."""
@@ -324,33 +303,35 @@ class NodePlan:
         clock[list(bounds.avoid | life.shunned)] = NEVER
         return clock
 
-    def _shut(self, number: int, start_s: float, end_s: float) -> Mask | None:
-        """The nodes that are kept for others some time between two; None: no node is."""
-        count = len(self._kept)
-        if not count:
-            return None
-        rows = np.flatnonzero((self._starts[:count] < end_s) & (self._ends[:count] > start_s)).tolist()
-        rows = [row for row in rows if number not in self._kept[row].jobs]
-        return np.logical_or.reduce(self._masks[rows], axis=0) if rows else None
+    def _shut(self, life: Life, bounds: Bounds, now: float, until_s: float) -> Mask | None:
+        """The nodes that a job must leave alone if it starts now; None: none."""
+        shut = self._booked.shut(life.number, now, until_s)
+        others = bounds.avoid | life.shunned
+        if others:
+            shut = np.zeros(self._space.nodes, dtype=np.bool_) if shut is None else shut.copy()
+            shut[list(others)] = True
+        return shut
 
-    def _avoid(self, life: Life, bounds: Bounds, now: float, until_s: float) -> frozenset[int]:
-        """The nodes that a job must leave alone if it starts now."""
-        shut = NO_NODES
-        if until_s <= self._first_s and not bounds.avoid and not life.shunned:
-            return shut
-        overlapping = [
-            kept for kept in self._kept if kept.start_s < until_s and kept.end_s > now and life.number not in kept.jobs
-        ]
-        if len(overlapping) == 1:
-            shut = overlapping[0].indices
-        elif overlapping:
-            shut = shut.union(*(kept.indices for kept in overlapping))
-        return shut | bounds.avoid | life.shunned if bounds.avoid or life.shunned else shut
-
-    def _chosen(self, life: Life, free: Floats, at_s: float) -> frozenset[int]:
+    def _chosen(self, life: Life, nodes: Ints, clock: Floats) -> frozenset[int]:
         """Those of the nodes with room at a time that are kept for a job."""
-        nodes = np.flatnonzero(free <= at_s)
-        if self._space.keeper is not None:
-            return frozenset(self._space.keeper.choose(self._space.fleet, life.need, nodes, life.nodes).tolist())
-        nodes = nodes[::-1]
-        return frozenset(nodes[np.argsort(-free[nodes], kind="stable")[: life.nodes]].tolist())
+        keeper = self._space.keeper
+        if keeper is None:
+            return _last(nodes, clock, life.nodes)
+        return frozenset(keeper.choose(self._space.fleet, life.need, nodes, life.nodes).tolist())
+
+
+def _enough_s(clock: Floats, count: int) -> float:
+    """When so many nodes have room."""
+    if count == 1:
+        return float(clock.min())
+    sooner = clock.copy()
+    sooner.partition(count - 1)
+    return float(sooner[count - 1])
+
+
+def _last(nodes: Ints, clock: Floats, count: int) -> frozenset[int]:
+    """Of some nodes those that have room last."""
+    nodes = nodes[::-1]
+    if count == 1:
+        return frozenset((int(nodes[clock[nodes].argmax()]),))
+    return frozenset(nodes[(-clock[nodes]).argsort(kind="stable")[:count]].tolist())

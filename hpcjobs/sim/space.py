@@ -54,8 +54,18 @@ class Kept(NamedTuple):
 class Plan(Protocol):
     """What is foreseen from one moment on: running jobs end at their limits, and what is booked stays free."""
 
-    def earliest(self, life: Life, bounds: Bounds, after_s: float) -> Kept | None:
-        """The earliest that a job could start beside all that runs and is booked; None: never, as things are."""
+    def earliest(self, life: Life, bounds: Bounds, after_s: float, until_s: float = float("inf")) -> Kept | None:
+        """The earliest that a job could start beside all that runs and is booked.
+
+        Args:
+            life: The job.
+            bounds: Where it may start.
+            after_s: Not before this.
+            until_s: Before this; nobody looks further.
+
+        Returns:
+            When and where; None: not in that time, as things are.
+        """
 
     def book(self, kept: Kept) -> None:
         """Keep nodes."""
@@ -70,7 +80,7 @@ class Plan(Protocol):
             Indices of its nodes, empty where only their number is simulated; None: it cannot start now.
         """
 
-    def may(self, life: Life, until_s: float) -> bool:
+    def may(self, life: Life, now: float, until_s: float) -> bool:
         """Whether a job may be able to start now and run until then: a quick question, to which no is certain.
 
         Bounds are not heeded, so that a yes has to be tried.

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -32,7 +33,7 @@ def test_whatever_happens_the_fleet_says_what_is_left_when_all_that_jobs_have_is
             room = [one for one in indices if ledger.room(one, asked)]
             may = [one for one in room if one not in avoid and (only is None or one in only)]
             before = state_of(fleet)
-            placed = fleet.find(asked, chooser, avoid=frozenset(avoid), only=only)
+            placed = fleet.find(asked, chooser, shut=np.isin(indices, list(avoid)), only=only)
             assert state_of(fleet) == before, "to look is not to take"
             assert fleet.room(asked) == len(room)
             assert (placed is None) == (len(may) < asked.nodes)
@@ -217,7 +218,7 @@ def test_nodes_of_one_name_and_negative_counts_are_refused():
 def test_names_become_indices_and_back_and_unknown_names_are_left_out():
     fleet = Fleet([node("a"), node("b"), node("c")])
     assert fleet.indices(["c", "a", "x"]) == {0, 2}
-    assert fleet.names_of(fleet.find(job(nodes=2), InOrder(), avoid=fleet.indices(["b"]))) == ("a", "c")
+    assert fleet.names_of(fleet.find(job(nodes=2), InOrder(), shut=np.array([False, True, False]))) == ("a", "c")
 
 
 def test_a_fleet_without_nodes_has_room_for_nothing():

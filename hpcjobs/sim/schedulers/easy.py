@@ -67,5 +67,5 @@ class Easy:
         for life in lives:
             if site.space.full:
                 return
-            if plan.may(life, now + life.born.wall_s) or site.shortens:
+            if plan.may(life, now, now + life.born.wall_s) or site.shortens:
                 squeeze(site, plan, life, now)

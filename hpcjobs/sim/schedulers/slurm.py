@@ -20,6 +20,7 @@ import msgspec
 from hpcjobs.sim.lives import Life
 from hpcjobs.sim.schedulers.priority import Multifactor
 from hpcjobs.sim.schedulers.site import Site, squeeze, start
+from hpcjobs.sim.space import Plan
 
 MINUTE_S: Final = 60
 LOOKS_S: Final = 1.0
@@ -138,24 +139,36 @@ class Slurm:
         return self._priority.sorted(site.queue.first(None), now)[:depth]
 
     def _backfill(self, site: Site, now: float, parameters: Parameters) -> None:
+        """Go down the queue, no further than to the last who may start: what is planned beyond delays nobody."""
         plan = site.plan(now)
         window_s = parameters.bf_window * MINUTE_S
         step_s = parameters.bf_resolution
         planned: Counter[str] = Counter()
         most = parameters.bf_job_part_count_reserve or inf
-        for life in self._first(site, now, parameters.bf_max_job_test):
-            if squeeze(site, plan, life, now):
+        lives = self._first(site, now, parameters.bf_max_job_test)
+        able = [place for place, life in enumerate(lives) if _may(site, plan, life, now)]
+        for place, life in enumerate(lives):
+            while able and not _may(site, plan, lives[able[-1]], now):
+                able.pop()
+            if not able or able[-1] < place:
+                return
+            if squeeze(site, plan, life, now) or able[-1] == place:
                 continue
             partition = life.born.partition
             if planned[partition] >= most:
                 continue
             planned[partition] += 1
             bounds = site.bounds(life)
-            kept = plan.earliest(life, bounds, max(now, bounds.after_s))
-            if kept is None or kept.start_s >= now + window_s:
+            kept = plan.earliest(life, bounds, max(now, bounds.after_s), now + window_s)
+            if kept is None:
                 continue
             start_s = max(now, kept.start_s // step_s * step_s)
             plan.book(kept._replace(start_s=start_s, end_s=-(-kept.end_s // step_s) * step_s))
+
+
+def _may(site: Site, plan: Plan, life: Life, now: float) -> bool:
+    """Whether a job may be able to start now, with a shorter limit or its own; no is certain, and stays so."""
+    return plan.may(life, now, now if site.shortens else now + life.wall_s)
 
 
 def _seen_s(now: float) -> float:
