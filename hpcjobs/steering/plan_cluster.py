@@ -15,6 +15,7 @@ from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.reservation import Reservation, ReservationFlag, ReservationOrder, ReservationVerb
 from hpcjobs.model.steered import Key, Steered, Value
 from hpcjobs.model.steering import Reserve
+from hpcjobs.observe.endings import SETTLE_S
 from hpcjobs.steering.fields import NODE_FIELDS, WAITING, names_in
 from hpcjobs.steering.settle import settle
 
@@ -144,7 +145,8 @@ def _not_wished(keys: Iterable[Key], view: ClusterView, rows: Mapping[Key, Steer
         if key.kind != RESERVATION or view.asked_at <= row.at:
             continue
         if there is None:
-            steps.append(ClusterStep(what, None, dropped=(key,)))
+            if view.asked_at > row.at + SETTLE_S:  # else it may be on its way still
+                steps.append(ClusterStep(what, None, dropped=(key,)))
         elif key.subject not in used:
             steps.append(ClusterStep(what, ReservationOrder(ReservationVerb.DELETE, key.subject), dropped=(key,)))
         elif key.subject not in awaited and there.end > now + 2 * SOON_S:

@@ -192,7 +192,9 @@ class Service:
             self.slurm.mishaps = []
 
     async def rest(self) -> None:
-        """Turns until nothing is ordered any more."""
+        """Turns until nothing is ordered any more. An order that is under way comes late by seconds, not minutes."""
+        if self.slurm.late:
+            await self.turn()
         for _ in range(12):
             self.slurm.given.clear()
             await self.turn(seconds=61.0)

@@ -15,6 +15,7 @@ from hpcjobs.model.particulars import Particulars
 from hpcjobs.model.reservation import Reservation, ReservationOrder, ReservationVerb
 from hpcjobs.model.steered import Key, Steered
 from hpcjobs.model.steering import Reserve
+from hpcjobs.observe.endings import SETTLE_S
 from hpcjobs.steering.plan_cluster import SOON_S, ClusterStep, plan_nodes, plan_reservations
 from tests.unit.builders import node, record, view
 
@@ -207,5 +208,8 @@ def test_a_reservation_that_slurm_has_purged_is_forgotten_and_made_again_where_i
     slurm.settle(wishes=gang())
     assert "gang" in slurm.seen.reservations
     slurm.seen = msgspec.structs.replace(slurm.seen, reservations={})
+    slurm.settle()
+    assert slurm.rows, "the order that made it anew may be on its way still"
+    slurm.now += SETTLE_S
     slurm.settle()
     assert slurm.rows == {}

@@ -204,6 +204,17 @@ async def test_a_job_is_left_alone_where_its_reservation_could_not_be_made(servi
     assert job(service, 2).particulars.reservation == "hpcjobs_r"
 
 
+async def test_a_reservation_that_is_made_after_a_listing_without_it_is_deleted_when_nobody_wishes_it(service):
+    service.says = [Reserve("hpcjobs_r", ("n1",), 3e9, 3e9 + 9, (2,), "r")]
+    await service.turn("late")
+    service.on = False
+    await service.turn()
+    assert "hpcjobs_r" in service.slurm._reservations, "its order came after the listing"
+    await service.rest()
+    assert "hpcjobs_r" not in service.slurm._reservations
+    assert not service.runner._rows
+
+
 async def test_a_reservation_that_a_person_has_deleted_is_forgotten_when_nobody_wishes_it(service):
     service.says = [Reserve("hpcjobs_r", ("n1",), 3e9, 3e9 + 9, (2,), "r")]
     await service.rest()
