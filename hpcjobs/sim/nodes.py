@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -10,6 +11,7 @@ import numpy as np
 from hpcjobs.sim.bookings import Bookings
 from hpcjobs.sim.choosers import InOrder
 from hpcjobs.sim.fleet import Chooser, Fleet
+from hpcjobs.sim.foreseen import foreseen
 from hpcjobs.sim.lives import Life
 from hpcjobs.sim.placed import Floats, Ints, Mask, Need, Placed
 from hpcjobs.sim.space import UNBOUND, Bounds, Kept
@@ -40,8 +42,8 @@ class Nodes:
     Attributes:
         fleet: The fleet.
         chooser: Chooses among the nodes that have room.
-        keeper: Chooses among those that will have room when a job is planned to start; None: those that have it last,
-            so that what is free now serves others until then.
+        keeper: Chooses among those that will have room when a job is planned to start, which is found as Slurm does it;
+            None: as soon as may be, those that have room last, so that what is free now serves others until then.
     """
 
     def __init__(self, nodes: Sequence[SimNode], chooser: Chooser | None = None, keeper: Chooser | None = None) -> None:
@@ -229,13 +231,20 @@ class NodePlan:
         count, wall_s = life.nodes, life.wall_s
         free_to_go = bounds == UNBOUND and not life.shunned
         clock = self._bounded(life, bounds)
-        at_s = max(after_s, self._now, _enough_s(clock, count), self._floor(life, wall_s) if free_to_go else NOW)
+        at_s = max(after_s, self._now, self._floor(life, wall_s) if free_to_go else NOW)
+        keeper = self._space.keeper
+        if keeper is not None:
+            choose = partial(keeper.choose, self._space.fleet, life.need, count=count)
+            kept, tried_s = foreseen(clock, life, at_s, until_s, self._booked, choose)
+            self._learn(life, free_to_go, tried_s)
+            return kept
+        at_s = max(at_s, _enough_s(clock, count))
         while at_s < until_s:
             shut = self._booked.shut(life.number, at_s, at_s + wall_s)
             free = clock <= at_s if shut is None else (clock <= at_s) & ~shut
             if np.count_nonzero(free) >= count:
                 self._learn(life, free_to_go, at_s)
-                return Kept(at_s, at_s + wall_s, count, self._chosen(life, free.nonzero()[0], clock), (life.number,))
+                return Kept(at_s, at_s + wall_s, count, _last(free.nonzero()[0], clock, count), (life.number,))
             later = clock if shut is None else np.where(shut, NEVER, clock)
             at_s = min(_enough_s(later, count), self._booked.over_after(at_s))
         self._learn(life, free_to_go, until_s)
@@ -311,13 +320,6 @@ class NodePlan:
             shut = np.zeros(self._space.nodes, dtype=np.bool_) if shut is None else shut.copy()
             shut[list(others)] = True
         return shut
-
-    def _chosen(self, life: Life, nodes: Ints, clock: Floats) -> frozenset[int]:
-        """Those of the nodes with room at a time that are kept for a job."""
-        keeper = self._space.keeper
-        if keeper is None:
-            return _last(nodes, clock, life.nodes)
-        return frozenset(keeper.choose(self._space.fleet, life.need, nodes, life.nodes).tolist())
 
 
 def _enough_s(clock: Floats, count: int) -> float:
