@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Sequence, Set
 from math import inf
 from typing import Final
@@ -57,11 +58,12 @@ def room_kept(
     there = view.reservations.get(name)
     if there is None:
         return room_for(jobs, nodes, taken, now)
-    good = is_good(name, view)
-    room = room_for(jobs, nodes, taken - {*there.nodes}, now) if not good or sooner_s < inf else None
-    if good and (room is None or room.start >= there.start - sooner_s):
-        return Room(tuple(sorted(there.nodes)), float(there.start))
-    return room
+    taken = taken - {*there.nodes}
+    if not is_good(name, view):
+        return room_for(jobs, nodes, taken, now)
+    before = there.start - sooner_s
+    sooner = nodes[: bisect_left(nodes, before, key=lambda free: free.at)] if now < before else []
+    return room_for(jobs, sooner, taken, now) or Room(tuple(sorted(there.nodes)), float(there.start))
 
 
 def reserve(
