@@ -134,13 +134,22 @@ class Twin:
             raise RuntimeError(said)
         self._wait('test -z "$(squeue -h)"', timeout_s)
         seen = []
-        for line in self.run("scontrol -o show jobs")[1].splitlines():
+        for line in self._told(len(jobs)):
             facts = dict(word.partition("=")[::2] for word in line.split())
             if facts["JobState"] != "COMPLETED":
                 raise RuntimeError(f"a job did not end as it was to: {line}")
             times = (_unix(facts[name]) for name in ("SubmitTime", "StartTime", "EndTime"))
             seen.append((int(facts["JobId"]), Seen(*times, facts["NodeList"])))
         return [one for _, one in sorted(seen)][-len(jobs) :]
+
+    def _told(self, jobs: int) -> list[str]:
+        """A line for each job: on a busy machine an exec's output is lost now and then, or a part of it."""
+        for _ in range(5):
+            lines = [line for line in self.run("scontrol -o show jobs")[1].splitlines() if line]
+            if len(lines) >= jobs and all(" JobState=" in line and " NodeList=" in line for line in lines):
+                return lines
+            time.sleep(1)
+        raise RuntimeError(f"scontrol does not tell {jobs} jobs: {lines[:2]}")
 
     def end(self) -> None:
         """Take it away."""
