@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from typing import NamedTuple, Self
 
@@ -193,6 +193,7 @@ class Board:
     came: dict[str, tuple[Ask, ...]] = field(default_factory=dict)
     changed: set[str] = field(default_factory=set)
     _free: dict[str, Free] = field(default_factory=dict)
+    _able: dict[Hashable, list[str]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, view: ClusterView, names: Iterable[str]) -> Self:
@@ -212,7 +213,7 @@ class Board:
     def copy(self) -> Self:
         """One to try things on."""
         came, free = dict(self.came), dict(self._free)
-        return type(self)(self.nodes, self.where, self.on, set(self.gone), came, set(self.changed), free)
+        return type(self)(self.nodes, self.where, self.on, set(self.gone), came, set(self.changed), free, self._able)
 
     def part(self, names: Iterable[str]) -> Self:
         """One to try things on that has only some of the nodes."""
@@ -258,9 +259,19 @@ class Board:
             return False
         return ask.may_use(node) and self.free(name).takes(ask)
 
+    def able(self, ask: Ask) -> list[str]:
+        """Names of nodes that a job may use and that have GPUs of its types, whatever is there now."""
+        kinds = {kind for kind in ask.gpus if kind}
+        key = ask.job.partition, ask.features, ask.excluded, frozenset(kinds)
+        if key not in self._able:
+            self._able[key] = [
+                name for name, node in self.nodes.items() if kinds <= node.gpus.keys() and ask.may_use(node)
+            ]
+        return self._able[key]
+
     def roomy(self, ask: Ask, among: Iterable[str] | None = None) -> list[str]:
         """Names of nodes, of all or of some, on which a job could start; those with the least left over first."""
-        found = [name for name in (self.nodes if among is None else among) if self.takes(ask, name)]
+        found = [name for name in (self.able(ask) if among is None else among) if self.takes(ask, name)]
         return sorted(found, key=lambda name: (sum(self.free(name).gpus.values()), self.free(name).cpus, name))
 
     def place(self, ask: Ask, among: Iterable[str] | None = None) -> tuple[str, ...]:

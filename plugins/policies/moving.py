@@ -59,8 +59,9 @@ def nearest(ask: Ask, board: Board, may_go: Iterable[JobRecord], now: float) -> 
         now: Unix seconds.
     """
     on: dict[str, list[JobRecord]] = defaultdict(list)
+    able = {name for name in board.able(ask) if free_if_empty(board.nodes[name]).takes(ask)}
     for job in may_go:
-        for name in board.where.get(job.slurm_job_id, ()):
+        for name in able.intersection(board.where.get(job.slurm_job_id, ())):
             on[name].append(job)
     ways: dict[str, tuple[int, float, str, list[JobRecord]]] = {}
     stale = set(on)
@@ -79,9 +80,6 @@ def nearest(ask: Ask, board: Board, may_go: Iterable[JobRecord], now: float) -> 
 
 def _way(ask: Ask, board: Board, name: str, offered: Iterable[JobRecord]) -> list[JobRecord]:
     """Jobs that would have to leave one node; none where it has room, or would have none."""
-    node = board.nodes[name]
-    if not (ask.may_use(node) and free_if_empty(node).takes(ask)):
-        return []
     there = [job for job in offered if job.slurm_job_id not in board.gone]
     there.sort(key=lambda job: (-(gpus_of(job) // max(1, job.nodes)), -job.cpus, job.slurm_job_id))
     return taken_off(ask._replace(nodes=1), board.part([name]), there) or []
