@@ -204,8 +204,8 @@ class PluginProcess:
         """The answer, of as many processes as it takes.
 
         Hooks change nothing, so they can be asked twice: a process may have been dead before. Where another call took
-        it, this one is asked again however often that was. That has an end: calls are asked again in the order in which
-        they came, so none comes before it that did not, and each of those takes two processes with it at most.
+        it, this one is asked again however often that was. That has an end: each process is lost to one of the calls
+        under way, which loses two at most, and a plugin that does so too often is switched off.
         """
         died = False
         while True:

@@ -161,7 +161,7 @@ async def test_a_call_is_answered_however_many_before_it_take_the_process_with_t
     assert await named(process)
     died = await asyncio.gather(*dying, return_exceptions=True)
     assert [(type(error), error.blameless) for error in died] == [(HookFailed, False)] * 6
-    assert process.starts == 1 + 2 * 6
+    assert process.starts >= 2 * 6, "each took two with it"
 
 
 async def test_a_call_that_was_begun_while_a_late_one_was_ended_is_not_the_late_one(process, file, monkeypatch):
