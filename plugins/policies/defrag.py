@@ -81,7 +81,8 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
     if not may_go:
         return
     taken = reserved(view)
-    seen = _Seen(view, Board.of(view, view.nodes.keys() - taken), freed(view), taken, may_go)
+    soon = [free for free in freed(view) if free.at <= now + settings.soon_s]
+    seen = _Seen(view, Board.of(view, view.nodes.keys() - taken), soon, taken, may_go)
     for job in first(ready)[: settings.ahead]:
         if begin := tuple(_begin(settings, job, seen, most, now)):
             yield from begin
@@ -94,14 +95,14 @@ class _Seen(NamedTuple):
     Attributes:
         view: The last listing.
         board: The nodes that are not reserved, as they are.
-        freed: See room.freed.
+        soon: The nodes that are free soon; see room.freed.
         taken: Names of the nodes that are reserved.
         may_go: Jobs that may be moved.
     """
 
     view: ClusterView
     board: Board
-    freed: list[Free]
+    soon: list[Free]
     taken: set[str]
     may_go: list[JobRecord]
 
@@ -111,8 +112,7 @@ def _begin(settings: Settings, job: JobRecord, seen: _Seen, most: int, now: floa
     view, ask = seen.view, ask_of(job, seen.view)
     if ask is None or len(seen.board.roomy(ask)) >= ask.nodes:
         return
-    room = room_for([job], seen.freed, seen.taken | ask.excluded, now)
-    if room is not None and room.start <= now + settings.soon_s:
+    if room_for([job], seen.soon, seen.taken | ask.excluded, now) is not None:
         return
     board = seen.board.copy()
     gone = taken_off(ask, board, nearest(ask, board, seen.may_go, now))
