@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from hpcjobs.sim.placed import Ints, Mask
+from hpcjobs.sim.placed import Floats, Ints, Mask
 from hpcjobs.sim.space import Kept
 
 FOREVER: Final = np.inf
@@ -89,12 +89,27 @@ class Bookings:
         Returns:
             Shape (nodes,); None: no node is.
         """
+        cells = self._overlapping(number, start_s, end_s)
+        return None if cells is None else np.logical_or.reduce(cells, axis=0)
+
+    def shut_until(self, number: int, start_s: float, end_s: float) -> Floats | None:
+        """When these nodes are kept for others no more, as far as what they are kept for between the two times goes.
+
+        A job that would run from the first time to the other has none of these before.
+
+        Returns:
+            Seconds, minus infinity for nodes that are not shut; shape (nodes,). None: no node is.
+        """
+        cells = self._overlapping(number, start_s, end_s)
+        return None if cells is None else np.where(cells, self._ends, -FOREVER).max(axis=0)
+
+    def _overlapping(self, number: int, start_s: float, end_s: float) -> Mask | None:
+        """Cells of the table with bookings of others between two times; None: there is none."""
         if self.first_s >= end_s or not self._over or self._over[-1] <= start_s:
             return None
-        shut = (self._starts < end_s) & (self._ends > start_s)
+        cells = (self._starts < end_s) & (self._ends > start_s)
         if number in self._own:
-            for one, cells in zip(self.kept, self._cells, strict=True):
+            for one, own in zip(self.kept, self._cells, strict=True):
                 if number in one.jobs:
-                    shut[cells] = False
-        found: Mask = shut[0] if len(shut) == 1 else np.logical_or.reduce(shut, axis=0)
-        return found
+                    cells[own] = False
+        return cells

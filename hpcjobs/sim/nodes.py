@@ -240,13 +240,13 @@ class NodePlan:
             return kept
         at_s = max(at_s, _enough_s(clock, count))
         while at_s < until_s:
-            shut = self._booked.shut(life.number, at_s, at_s + wall_s)
-            free = clock <= at_s if shut is None else (clock <= at_s) & ~shut
+            shut_s = self._booked.shut_until(life.number, at_s, at_s + wall_s)
+            free_s = clock if shut_s is None else np.maximum(clock, shut_s)
+            free = free_s <= at_s
             if np.count_nonzero(free) >= count:
                 self._learn(life, free_to_go, at_s)
                 return Kept(at_s, at_s + wall_s, count, _last(free.nonzero()[0], clock, count), (life.number,))
-            later = clock if shut is None else np.where(shut, NEVER, clock)
-            at_s = min(_enough_s(later, count), self._booked.over_after(at_s))
+            at_s = _enough_s(free_s, count)
         self._learn(life, free_to_go, until_s)
         return None
 

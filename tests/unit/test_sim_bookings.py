@@ -33,6 +33,10 @@ def test_a_node_is_shut_when_a_booking_of_others_overlaps_also_after_some_are_ca
         assert found == {index for one in overlapping for index in one.indices}
         assert booked.first_s == min((one.start_s for one in there), default=FOREVER)
         assert booked.over_after(at_s) == min((one.end_s for one in there if one.end_s > at_s), default=FOREVER)
+        until = booked.shut_until(number, start_s, end_s)
+        for index in range(NODES):
+            own = [one.end_s for one in overlapping if index in one.indices]
+            assert (-FOREVER if until is None else until[index]) == max(own, default=-FOREVER)
         assert booked.has(number) or not any(number in one.jobs for one in there)
         assert len(booked.kept) == len(there)
         assert all(one in there for one in booked.kept)
