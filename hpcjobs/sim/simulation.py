@@ -132,6 +132,8 @@ class Simulation:
             case Kind.FAILS:
                 self.outages.foresee(now)
                 for number in self.outages.fail(thing.subject, now):
+                    if self._steered:
+                        self._steered.view.lose(thing.subject, number, now)
                     again = not self._fails_for_good
                     self.stop(self.running[number], now, End.NODE_FAIL, again=again, after_s=self._requeue_s)
             case Kind.REPAIRED:

@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from hpcjobs.model.cluster import ClusterView, Node
+from hpcjobs.model.cluster import ClusterView, Failure, Node
 from hpcjobs.model.hints import NO_HINTS, Hints
 from hpcjobs.model.job import Fate, JobRecord, State
 from hpcjobs.model.node_particulars import NodeParticulars
@@ -35,6 +35,8 @@ EPOCH_S: Final = 1_000_000_000
 """Unix time of a simulation's second 0: views and policies speak of Unix seconds, in which 0 means none."""
 ENDED_S: Final = 300.0
 """So long a job is listed that has ended."""
+MOST_FAILURES: Final = 10_000
+"""So many failures are remembered, the last ones, as the service does."""
 UNSHARED: Final = NodeParticulars()
 
 _FATES: Final = {End.COMPLETED: Fate.COMPLETED, End.TIMEOUT: Fate.TIMEOUT, End.NODE_FAIL: Fate.NODE_FAIL}
@@ -59,6 +61,7 @@ class ViewKeeper:
         self._hints: dict[int, Hints] = {}
         self._nodes: dict[str, Node] = {}
         self._ended: deque[tuple[float, int]] = deque()
+        self._failures: tuple[Failure, ...] = ()
         self._version = -1
         self._shares = any(job.gpu_milli for job in workload.jobs)
         self._reservations: Mapping[str, Reservation] = {}
@@ -85,6 +88,11 @@ class ViewKeeper:
         if run.end_s is not None and run.end is not None:
             self._ended.append((run.end_s, life.number))
             self._jobs[life.number] = self._record(life, State.FINISHED, run=run)
+
+    def lose(self, node: int, number: int, now: float) -> None:
+        """A node has failed under a job."""
+        failure = Failure(self._names[node], EPOCH_S + now, number)
+        self._failures = (*self._failures, failure)[-MOST_FAILURES:]
 
     def reserve(self, there: Mapping[str, Reservation], named: Mapping[int, str]) -> None:
         """Which reservations there are, and which jobs are in which."""
@@ -120,6 +128,7 @@ class ViewKeeper:
             partitions=self._partitions,
             hints=dict(self._hints),
             reservations=self._reservations,
+            failures=self._failures,
         )
 
     def _record(self, life: Life, state: State, later: bool = False, run: Run | None = None) -> JobRecord:

@@ -186,6 +186,16 @@ def test_failures_come_at_the_rate_that_was_asked_for_and_do_not_depend_on_the_s
     assert 400 < len(results[0].failures) < 600  # Poisson, mean 500, deviation 22
 
 
+def test_lemons_have_their_share_of_the_failures_and_the_others_the_rest():
+    failures = Failures(per_1000_node_days=6.5, repair_s=1, seed=3, lemons=0.02, lemon_failures=0.5)
+    struck = Counter(node for (_, node), _ in zip(failures.strikes(500), range(4000), strict=False))
+    worst = sum(count for _, count in struck.most_common(10))
+    assert 0.47 < worst / 4000 < 0.56  # ten lemons have a half, and a fiftieth of the other
+    assert max(count for _, count in struck.most_common()[10:]) < 20  # others have 4 each
+    with pytest.raises(Refused, match="share from 0 to 1"):
+        Failures(per_1000_node_days=1, repair_s=1, lemons=2.0).check()
+
+
 def test_a_job_is_cut_at_its_limit():
     result = simulate(workload(job(1, 0, 100, wall_s=60)), Fcfs())
     (run,) = result.runs

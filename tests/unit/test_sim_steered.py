@@ -30,6 +30,7 @@ from hpcjobs.sim.schedulers.slurm import Parameters
 from hpcjobs.sim.steered import Ticking
 from hpcjobs.sim.view import ENDED_S, EPOCH_S
 from hpcjobs_plugins.policies import gang as gang_policy
+from hpcjobs_plugins.policies import suspect
 from tests.unit.simulated import fleet, job, runs_of, starts, workload
 
 ELASTIC = Hints(nodes_min=1, nodes_max=4)
@@ -262,6 +263,33 @@ def test_a_view_shows_nodes_that_are_down_or_drained():
     view = script.seen[max(script.seen)]
     assert view.nodes[f"n{index}"].raw_state == "DOWN"
     assert view.nodes["n1"].usable is False
+
+
+def test_policies_are_told_of_nodes_that_failed_under_jobs_and_large_jobs_keep_away_from_them():
+    failures = Failures(per_1000_node_days=1e6, repair_s=1.0, seed=1)
+    at_s, index = next(failures.strikes(4))
+    alone = fleet(4)
+    filled = tuple(job(number, 0, at_s + 50, nodes=1, gpus=8) for number in range(1, 5))
+    script = Script(lambda _: [])
+    steered(filled, script, failures=failures, until_s=at_s + 60)
+    (failure, *_) = script.seen[max(script.seen)].failures
+    assert (failure.node, failure.at) == (alone[index].name, EPOCH_S + at_s)
+    assert failure.slurm_job_id in range(1, 5)
+    (hook,) = suspect.PLUGIN.hooks(suspect.Settings(large_nodes=2))
+    lemons = [
+        Failures(per_1000_node_days=20_000, repair_s=1.0, seed=seed, lemons=0.25, lemon_failures=1.0)
+        for seed in range(20)
+    ]
+    lemon, bad = next(one for one in lemons if next(one.strikes(4))[1] == 0), 0  # of the nodes that are taken first
+    many = tuple(job(number, 3600.0 * number, 3000.0, nodes=2) for number in range(1, 40))
+    plain, kept = (
+        simulate(workload(*many, nodes=alone), Easy(), policies=policies, failures=lemon)
+        for policies in ([], [Ticking("suspect", hook.run, 60.0)])
+    )
+    hit = [sum(run.end is End.NODE_FAIL for run in result.runs) for result in (plain, kept)]
+    assert hit[0] > 3 * hit[1] > 0, "the first failure cannot be foreseen"
+    later = [run for run in kept.runs if run.start_s > next(lemon.strikes(4))[0] + 3600]
+    assert not [run for run in later if bad in run.indices]
 
 
 def test_where_only_the_number_of_nodes_is_simulated_wishes_about_nodes_change_nothing():

@@ -145,7 +145,11 @@ def _one(asked: Asked, case: Case, workload: Workload, seed: int, steering: Stee
     steering.renew()
     failures = None
     if asked.failures:
-        failures = Failures(per_1000_node_days=asked.failures, repair_s=asked.repair_s, seed=seed)
+        lemons, lemon_failures = asked.lemons
+        failures = Failures(
+            per_1000_node_days=asked.failures, repair_s=asked.repair_s, seed=seed, lemons=lemons,
+            lemon_failures=lemon_failures,
+        )  # fmt: skip
     with of_case(case):
         return simulate(
             workload,
