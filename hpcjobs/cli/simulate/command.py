@@ -64,7 +64,7 @@ _FILE: Final = click.Path(path_type=Path)
     "cut.")  # fmt: skip
 @click.option("--failures", metavar="RATE", type=click.FloatRange(0, 1e5), help="Failures per 1000 node-days.")
 @click.option("--lemons", metavar="NODES FAILURES", nargs=2, type=click.FloatRange(0, 1), default=(0.0, 0.0),
-    help="So large a share of the nodes has so large a share of the failures, beside theirs as any node: 0.02 0.3.")  # fmt: skip
+    help="Share of the nodes, and of the failures that they have beside theirs as any node: 0.02 0.3.")  # fmt: skip
 @click.option("--repair", "repair_s", type=Duration(), default="4h", show_default=True, help="How long a node is away.")
 @click.option("--requeue", "requeue_s", type=Duration(), default="121s", show_default=True,
     help="How long a job waits at least whose node failed.")  # fmt: skip
