@@ -142,6 +142,11 @@ class Life:
         self.generation += 1
         return run
 
+    def come_again(self, now: float, after_s: float) -> None:
+        """It is requeued, and cannot start for so long."""
+        self.restarts += 1
+        self.came_s, self.held_s = now, now + after_s
+
     def pause(self, now: float) -> None:
         """Take stock while it runs."""
         self.read(now)

@@ -56,6 +56,9 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
         waiting: How many still waited or ran.
         refused: How many would never fit.
         restarts: How many runs ended in a failed node or a policy's requeue.
+        timeouts: How many jobs their limits ended.
+        failed: How many jobs ended with a failed node, or because another of their gang had ended before its work was
+            done.
     """
 
     scheduler: str
@@ -72,11 +75,13 @@ class Summary(msgspec.Struct, frozen=True, kw_only=True):
     waiting: int
     refused: int
     restarts: int
+    timeouts: int
+    failed: int
 
 
 def summary(result: Result) -> Summary:
     """All figures."""
-    ends = [run.end for run in result.runs]
+    ends, ended = [run.end for run in result.runs], list(result.ended.values())
     return Summary(
         scheduler=result.scheduler,
         demand=demand(result),
@@ -92,6 +97,8 @@ def summary(result: Result) -> Summary:
         waiting=len(result.jobs) - len(result.ended) - len(result.refused),
         refused=len(result.refused),
         restarts=ends.count(End.NODE_FAIL) + ends.count(End.REQUEUED),
+        timeouts=ended.count(End.TIMEOUT),
+        failed=sum(ended.count(end) for end in (End.NODE_FAIL, End.FAILED, End.CANCELLED)),
     )
 
 

@@ -17,6 +17,8 @@ class End(StrEnum):
     COMPLETED = "COMPLETED"
     TIMEOUT = "TIMEOUT"
     NODE_FAIL = "NODE_FAIL"  # a node failed under it; it is requeued, or that was its end
+    FAILED = "FAILED"  # another of its gang had ended for good before its work was done
+    CANCELLED = "CANCELLED"  # the same, and it waited: it has no run of that end
     REQUEUED = "REQUEUED"  # a policy requeued it
     SHRUNK = "SHRUNK"  # a policy made it smaller: it goes on in the next run at the same moment
 

@@ -15,7 +15,7 @@ from hpcjobs.sim.result import Acted, End, Result, Run, Sample
 from hpcjobs.sim.schedulers.site import Scheduler
 from hpcjobs.sim.space import UNBOUND, Bounds, Plan, Space
 from hpcjobs.sim.steered import Policy, Steered
-from hpcjobs.sim.waiting import Queue
+from hpcjobs.sim.waiting import Queue, Wanted
 from hpcjobs.sim.workload import SimJob, Workload
 
 MOST_FRUITLESS: Final = 1000
@@ -67,7 +67,7 @@ class Simulation:
         self._refused: list[int] = []
         self._samples: list[Sample] = []
         self._kinds: dict[Need, int] = {}
-        self._needs: dict[Need, tuple[int, SimJob]] = {}
+        self._wanted = Wanted()
         self._fruitless = 0
         self._dozing: list[int] = []
         self._passes = 0
@@ -107,11 +107,8 @@ class Simulation:
     @property
     def _goes_on(self) -> bool:
         """Whether anything can still come of it."""
-        if self._lives:
-            return True
-        if not self.waiting:
-            return False
-        return bool(self.agenda.awaited or (self._steered and len(self._dozing) < len(self._steered.policies)))
+        asked = self._steered is not None and len(self._dozing) < len(self._steered.policies)
+        return self._lives or bool(self.waiting and (self.agenda.awaited or asked))
 
     @property
     def _lives(self) -> bool:
@@ -134,8 +131,9 @@ class Simulation:
                 for number in self.outages.fail(thing.subject, now):
                     if self._steered:
                         self._steered.view.lose(thing.subject, number, now)
-                    again = not self._fails_for_good
-                    self.stop(self.running[number], now, End.NODE_FAIL, again=again, after_s=self._requeue_s)
+                    if number in self.running:  # and has not failed with another of its gang
+                        again = not self._fails_for_good
+                        self.stop(self.running[number], now, End.NODE_FAIL, again=again, after_s=self._requeue_s)
             case Kind.REPAIRED:
                 self.freed = self.outages.back(thing.subject, failed=bool(thing.generation)) or self.freed
             case Kind.WAKES:
@@ -160,12 +158,13 @@ class Simulation:
         self._next_job()
         if job is None:
             return
-        if self.space.fits(job):
-            life = Life.of(job, self._kinds)
+        if not self.space.fits(job):
+            self._refused.append(job.number)
+        elif self._gangs.failed(life := Life.of(job, self._kinds)):
+            self.ended[life.number] = End.CANCELLED
+        else:
             life.held_s = now + self._begin_s(job) if self._begin_s else 0.0
             self.wait(life, now)
-        else:
-            self._refused.append(job.number)
 
     def _wakes(self, now: float) -> None:
         if self._steered:
@@ -178,8 +177,7 @@ class Simulation:
     def wait(self, life: Life, now: float) -> None:
         """A job waits from now on."""
         self.waiting[life.number] = life
-        count, job = self._needs.get(life.need, (0, life.asked))
-        self._needs[life.need] = count + 1, job
+        self._wanted.add(life)
         self.admit(life, now)
 
     def admit(self, life: Life, now: float) -> None:
@@ -217,18 +215,35 @@ class Simulation:
         del self.running[life.number]
         self._runs.append(run := life.finish(now, end))
         self.freed = True
-        for member in self._gangs.leave(life, ended=not again):
+        others = self._gangs.leave(life, done=end is End.COMPLETED)
+        if not again:
+            self._end(life, now, end, run)
+            return
+        for member in others:
             member.lose(now)
             self._foresee(member)
-        if again:
-            life.restarts += 1
-            life.came_s = now
-            life.held_s = now + after_s
-            self.wait(life, now)
-            return
+        life.come_again(now, after_s)
+        self.wait(life, now)
+
+    def _end(self, life: Life, now: float, end: End, run: Run | None) -> None:
+        """A job ends for good, with a last run or from the queue; its gang too, if its work is not done."""
         self.ended[life.number] = end
         if self._steered:
-            self._steered.view.finish(life, run)
+            self._steered.view.finish(life, now, end, run)
+        if end is End.COMPLETED or not self._gangs.fail(life):
+            return
+        for peer in [peer for peer in self.running.values() if self._gangs.failed(peer)]:
+            self.stop(peer, now, End.TIMEOUT if peer.until_s <= now else End.FAILED)
+        for peer in [peer for peer in self.waiting.values() if self._gangs.failed(peer)]:
+            self._leave_queue(peer)
+            self._end(peer, now, End.CANCELLED, None)
+
+    def _leave_queue(self, life: Life) -> None:
+        """A job waits no more."""
+        if life in self.queue:
+            self.queue.remove(life)
+        del self.waiting[life.number]
+        self._wanted.remove(life)
 
     def shrink(self, life: Life, nodes: int, now: float) -> None:
         """A running job gives nodes back and goes on with the others; nothing is lost."""
@@ -275,11 +290,7 @@ class Simulation:
 
     def started(self, life: Life, indices: tuple[int, ...], now: float, until_s: float) -> None:
         """As said by Site."""
-        self.queue.remove(life)
-        del self.waiting[life.number]
-        count, job = self._needs.pop(life.need)
-        if count > 1:
-            self._needs[life.need] = count - 1, job
+        self._leave_queue(life)
         self.running[life.number] = life
         self._fruitless = 0
         self._rouse(now)
@@ -312,10 +323,8 @@ class Simulation:
             self.agenda.wake(again_s)
 
     def _sample(self, now: float) -> None:
-        used, up, gpus_used, gpus_free = self.space.counted()
-        needs = [(need, job) for need, (_, job) in self._needs.items()]
-        stuck = self.space.stuck_gpus(needs) if needs else 0.0
-        self._samples.append(Sample(now, len(self.waiting), len(self.running), used, up, gpus_used, gpus_free, stuck))
+        stuck = self.space.stuck_gpus(self._wanted) if self.waiting else 0.0
+        self._samples.append(Sample(now, len(self.waiting), len(self.running), *self.space.counted(), stuck))
 
     def _result(self, now: float) -> Result:
         for life in self.running.values():

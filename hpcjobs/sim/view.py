@@ -39,7 +39,10 @@ MOST_FAILURES: Final = 10_000
 """So many failures are remembered, the last ones, as the service does."""
 UNSHARED: Final = NodeParticulars()
 
-_FATES: Final = {End.COMPLETED: Fate.COMPLETED, End.TIMEOUT: Fate.TIMEOUT, End.NODE_FAIL: Fate.NODE_FAIL}
+_FATES: Final = {
+    End.COMPLETED: Fate.COMPLETED, End.TIMEOUT: Fate.TIMEOUT, End.NODE_FAIL: Fate.NODE_FAIL, End.FAILED: Fate.FAILED,
+    End.CANCELLED: Fate.CANCELLED,
+}  # fmt: skip
 
 
 class Watched(Protocol):
@@ -81,13 +84,12 @@ class ViewKeeper:
         """Something about a job is not as it was."""
         self._touched.add(number)
 
-    def finish(self, life: Life, run: Run) -> None:
-        """A job has ended for good."""
+    def finish(self, life: Life, now: float, end: End, run: Run | None) -> None:
+        """A job has ended for good, with a last run or from the queue."""
         self._touched.discard(life.number)
         self._hints.pop(life.number, None)
-        if run.end_s is not None and run.end is not None:
-            self._ended.append((run.end_s, life.number))
-            self._jobs[life.number] = self._record(life, State.FINISHED, run=run)
+        self._ended.append((now, life.number))
+        self._jobs[life.number] = self._record(life, State.FINISHED, end=end, run=run)
 
     def lose(self, node: int, number: int, now: float) -> None:
         """A node has failed under a job."""
@@ -131,7 +133,9 @@ class ViewKeeper:
             failures=self._failures,
         )
 
-    def _record(self, life: Life, state: State, later: bool = False, run: Run | None = None) -> JobRecord:
+    def _record(
+        self, life: Life, state: State, later: bool = False, end: End | None = None, run: Run | None = None
+    ) -> JobRecord:
         job, asked = life.born, life.asked
         start_s = run.start_s if run else life.start_s
         end_s = run.end_s if run else life.until_s if start_s is not None else None
@@ -140,12 +144,12 @@ class ViewKeeper:
         gpus = asked.nodes * asked.gpus_per_node
         share = Share(SHARD, asked.gpu_milli, kind).text if asked.gpu_milli else ""
         inside, shunned = self._named.get(job.number, ""), fold_hostlist(self._names[index] for index in life.shunned)
-        raw = run.end.value if run and run.end else "RUNNING" if start_s is not None else "PENDING"
+        raw = end.value if end else "RUNNING" if start_s is not None else "PENDING"
         return JobRecord(
             slurm_job_id=job.number,
             user=job.user,
             state=state,
-            fate=_FATES.get(run.end) if run and run.end else None,
+            fate=_FATES.get(end) if end else None,
             raw_state=raw,
             name=job.name,
             account=job.account,

@@ -6,6 +6,8 @@ from bisect import bisect_left, insort
 from collections.abc import Iterable, Iterator
 
 from hpcjobs.sim.lives import Life
+from hpcjobs.sim.placed import Need
+from hpcjobs.sim.workload import SimJob
 
 Key = tuple[float, float, int]
 
@@ -59,3 +61,24 @@ class Queue:
             self.remove(life)
             life.points = value
             self.add(life)
+
+
+class Wanted:
+    """What is wanted of one node by those that wait, also by those that may not start: a job of each need."""
+
+    def __init__(self) -> None:
+        self._needs: dict[Need, tuple[int, SimJob]] = {}
+
+    def __iter__(self) -> Iterator[tuple[Need, SimJob]]:
+        return ((need, job) for need, (_, job) in self._needs.items())
+
+    def add(self, life: Life) -> None:
+        """One more waits."""
+        count, job = self._needs.get(life.need, (0, life.asked))
+        self._needs[life.need] = count + 1, job
+
+    def remove(self, life: Life) -> None:
+        """One waits no more."""
+        count, job = self._needs.pop(life.need)
+        if count > 1:
+            self._needs[life.need] = count - 1, job

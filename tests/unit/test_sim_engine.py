@@ -26,6 +26,7 @@ from hpcjobs.model.steering import (
     Tune,
     Weigh,
 )
+from hpcjobs.sim import metrics
 from hpcjobs.sim.choosers import BestFit, InOrder, Spread
 from hpcjobs.sim.counts import Counts
 from hpcjobs.sim.engine import simulate
@@ -219,6 +220,51 @@ def test_a_gang_that_is_never_whole_runs_into_its_limit():
     jobs = (job(1, 0, 50, wall_s=70, hints=Hints(gang="g", gang_size=2)),)
     (run,) = simulate(workload(*jobs), Fcfs()).runs
     assert (run.end, run.idle_s) == (End.TIMEOUT, 70)
+
+
+def test_a_gang_fails_with_a_member_that_its_limit_ends_while_it_waits():
+    gang = Hints(gang="g", gang_size=3)
+    jobs = (
+        job(1, 0, 5000, wall_s=10_000),
+        job(2, 0, 300, wall_s=400, hints=gang),
+        job(3, 0, 300, wall_s=20_000, hints=gang),
+        job(4, 0, 300, wall_s=20_000, hints=gang),
+        job(5, 600, 300, hints=gang),
+    )
+    result = simulate(workload(*jobs, nodes=fleet(3)), Easy())
+    assert result.ended == {1: End.COMPLETED, 2: End.TIMEOUT, 3: End.FAILED, 4: End.CANCELLED, 5: End.CANCELLED}
+    (peer,) = runs_of(result, 3)
+    assert (peer.end_s, peer.idle_s, runs_of(result, 4), runs_of(result, 5)) == (400, 400, [], [])
+    figures = metrics.summary(result)
+    assert (figures.timeouts, figures.failed) == (1, 3)
+
+
+@pytest.mark.parametrize(("checkpoint_s", "lost_s"), [(100.0, 70), (None, 370)])
+def test_a_gang_fails_with_a_member_that_its_limit_ends_at_work_and_loses_what_is_not_saved(checkpoint_s, lost_s):
+    gang = Hints(gang="g", gang_size=2)
+    jobs = (
+        job(1, 0, 500, wall_s=400, hints=gang, checkpoint_s=checkpoint_s),
+        job(2, 0, 30, nodes=1),
+        job(3, 0, 500, wall_s=1000, hints=gang, checkpoint_s=checkpoint_s),
+    )
+    result = simulate(workload(*jobs, nodes=fleet(2)), Easy())
+    (run,) = runs_of(result, 3)
+    assert (run.start_s, run.end_s, run.end, run.lost_s) == (30, 400, End.FAILED, lost_s)
+
+
+def test_members_of_a_gang_whose_limits_end_them_at_once_are_cut_like_any_job():
+    gang = Hints(gang="g", gang_size=2)
+    result = simulate(workload(*(job(number, 0, 100, wall_s=60, hints=gang) for number in (1, 2))), Fcfs())
+    assert [(run.end, run.lost_s) for run in result.runs] == [(End.TIMEOUT, 0)] * 2
+
+
+def test_a_gang_fails_with_a_node_where_nobody_requeues_also_with_two_members_on_it():
+    gang = Hints(gang="g", gang_size=3)
+    jobs = [job(number, 0, 1e6, gpus=4, hints=gang) for number in (1, 2, 3)]
+    failures = Failures(per_1000_node_days=1e5, repair_s=30, seed=1, requeue=False)
+    result = simulate(workload(*jobs, nodes=fleet(2)), Fcfs(), failures=failures)
+    assert {run.end for run in result.runs} == {End.NODE_FAIL, End.FAILED}
+    assert set(result.ended) == {1, 2, 3}
 
 
 def test_when_one_of_a_gang_fails_the_others_wait_and_go_on_from_the_checkpoint():

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 from hpcjobs.sim.report.figures import size_class
 from hpcjobs.sim.result import End, Result
 
-_CUT: Final = frozenset({End.NODE_FAIL, End.REQUEUED})
+_CUT: Final = frozenset({End.NODE_FAIL, End.FAILED, End.REQUEUED})
 
 
 class Bar(NamedTuple):

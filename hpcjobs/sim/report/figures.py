@@ -34,6 +34,8 @@ UNITS: Final[Mapping[str, str]] = {
     "waiting": "jobs",
     "refused": "jobs",
     "restarts": "runs",
+    "timeouts": "jobs",
+    "failed": "jobs",
     "failures": "nodes",
 }
 """Units of the figures, in the order in which they are told. A share is of 1."""

@@ -15,7 +15,9 @@ from hpcjobs.sim.workload import SimNode
 
 NOISE: Final = 1e-9
 """A relative spread below it is that of rounding, and not told."""
-ONLY_WHERE_THERE: Final = frozenset({"gang_wait_count", "waiting", "refused", "restarts", "failures"})
+ONLY_WHERE_THERE: Final = frozenset(
+    {"gang_wait_count", "waiting", "refused", "restarts", "timeouts", "failed", "failures"}
+)
 """Figures that are not shown where they are 0."""
 Row = tuple[str, ...]
 JOBS: Final = ("case", "seed", "job", "name", "user", "account", "partition", "gang", "nodes", "gpus", "submit_s",
