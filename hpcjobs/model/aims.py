@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -106,13 +106,18 @@ class Aims:
     overruled: list[tuple[str, Action]] = field(default_factory=list)
 
 
-def fold(said: Iterable[Said]) -> Aims:
+Enough = Callable[[int, Set[str]], bool]
+"""Whether a job, by Slurm's number, has nodes enough without some nodes, by name."""
+
+
+def fold(said: Iterable[Said], enough: Enough) -> Aims:
     """Join what the policies want.
 
     Args:
         said: By policy, in order: where wishes cannot be joined, the earlier has its way.
+        enough: Nodes are avoided only as long as this is so.
     """
-    folding = _Folding()
+    folding = _Folding(enough)
     for policy, actions in said:
         for action in actions:
             folding.join(policy, action)
@@ -122,8 +127,9 @@ def fold(said: Iterable[Said]) -> Aims:
 class _Folding:
     """One fold, and what is taken in it already."""
 
-    def __init__(self) -> None:
+    def __init__(self, enough: Enough) -> None:
         self.aims = Aims()
+        self._enough = enough
         self._reserved: set[str] = set()
         """Names of nodes."""
         self._acted_on: set[int] = set()
@@ -132,7 +138,9 @@ class _Folding:
     def join(self, policy: str, action: Action) -> None:
         """Join one more."""
         aims = self.aims
-        if isinstance(action, Prefer | Avoid | Hold | Delay | Start | LimitMin):
+        if isinstance(action, Avoid) and not self._leaves_enough(action):
+            aims.overruled.append((policy, action))
+        elif isinstance(action, Prefer | Avoid | Hold | Delay | Start | LimitMin):
             _join_job(aims.jobs.setdefault(action.job, JobAim()), Why(policy, action.why), action)
         elif isinstance(action, Weigh | Label):
             for name in action.nodes:
@@ -148,6 +156,10 @@ class _Folding:
             aims.acts.append((policy, action))
         else:
             aims.overruled.append((policy, action))
+
+    def _leaves_enough(self, action: Avoid) -> bool:
+        before = self.aims.jobs.get(action.job, JobAim()).avoid
+        return self._enough(action.job, before.union(action.nodes))
 
     def _join_reservation(self, policy: str, action: Reserve) -> None:
         aims = self.aims

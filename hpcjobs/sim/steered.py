@@ -15,6 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple, Protocol, get_args
 
+from hpcjobs.choice import Choice
 from hpcjobs.model.aims import Aims, JobAim, Said, changes, fold, keyed
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.reservation import Reservation
@@ -122,7 +123,8 @@ class Steered:
 
     def renew(self, now: float) -> None:
         """Join all wishes as of now, and have the queue follow."""
-        aims = fold(Said(name, tuple(wish for _, wish in wishes)) for name, wishes in self._wishes.items())
+        said = [Said(name, tuple(wish for _, wish in wishes)) for name, wishes in self._wishes.items()]
+        aims = fold(said, Choice(self.view.view(now)).is_enough)
         before, self._aims = self._aims, aims.jobs
         self.tuned = {name: value for name, (value, _) in aims.parameters.items()}
         self._bind(aims, now)

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 
+from hpcjobs.choice import Choice
 from hpcjobs.model.aims import Aims, Said, fold
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.steered import Key, Steered
+from hpcjobs.model.steering import Avoid
+from hpcjobs.steering.asked import as_asked
 from hpcjobs.steering.plan import Step, plan_jobs
 from hpcjobs.steering.plan_cluster import RESERVATION, ClusterStep, plan_nodes, plan_reservations
 
 
 def plan_all(
-    said: Iterable[Said], view: ClusterView, ids: Mapping[int, str], rows: Mapping[Key, Steered], now: float
+    said: Sequence[Said], view: ClusterView, ids: Mapping[int, str], rows: Mapping[Key, Steered], now: float
 ) -> tuple[Aims, list[Step | ClusterStep]]:
     """Join and compare.
 
@@ -26,7 +29,9 @@ def plan_all(
     Returns:
         What all of them want, and what must be done.
     """
-    aims = fold(said)
+    avoiding = {action.job for one in said for action in one.actions if isinstance(action, Avoid)}
+    mine = {number: ids[number] for number in avoiding & ids.keys()}
+    aims = fold(said, Choice(as_asked(view, mine, rows, now)).is_enough)
     reservations = plan_reservations(aims.reservations, view, rows, now)
     ours = {key.subject for key in rows if key.kind == RESERVATION} & view.reservations.keys()
     ours |= {step.makes for step in reservations}

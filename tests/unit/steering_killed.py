@@ -37,7 +37,7 @@ class Killed(BaseException):
 
 
 class Slurm(SimulatedBackend):
-    """Three nodes; what befalls the next orders stands in ``mishaps``.
+    """Five nodes; what befalls the next orders stands in ``mishaps``.
 
     Attributes:
         mishaps: First first; None: nothing does.
@@ -49,7 +49,7 @@ class Slurm(SimulatedBackend):
     """
 
     def __init__(self) -> None:
-        super().__init__("big", [node(name) for name in ("n1", "n2", "n3")], run_s=10**9)
+        super().__init__("big", [node(name) for name in ("n1", "n2", "n3", "n4", "n5")], run_s=10**9)
         self.mishaps: list[Mishap | None] = []
         self.hidden: set[int] = set()
         self.given: list[Order | NodeOrder | ReservationOrder] = []
@@ -157,7 +157,7 @@ class Service:
         return SimpleNamespace(at_work=at_work, ask=SimpleNamespace(tick=tick))
 
     async def submit(self, user: str = "alice", **fields: Any) -> int:
-        """A job of all nodes; returns Slurm's number."""
+        """A job of three nodes, so that one runs and the others wait; returns Slurm's number."""
         spec = JobSpec(script=SCRIPT, resources=Resources(nodes=3, gpus_per_node=8, wall_s=10**6), **fields)
         return await SimulatedBackend.submit(self.slurm, user, Launch(spec, ""))
 

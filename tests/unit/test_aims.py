@@ -25,6 +25,12 @@ from hpcjobs.model.steering import (
     unmeant,
 )
 
+
+def joined(said):
+    """Where every job has nodes enough."""
+    return fold(said, lambda _number, _avoid: True)
+
+
 numbers = st.integers(1, 4)
 names = st.lists(st.sampled_from(["n1", "n2", "n3"]), max_size=3, unique=True).map(tuple)
 why = st.sampled_from(["because", "so"])
@@ -40,7 +46,7 @@ wishes = st.one_of(
 
 
 def test_points_and_weights_are_summed_nodes_joined_and_the_latest_time_counts():
-    aims = fold(
+    aims = joined(
         [
             Said("a", (Prefer(1, 5, "x"), Avoid(1, ("n1",), "y"), Delay(1, 10.0, "z"), Weigh(("n1", "n2"), 3, "w"))),
             Said("b", (Prefer(1, -2, "p"), Avoid(1, ("n2",), "q"), Delay(1, 7.0, "r"), Weigh(("n2",), 4, "s"))),
@@ -55,7 +61,7 @@ def test_points_and_weights_are_summed_nodes_joined_and_the_latest_time_counts()
 @given(st.lists(wishes, max_size=12), st.data())
 def test_the_order_of_wishes_that_can_be_joined_does_not_matter(said, data):
     def flat(actions: list[Action]) -> object:
-        aims = fold([Said("p", tuple(actions))])
+        aims = joined([Said("p", tuple(actions))])
         jobs = {n: (j.points, frozenset(j.avoid), j.hold, j.until, j.time_min_s) for n, j in aims.jobs.items()}
         return jobs, {name: (node.weight, frozenset(node.features)) for name, node in aims.nodes.items()}
 
@@ -69,7 +75,7 @@ def test_of_two_reservations_that_want_the_same_the_first_policy_has_its_way():
         Reserve("gang-2", ("n2", "n3"), 10.0, 99.0, (3,), "a node of it"),
         Reserve("gang-3", ("n4",), 10.0, 99.0, (2, 3), "a job of it"),
     ):
-        aims = fold([Said("a", (first,)), Said("b", (other,))])
+        aims = joined([Said("a", (first,)), Said("b", (other,))])
         assert aims.reservations == {"gang-1": ("a", first)}
         assert aims.overruled == [("b", other)]
         assert {number: job.reservation for number, job in aims.jobs.items()} == {1: "gang-1", 2: "gang-1"}
@@ -78,7 +84,7 @@ def test_of_two_reservations_that_want_the_same_the_first_policy_has_its_way():
 def test_a_job_is_acted_on_by_one_policy_at_a_time():
     acts = (Requeue(1, "a node is bad"), Shrink(2, 1, "others wait"))
     late = Shrink(1, 2, "others wait")
-    aims = fold([Said("a", acts), Said("b", (late,))])
+    aims = joined([Said("a", acts), Said("b", (late,))])
     assert aims.acts == [("a", acts[0]), ("a", acts[1])]
     assert aims.overruled == [("b", late)]
 
@@ -86,7 +92,7 @@ def test_a_job_is_acted_on_by_one_policy_at_a_time():
 def test_a_parameter_of_the_scheduler_is_set_by_one_policy_and_the_same_value_is_no_quarrel():
     first, same = Tune({"bf_window": "1440"}, "long jobs wait"), Tune({"bf_window": "1440"}, "me too")
     other = Tune({"bf_window": "2880", "bf_interval": "30"}, "longer")
-    aims = fold([Said("a", (first,)), Said("b", (same,)), Said("c", (other,))])
+    aims = joined([Said("a", (first,)), Said("b", (same,)), Said("c", (other,))])
     assert {name: value for name, (value, _) in aims.parameters.items()} == {"bf_window": "1440", "bf_interval": "30"}
     assert aims.overruled == [("c", other)]
 
