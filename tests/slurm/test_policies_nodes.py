@@ -123,6 +123,25 @@ def test_jobs_start_where_their_data_is_cached(stack: Stack, cached: str, use: U
     soon(stack, later, lambda job: job["ExcNodeList"] == "(null)")
 
 
+def test_a_job_that_two_policies_keep_from_all_nodes_together_heeds_the_first_and_starts(
+    stack: Stack, cached: str, use: Use
+) -> None:
+    first, *others = names_of(stack)
+    begun(stack, **asking(1, 4, nodelist=first))
+    large = submitted(stack, **asking(len(others) + 1, 8))  # it waits for all nodes
+    small = submitted(stack, nice=5000, hints={"datasets": ["corpus"]}, **asking(1, 4, 3600))  # it would delay the large
+    islands = {**QUICK, "islands": {"a": fold_hostlist(others), "b": first}, "label": False}
+    use(islands=islands)
+    soon(stack, small, lambda job: {*expand_hostlist(job["ExcNodeList"])} == {*others})
+    use(data=QUICK, islands=islands)
+    away = {first, *others} - {cached}
+    soon(stack, small, lambda job: {*expand_hostlist(job["ExcNodeList"])} == away)
+    said = until(stack, lambda: report(stack).policies, lambda told: all(one.actions for one in told))
+    assert {name for one in said for wish in one.actions for name in wish.nodes} == {first, *others}
+    cancel(stack, large)
+    assert soon(stack, small, lambda job: job["JobState"] == "RUNNING")["NodeList"] == cached
+
+
 @contextmanager
 def silent(stack: Stack, name: str) -> Iterator[None]:
     """A node that does not answer: all that is of Slurm there stands still, as on one whose kernel does."""
