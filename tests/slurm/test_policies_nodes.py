@@ -129,7 +129,8 @@ def test_a_job_that_two_policies_keep_from_all_nodes_together_heeds_the_first_an
     first, *others = names_of(stack)
     begun(stack, **asking(1, 4, nodelist=first))
     large = submitted(stack, **asking(len(others) + 1, 8))  # it waits for all nodes
-    small = submitted(stack, nice=5000, hints={"datasets": ["corpus"]}, **asking(1, 4, 3600))  # it would delay the large
+    reading = {"hints": {"datasets": ["corpus"]}}
+    small = submitted(stack, nice=5000, **asking(1, 4, 3600), **reading)  # it would delay the large one
     islands = {**QUICK, "islands": {"a": fold_hostlist(others), "b": first}, "label": False}
     use(islands=islands)
     soon(stack, small, lambda job: {*expand_hostlist(job["ExcNodeList"])} == {*others})
