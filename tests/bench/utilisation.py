@@ -13,6 +13,8 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from hpcjobs.cli.simulate.policies import Steering
 from hpcjobs.sim import metrics
 from hpcjobs.sim.cases import Case, Named, scheduler_of, space_of
@@ -31,8 +33,10 @@ PERIOD_WHOLE_S = 300.0
 EASY = Named("easy", {"depth": 100})
 PER_1000_NODE_DAYS = 6.5
 REPAIR_S = 4 * 3600.0
-SLURM_REQUEUE_S = 121.0
-OUR_REQUEUE_S = 2.0
+REQUEUE_S = 121.0
+FAILURES = Failures(per_1000_node_days=PER_1000_NODE_DAYS, repair_s=REPAIR_S)
+LEMONS = msgspec.structs.replace(FAILURES, lemons=0.02, lemon_failures=0.3)
+"""The same number of failures, of which some nodes have more than others."""
 TWICE = 2.0
 
 
@@ -44,7 +48,6 @@ class Row(NamedTuple):
         policies: Policies, in their order.
         whole: Whether a gang is one job.
         apart: Whether each team has nodes of its own.
-        requeue_s: How long a job waits at least that lost its node.
         placement: How nodes are chosen, one of sim/cases.py.
         scheduler: Who starts jobs.
     """
@@ -53,27 +56,27 @@ class Row(NamedTuple):
     policies: tuple[Named, ...] = ()
     whole: bool = False
     apart: bool = False
-    requeue_s: float = SLURM_REQUEUE_S
     placement: str = "order"
     scheduler: Named = EASY
 
 
-GANG, BINPACK, ELASTIC, FAIR, BACKFILL = (Named(name) for name in ("gang", "binpack", "elastic", "fair", "backfill"))
+GANG, BINPACK, ELASTIC, FAIR, BACKFILL, SUSPECT = (
+    Named(name) for name in ("gang", "binpack", "elastic", "fair", "backfill", "suspect")
+)
 """Policies with their defaults; quotas of FAIR are even."""
 APART = Row("Slurm, nodes divided among teams", apart=True)
 STOCK = Row("Slurm, one pool")
 ONE = Row("gangs as one job", whole=True)
-SOON = ONE._replace(name="+ requeued at once", requeue_s=OUR_REQUEUE_S)
-PACKED = SOON._replace(name="+ binpack", policies=(BINPACK,))
-OURS = SOON._replace(name="+ elastic", policies=(BINPACK, ELASTIC))
+PACKED = ONE._replace(name="+ binpack", policies=(BINPACK,))
+OURS = ONE._replace(name="+ elastic", policies=(BINPACK, ELASTIC))
 LENT = OURS._replace(name="+ fair: quotas, lent", policies=(BINPACK, ELASTIC, FAIR))
-ROWS = (APART, STOCK, ONE, SOON, PACKED, OURS, LENT)
+ROWS = (APART, STOCK, ONE, PACKED, OURS, LENT)
 """Each adds to the one before it."""
 ASIDE = (
     STOCK._replace(name="Slurm, by its own two schedulers", scheduler=Named("slurm")),
     STOCK._replace(name="gangs by policy gang", policies=(GANG,)),
     STOCK._replace(name="the same, one gang at a time", policies=(Named("gang", {"ahead": 1}),)),
-    SOON._replace(name="gangs as one job, fewest leaves", placement="leaves"),
+    ONE._replace(name="gangs as one job, fewest leaves", placement="leaves"),
     OURS._replace(name="ours without fair, + backfill", policies=(BINPACK, ELASTIC, BACKFILL)),
 )
 """What is beside that way."""
@@ -87,6 +90,8 @@ OTHERWISE = {
 }
 SIDES = (APART, STOCK, ONE)
 """What is shown where the assumptions are others."""
+WARY = (STOCK, OURS, OURS._replace(name="+ suspect", policies=(BINPACK, ELASTIC, SUSPECT)))
+"""What is shown where some nodes fail more often than others."""
 
 
 class Found(NamedTuple):
@@ -96,11 +101,13 @@ class Found(NamedTuple):
         parts: Where its GPU time went.
         wait_s: Mean wait of its jobs, in seconds.
         restarts: Runs that were broken off.
+        timeouts: Jobs that their limits ended.
     """
 
     parts: Parts
     wait_s: float
     restarts: int
+    timeouts: int
 
 
 def pieces(row: Row, workload: Workload) -> list[Workload]:
@@ -109,25 +116,26 @@ def pieces(row: Row, workload: Workload) -> list[Workload]:
     return divided(asked) if row.apart else [asked]
 
 
-def simulated(row: Row, workload: Workload, seed: int, period_s: float) -> Found:
+def simulated(row: Row, workload: Workload, seed: int, period_s: float, failures: Failures = FAILURES) -> Found:
     """A pool, from an empty one to its last submission; counted from the end of the first day."""
     last_s = workload.jobs[-1].submit_s
-    parts, waits, restarts = Parts(), [], 0
+    parts, waits, restarts, timeouts = Parts(), [], 0, 0
     for piece in pieces(row, workload):
         case = Case(name=row.name, scheduler=row.scheduler, policies=_policies(row, piece), placement=row.placement)
         steering = Steering(case, period_s)
         result = simulate(
             piece, scheduler_of(case, piece), space=space_of(case, piece), policies=steering.policies(),
-            begin_s=steering.begin_s(), requeue_s=row.requeue_s, until_s=last_s,
-            failures=Failures(per_1000_node_days=PER_1000_NODE_DAYS, repair_s=REPAIR_S, seed=seed),
+            begin_s=steering.begin_s(), requeue_s=REQUEUE_S, until_s=last_s,
+            failures=msgspec.structs.replace(failures, seed=seed),
         )  # fmt: skip
         if steering.troubles or result.policy_errors or result.refused:
             raise RuntimeError(f"{row.name}: {steering.troubles}, {result.policy_errors}, {len(result.refused)}")
         parts += parts_of(result, piece.nodes, REPAIR_S, (WARM_S, last_s))
         waits.append(metrics.waits(result))
-        restarts += metrics.summary(result).restarts
+        figures = metrics.summary(result)
+        restarts, timeouts = restarts + figures.restarts, timeouts + figures.timeouts
     count = sum(wait.count for wait in waits)
-    return Found(parts, sum(wait.mean_s * wait.count for wait in waits) / count, restarts)
+    return Found(parts, sum(wait.mean_s * wait.count for wait in waits) / count, restarts, timeouts)
 
 
 def _policies(row: Row, piece: Workload) -> tuple[Named, ...]:
@@ -135,19 +143,22 @@ def _policies(row: Row, piece: Workload) -> tuple[Named, ...]:
     return tuple(Named("fair", {"quotas": quotas}) if named == FAIR else named for named in row.policies)
 
 
-def _table(title: str, rows: Sequence[Row], known: Files, scenario: Scenario) -> dict[str, float]:
+def _table(
+    title: str, rows: Sequence[Row], known: Files, scenario: Scenario, failures: Failures = FAILURES
+) -> dict[str, float]:
     """Each row on the same jobs and failures; their mean effective utilisation, in percent."""
     print(f"  {title}")
-    print(f"    {'':34}{''.join(f'{name:>11}' for name in NAMES)}   effective      wait  restarts  CPU s")
+    print(f"    {'':34}{''.join(f'{name:>11}' for name in NAMES)}   effective      wait  restarts  timeouts  CPU s")
     workloads = [(seed, offered(known, POOL, scenario, seed)) for seed in SEEDS]
     by_row: dict[str, list[float]] = {}
     for row in rows:
         began = _cpu_s()
-        found = [simulated(row, workload, seed, PERIOD_S) for seed, workload in workloads]
+        found = [simulated(row, workload, seed, PERIOD_S, failures) for seed, workload in workloads]
         shares = [one.parts.shares() for one in found]
         by_row[row.name] = [100 * one.productive for one in shares]
         wait_min, restarts = statistics.fmean(one.wait_s for one in found) / 60, sum(one.restarts for one in found)
-        used = f"{wait_min:6.0f} min{restarts:10}{_cpu_s() - began:7.0f}"
+        timeouts = sum(one.timeouts for one in found)
+        used = f"{wait_min:6.0f} min{restarts:10}{timeouts:10}{_cpu_s() - began:7.0f}"
         print(f"    {row.name:34}{_columns(shares)}  {_spread(by_row[row.name]):>11}{used}", flush=True)
     for name, effective in by_row.items():
         more = [one - as_it_comes for one, as_it_comes in zip(effective, by_row[STOCK.name], strict=True)]
@@ -201,6 +212,7 @@ def run() -> list[Verdict]:
         _table(f"the same, demand {demand}", FEW, known, Scenario(demand=demand))
     for name, scenario in OTHERWISE.items():
         _table(f"the same, demand 1.0, {name}", SIDES, known, scenario)
+    _table("the same, demand 1.0, 2 % of the nodes with 30 % of the failures", WARY, known, Scenario(), LEMONS)
     print(f"  {time.perf_counter() - began:.0f} s, {_cpu_s() - used_s:.0f} s of CPU")
     return [
         Verdict(
