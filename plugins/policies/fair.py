@@ -24,7 +24,7 @@ from hpcjobs.model.steering import Action, Prefer, Requeue
 from hpcjobs_plugins.policies.board import Board, ask_of
 from hpcjobs_plugins.policies.kept import reserved
 from hpcjobs_plugins.policies.made import PolicySettings, policy
-from hpcjobs_plugins.policies.moving import taken_off
+from hpcjobs_plugins.policies.moving import age, furthest, taken_off
 from hpcjobs_plugins.policies.queue import first, gpus_of, movable, waits_for_room
 
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
@@ -39,6 +39,7 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
         wait_s: How long such a job has waited before others make room for it, in seconds.
         ran_s: How long a job has run before it is requeued, in seconds.
         ahead: Jobs that room is made for at a time, those of the highest priority.
+        per_tick: After so many requeues room is made for no further job until the policy is asked again.
     """
 
     quotas: dict[str, Annotated[int, msgspec.Meta(ge=0)]]
@@ -46,6 +47,7 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
     wait_s: Seconds = 60.0
     ran_s: Seconds = 120.0
     ahead: Annotated[int, msgspec.Meta(ge=1)] = 16
+    per_tick: Annotated[int, msgspec.Meta(ge=1)] = 100
 
 
 def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
@@ -91,31 +93,24 @@ def _reclaim(
 ) -> Iterator[Requeue]:
     """Make room for those that have none, each beside what the ones before it will have."""
     over = Counter({account: use[account] - quota for account, quota in settings.quotas.items()})
-    lent = [job for job in movable(view, settings.ran_s, now) if over[job.account] > 0]
+    lent = sorted((job for job in movable(view, settings.ran_s, now) if over[job.account] > 0), key=age)
     if not lent:
         return
-    board = Board.of(view, view.nodes.keys() - reserved(view))
+    board, requeued = Board.of(view, view.nodes.keys() - reserved(view)), 0
     for job in mine[: settings.ahead]:
         ask = ask_of(job, view)
         if ask is None or board.place(ask) or now - job.eligible_time < settings.wait_s:
             continue
         good = {name for name, node in board.nodes.items() if ask.may_use(node)}
-        useful = [one for one in lent if not good.isdisjoint(board.where.get(one.slurm_job_id, ()))]
-        for one in taken_off(ask, board, _furthest(useful, board, over)) or ():
+        here = (one for one in lent if one.slurm_job_id not in board.gone)
+        useful = (one for one in here if not good.isdisjoint(board.where.get(one.slurm_job_id, ())))
+        if requeued >= settings.per_tick:
+            return
+        for one in taken_off(ask, board, furthest(useful, over)) or ():
             over[one.account] -= gpus_of(one)
+            requeued += 1
             yield Requeue(one.slurm_job_id, f"{one.account} is above its quota, and {job.account} takes back its own.")
         board.place(ask)
-
-
-def _furthest(lent: list[JobRecord], board: Board, over: Counter[str]) -> Iterator[JobRecord]:
-    """Offer jobs: the youngest one of the account that is furthest above its quota, and that stays above or at it."""
-    left = [job for job in lent if job.slurm_job_id not in board.gone]
-    above = Counter(over)
-    while left := [job for job in left if gpus_of(job) <= above[job.account]]:
-        job = max(left, key=lambda one: (above[one.account], one.start_time, one.slurm_job_id))
-        left.remove(job)
-        above[job.account] -= gpus_of(job)
-        yield job
 
 
 PLUGIN = policy("fair", Settings, tick)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from heapq import heappop, heappush
 
 from hpcjobs.model.job import JobRecord
 from hpcjobs_plugins.policies.board import Ask, Board, free_if_empty
@@ -83,3 +84,38 @@ def _way(ask: Ask, board: Board, name: str, offered: Iterable[JobRecord]) -> lis
     there = [job for job in offered if job.slurm_job_id not in board.gone]
     there.sort(key=lambda job: (-(gpus_of(job) // max(1, job.nodes)), -job.cpus, job.slurm_job_id))
     return taken_off(ask._replace(nodes=1), board.part([name]), there) or []
+
+
+def age(job: JobRecord) -> tuple[int, int]:
+    """Orders jobs, the youngest last."""
+    return job.start_time, job.slurm_job_id
+
+
+def furthest(lent: Iterable[JobRecord], over: Counter[str]) -> Iterator[JobRecord]:
+    """Offer jobs: the youngest one of the account that is furthest above its quota, and that stays above or at it.
+
+    Args:
+        lent: Jobs that may leave, the youngest last.
+        over: GPUs that accounts have above their quotas.
+    """
+    above, own = Counter(over), defaultdict[str, list[JobRecord]](list)
+    for job in lent:
+        own[job.account].append(job)
+    heap: list[tuple[int, int, int, str]] = []
+
+    def line_up(account: str) -> None:
+        """Put an account into the heap, with the youngest job that it can give."""
+        mine = own[account]
+        while mine and gpus_of(mine[-1]) > above[account]:
+            mine.pop()
+        if mine:
+            heappush(heap, (-above[account], -mine[-1].start_time, -mine[-1].slurm_job_id, account))
+
+    for account in own:
+        line_up(account)
+    while heap:
+        account = heappop(heap)[-1]
+        job = own[account].pop()
+        above[account] -= gpus_of(job)
+        yield job
+        line_up(account)

@@ -16,6 +16,7 @@ from hpcjobs.model.job import State
 from hpcjobs.model.particulars import Particulars
 from hpcjobs.model.steering import Prefer, Requeue
 from hpcjobs_plugins.policies import fair
+from hpcjobs_plugins.policies.moving import age, furthest
 from tests.unit.policy_views import NOW, PREEMPTIBLE, asking, at_work, nodes_named, running
 
 
@@ -82,6 +83,12 @@ def test_each_of_several_waiting_jobs_has_room_of_its_own():
     assert wanted(*FULL, asking(9, 8), asking(10, 8), settings=msgspec.structs.replace(settings, ahead=1))[1] == [3]
 
 
+def test_after_so_many_requeues_the_others_have_room_made_the_next_time():
+    settings = fair.Settings(quotas={"a": 16, "b": 8, "c": 0}, per_tick=1)
+    assert wanted(*FULL, asking(9, 8), asking(10, 8), settings=settings) == ([9, 10], [3])
+    assert wanted(*FULL, asking(9, 16, 2), settings=settings) == ([9], [3, 2])  # one job has all or nothing
+
+
 def test_what_one_takes_back_another_does_not_take_again():
     settings = fair.Settings(quotas={"a": 16, "b": 8})
     assert wanted(*FULL, asking(9, 8), asking(10, 8), settings=settings) == ([9, 10], [2])  # b has 8 left, its quota
@@ -119,6 +126,28 @@ def test_no_job_goes_for_one_that_cannot_start_there_anyway():
     elsewhere = asking(9, 8, particulars=Particulars(excluded_nodes="n[1-3]"))
     assert wanted(*FULL, elsewhere) == ([9], [])
     assert wanted(*FULL, asking(9, 8, partition="debug")) == ([9], [])
+
+
+def by_definition(lent, over):
+    """Jobs as they are offered, found anew for each by looking at all."""
+    left, above = list(lent), Counter(over)
+    while left := [job for job in left if sum(job.gpus.values()) <= above[job.account]]:
+        job = max(left, key=lambda one: (above[one.account], one.start_time, one.slurm_job_id))
+        left.remove(job)
+        above[job.account] -= sum(job.gpus.values())
+        yield job
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from("abc"), st.integers(0, 6), st.integers(60, 65))),
+    st.dictionaries(st.sampled_from("abc"), st.integers(-2, 25)),
+)
+def test_jobs_are_offered_in_the_order_of_the_definition(shapes, over):
+    lent = [
+        running(number, "n1", gpus, since_s, account=account)
+        for number, (account, gpus, since_s) in enumerate(shapes, start=1)
+    ]
+    assert list(furthest(sorted(lent, key=age), Counter(over))) == list(by_definition(lent, over))
 
 
 FULL_NODES = st.sampled_from([(8,), (4, 4), (4, 2, 2), (2, 2, 2, 2), (1,) * 8, (6, 2), (6,)])
