@@ -38,6 +38,8 @@ ENDED_S: Final = 300.0
 MOST_FAILURES: Final = 10_000
 """So many failures are remembered, the last ones, as the service does."""
 UNSHARED: Final = NodeParticulars()
+DATA: Final = "data:"
+"""A node that holds a data set has a feature of this and its name (docs/POLICIES.md, data)."""
 
 _FATES: Final = {
     End.COMPLETED: Fate.COMPLETED, End.TIMEOUT: Fate.TIMEOUT, End.NODE_FAIL: Fate.NODE_FAIL, End.FAILED: Fate.FAILED,
@@ -203,7 +205,7 @@ class ViewKeeper:
             gpus={node.gpu_type: node.gpus} if node.gpus else {},
             gpus_alloc={node.gpu_type: gpus} if gpus else {},
             partitions=tuple(self._partitions),
-            features=node.features,
+            features=(*node.features, *(f"{DATA}{name}" for name in node.datasets)),
             reason="" if usable else "failed" if down else "drained by a policy",
             particulars=told,
         )

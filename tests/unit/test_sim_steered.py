@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from hpcjobs.model.hints import Hints
@@ -29,8 +30,8 @@ from hpcjobs.sim.schedulers import Easy, Fcfs, Slurm
 from hpcjobs.sim.schedulers.slurm import Parameters
 from hpcjobs.sim.steered import Ticking
 from hpcjobs.sim.view import ENDED_S, EPOCH_S
+from hpcjobs_plugins.policies import data, suspect
 from hpcjobs_plugins.policies import gang as gang_policy
-from hpcjobs_plugins.policies import suspect
 from tests.unit.simulated import fleet, job, runs_of, starts, workload
 
 ELASTIC = Hints(nodes_min=1, nodes_max=4)
@@ -290,6 +291,17 @@ def test_policies_are_told_of_nodes_that_failed_under_jobs_and_large_jobs_keep_a
     assert hit[0] > 3 * hit[1] > 0, "the first failure cannot be foreseen"
     later = [run for run in kept.runs if run.start_s > next(lemon.strikes(4))[0] + 3600]
     assert not [run for run in later if bad in run.indices]
+
+
+def test_policy_data_is_told_which_nodes_hold_what_and_jobs_start_there():
+    nodes = tuple(msgspec.structs.replace(node, datasets=("imagenet",) * (node.name == "n2")) for node in fleet(3))
+    (hook,) = data.PLUGIN.hooks(data.Settings())
+    reader = job(2, 20, 50, hints=Hints(datasets=("imagenet",)))
+    jobs = workload(job(1, 0, 60, nodes=3), reader, nodes=nodes)
+    plain, steered_ = (
+        simulate(jobs, Easy(), policies=policies) for policies in ([], [Ticking("data", hook.run, 10.0)])
+    )
+    assert [runs_of(result, 2)[0].indices for result in (plain, steered_)] == [(0,), (2,)]
 
 
 def test_where_only_the_number_of_nodes_is_simulated_wishes_about_nodes_change_nothing():
