@@ -1,9 +1,9 @@
 """Elastic jobs: with fewer nodes rather than later, with more when nobody else wants them, and back when others wait.
 
 A job that says how many nodes it can do with (``--elastic MIN-MAX``) starts with those that are free, if they are
-enough. One that also says that it goes on from a checkpoint (``--preemptible``) is requeued with more nodes when some
-are free and nobody waits, and with fewer when the first job that waits could start then. Between two changes it runs
-for a while.
+enough, and goes back to more as long as it waits and the others leave them. One that also says that it goes on from a
+checkpoint (``--preemptible``) is requeued with more nodes when some are free and nobody waits, and with fewer when the
+first job that waits could start then. Between two changes it runs for a while.
 
 What it does to Slurm: NumNodes of waiting jobs, and requeues of running ones. When not to use it: for jobs whose work
 is laid out for one number of nodes; they should not say otherwise. Slurm lets a running job give nodes back, but every
@@ -18,12 +18,14 @@ from typing import Annotated
 import msgspec
 
 from hpcjobs.model.cluster import ClusterView
-from hpcjobs.model.hints import NO_HINTS
 from hpcjobs.model.job import JobRecord
+from hpcjobs.model.spec import JobSpec
 from hpcjobs.model.steering import Action, Requeue, Resize
+from hpcjobs.plugin import PLUGIN_API, Admit, Plugin, Tick
 from hpcjobs_plugins.policies.board import Ask, Board, ask_of
+from hpcjobs_plugins.policies.elastic_sizes import range_of, shrunk
 from hpcjobs_plugins.policies.kept import reserved
-from hpcjobs_plugins.policies.made import PolicySettings, policy
+from hpcjobs_plugins.policies.made import PolicySettings
 from hpcjobs_plugins.policies.queue import first, movable, waiting, waits_for_room
 
 
@@ -53,30 +55,22 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
     """
     board = Board.of(view, view.nodes.keys() - reserved(view))
     stuck: Ask | None = None
+    placed: list[tuple[Ask, tuple[str, ...]]] = []
     for job in first(job for job, _ in waiting(view) if waits_for_room(job, now) and not job.array_job_id):
         ask = ask_of(job, view)
         if ask is None:
             continue
-        size = _sized(ask, _range_of(job, view), len(board.roomy(ask)))
+        size = _sized(ask, range_of(job, view), len(board.roomy(ask)))
         if size is None:
             stuck = ask
             break  # who comes after it must not take what it waits for
-        if size != ask.nodes:
-            yield Resize(job.slurm_job_id, size, f"{size} nodes are free now, {ask.nodes} are not.")
-        board.place(ask._replace(nodes=size))
-    changeable = [job for job in movable(view, settings.cooldown_s, now) if _range_of(job, view)]
+        placed.append((ask, board.place(ask._replace(nodes=size))))
+    yield from _resized(placed, board, view)
+    changeable = [job for job in movable(view, settings.cooldown_s, now) if range_of(job, view)]
     if stuck is not None:
-        yield from _shrunk(settings, stuck, changeable, board, view)
+        yield from shrunk(stuck, changeable, board, view, settings.per_tick)
     else:
         yield from _grown(settings, changeable, board, view, now)
-
-
-def _range_of(job: JobRecord, view: ClusterView) -> tuple[int, int] | None:
-    """Fewest and most nodes of a job; None: it has one size, or asks for GPUs or tasks as a whole."""
-    hints = view.hints.get(job.slurm_job_id, NO_HINTS)
-    if not hints.nodes_min or job.array_job_id or job.het_job_id or job.particulars.tres_per_job:
-        return None
-    return hints.nodes_min, max(hints.nodes_max, hints.nodes_min)
 
 
 def _sized(ask: Ask, sizes: tuple[int, int] | None, free: int) -> int | None:
@@ -86,35 +80,16 @@ def _sized(ask: Ask, sizes: tuple[int, int] | None, free: int) -> int | None:
     return free if sizes is not None and free >= sizes[0] else None
 
 
-def _shrunk(
-    settings: Settings, stuck: Ask, changeable: list[JobRecord], board: Board, view: ClusterView
-) -> Iterator[Requeue]:
-    """Running jobs that go on with fewer nodes so that the first job that waits can start; only where it then can."""
-    missing = stuck.nodes - len(board.roomy(stuck))
-    given: list[tuple[JobRecord, int]] = []
-    for job in sorted(changeable, key=lambda job: (-_spare(job, view), job.slurm_job_id)):
-        gives = min(_spare(job, view), missing)
-        if gives <= 0 or len(given) == settings.per_tick:
-            break
-        if ask_of(job, view) is not None and _gains(stuck, job, board) >= job.nodes:
-            given.append((job, job.nodes - gives))
-            missing -= gives
-    for job, size in given if missing <= 0 else ():
-        why = f"It goes on with {size} nodes so that job {stuck.job.slurm_job_id} of {stuck.nodes} can start."
-        yield Requeue(job.slurm_job_id, why, nodes=size)
-
-
-def _gains(stuck: Ask, job: JobRecord, board: Board) -> int:
-    """On how many nodes a job that waits would have room without another, and now has none."""
-    names = [name for name in board.where.get(job.slurm_job_id, ()) if not board.takes(stuck, name)]
-    after = board.part(names)
-    after.take_off(job)
-    return len(after.roomy(stuck))
-
-
-def _spare(job: JobRecord, view: ClusterView) -> int:
-    sizes = _range_of(job, view)
-    return job.nodes - sizes[0] if sizes is not None else 0
+def _resized(placed: list[tuple[Ask, tuple[str, ...]]], board: Board, view: ClusterView) -> Iterator[Resize]:
+    """Jobs that can start, and on which nodes, with what the others leave of the rest as far as they can use it."""
+    for ask, names in placed:
+        sizes = range_of(ask.job, view)
+        most = sizes[1] if sizes is not None else 0
+        more = [name for name in board.roomy(ask) if name not in names][: max(0, most - len(names))] if most else []
+        board.promise(ask, more)
+        if (size := len(names) + len(more)) != ask.nodes:
+            why = f"{size} nodes are free now for this job, which asks for {ask.nodes}."
+            yield Resize(ask.job.slurm_job_id, size, why)
 
 
 def _grown(
@@ -122,7 +97,7 @@ def _grown(
 ) -> Iterator[Requeue]:
     """Running jobs that go on with idle nodes beside their own: first those with the least of what they could use."""
     changed = 0
-    wanting = [(job, sizes) for job in changeable if (sizes := _range_of(job, view)) is not None]
+    wanting = [(job, sizes) for job in changeable if (sizes := range_of(job, view)) is not None]
     for job, (_, most) in sorted(wanting, key=lambda pair: (pair[0].nodes / pair[1][1], pair[0].slurm_job_id)):
         ask = ask_of(job, view)
         ends_soon = bool(job.end_time) and job.end_time - now < settings.left_s
@@ -140,4 +115,18 @@ def _grown(
         yield Requeue(job.slurm_job_id, f"{size - job.nodes} nodes are free and nobody waits for them.", nodes=size)
 
 
-PLUGIN = policy("elastic", Settings, tick)
+def admit(spec: JobSpec) -> JobSpec:
+    """Have a job say as its most what it asks for, where it says none: what it asks for is changed. See Admit."""
+    hints = spec.hints
+    if not hints.nodes_min or hints.nodes_max:
+        return spec
+    most = max(hints.nodes_min, spec.resources.nodes or 1)
+    return msgspec.structs.replace(spec, hints=msgspec.structs.replace(hints, nodes_max=most))
+
+
+def _hooks(settings: Settings) -> list[Admit | Tick]:
+    ticks = Tick(lambda view, now: tuple(tick(settings, view, now)), settings.period_s)
+    return [Admit(lambda spec, _: admit(spec)), ticks]
+
+
+PLUGIN = Plugin(name="elastic", api=PLUGIN_API, settings=Settings, hooks=_hooks)

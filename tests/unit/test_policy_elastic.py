@@ -10,9 +10,10 @@ from hpcjobs.model.hints import Hints
 from hpcjobs.model.job import State
 from hpcjobs.model.particulars import Particulars
 from hpcjobs.model.reservation import Reservation
+from hpcjobs.model.spec import Resources
 from hpcjobs.model.steering import Requeue, Resize
 from hpcjobs_plugins.policies import elastic
-from tests.unit.builders import node, record, view
+from tests.unit.builders import node, record, spec, view
 
 NOW = 100_000.0
 SETTINGS = elastic.Settings(cooldown_s=600.0, left_s=600.0, gain=1.5)
@@ -71,6 +72,30 @@ def test_a_job_that_can_do_with_what_is_free_starts_with_that():
 )
 def test_a_job_that_cannot_or_could_not_start_stays_as_it_is(hints, facts):
     assert wanted(running(9, "n[1-4]", 4), job(1, 4, **facts), busy=ALL_BUT_TWO, hints={1: hints}) == []
+
+
+def test_while_it_waits_its_size_follows_what_is_free_up_to_its_most_and_down_to_its_least():
+    size, sizes = 6, []
+    for busy in (3, 4, 5, 4, 2, 0):
+        others = running(9, f"n[1-{busy}]", busy) if busy else running(9, "n9", 1)
+        wishes = wanted(others, job(1, size), busy=[f"n{at}" for at in range(1, busy + 1)],
+                        hints={1: Hints(nodes_min=2, nodes_max=5)})  # fmt: skip
+        size = wishes[0].nodes if wishes else size
+        sizes.append(size)
+    assert sizes == [3, 2, 2, 2, 4, 5]
+
+
+def test_it_gets_more_than_it_asks_for_only_of_what_the_others_that_wait_leave():
+    jobs = (job(1, 1, priority=9), job(2, 3, priority=5))
+    (only,) = wanted(*jobs, hints={1: CAN})
+    assert (only.job, only.nodes) == (1, 3)
+
+
+def test_a_job_that_says_no_most_is_admitted_with_what_it_asks_for():
+    def most(asked, **hints):
+        return elastic.admit(spec(resources=Resources(nodes=asked), hints=Hints(**hints))).hints.nodes_max
+
+    assert (most(4, nodes_min=2), most(4, nodes_min=2, nodes_max=8), most(None, nodes_min=2), most(4)) == (4, 8, 2, 0)
 
 
 def test_a_job_that_fits_is_left_alone_and_what_it_takes_is_not_given_twice():
