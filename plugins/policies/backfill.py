@@ -110,20 +110,18 @@ def _kept(settings: Settings, view: ClusterView, queue: list[JobRecord], now: fl
     for job in _turns(settings, view, queue, now):
         name = name_of(PREFIX, job)
         ask = ask_of(job, view, name)
-        shape = (job.partition, job.nodes, job.cpus, frozenset(job.gpus.items()), ask and (ask.features, ask.excluded))
-        if ask is None or shape in never:
+        if ask is None or (ask.nodes, ask.kind) in never:
             continue
-        unfit = {one.name for one in view.nodes.values() if not ask.may_use(one)}
-        room = room_kept(name, [job], view, nodes, taken | unfit, now)
+        room = room_kept(name, [ask], view, nodes, taken, now)
         if room is not None:
             taken.update(room.nodes)
             left -= 1
             why = f"It has waited for {(now - job.eligible_time) / 3600:.1f} hours; mode {settings.mode}."
             yield Prefer(job.slurm_job_id, settings.points, why)
             yield reserve(name, room, [job], view, settings.window_s, now, why)
-        elif room_for([job], nodes, unfit, now) is None:
-            never.add(shape)
-        if not left or (room is None and shape not in never):
+        elif room_for([ask], nodes, (), now) is None:
+            never.add((ask.nodes, ask.kind))
+        if not left or (room is None and (ask.nodes, ask.kind) not in never):
             return
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.gres import gpus_of_gres
@@ -13,8 +13,10 @@ from hpcjobs.model.job import JobRecord, State
 from hpcjobs.model.shards import Gpu, Share, free_gpus, share_of, shared_gpus_of
 from hpcjobs.sbatch.hostlists import expand_hostlist
 from hpcjobs.sbatch.units import ceil_div
-from hpcjobs_plugins.policies.queue import gpus_of, hosts_of, may_use
-from hpcjobs_plugins.policies.room import ON_NODES
+from hpcjobs_plugins.policies.queue import ON_NODES, gpus_of, hosts_of, may_use
+
+JOINED: Final = frozenset("|*[]()")
+"""A constraint with one of these is more than features that each node must have."""
 
 
 class Ask(NamedTuple):
@@ -50,6 +52,30 @@ class Ask(NamedTuple):
             and (not self.features or self.features <= {*node.features})
         )
 
+    def within(self, cpus: int, mem_bytes: int, gpus: Mapping[str, int]) -> bool:
+        """Whether its part is no more than this, shares of GPUs aside."""
+        return (
+            self.cpus <= cpus
+            and self.mem_bytes <= mem_bytes
+            and sum(self.gpus.values()) <= sum(gpus.values())
+            and all(count <= gpus.get(kind, 0) for kind, count in self.gpus.items() if kind)
+        )
+
+    def fits(self, node: Node) -> bool:
+        """Whether it may start on a node that is empty, and the node has its part."""
+        share = self.share
+        return (
+            self.within(node.cpus, node.mem_bytes, node.gpus)
+            and self.may_use(node)
+            and (share is None or bool(share.room([gpu.back() for gpu in shared_gpus_of(node)])))
+        )
+
+    @property
+    def kind(self) -> Hashable:
+        """What those have in common that fit the same nodes."""
+        gpus = frozenset(self.gpus.items())
+        return self.job.partition, self.cpus, self.mem_bytes, gpus, self.share, self.features, self.excluded
+
     def too_much(self, node: Node) -> bool:
         """Whether it asks for more than is free on a node now, by a quick look: what passes may still not fit."""
         for kind, count in self.gpus.items():
@@ -71,7 +97,7 @@ def ask_of(job: JobRecord, view: ClusterView, inside: str = "") -> Ask | None:
     """
     told = job.particulars
     special = told.required_nodes or told.contiguous or told.segment_size or told.licenses
-    if special or not {*told.constraint}.isdisjoint("|*[]()") or job.het_job_id or told.reservation not in ("", inside):
+    if special or not JOINED.isdisjoint(told.constraint) or job.het_job_id or told.reservation not in ("", inside):
         return None
     nodes = max(1, job.nodes)
     partition = view.partitions.get(job.partition)
@@ -118,11 +144,8 @@ class Free:
     def takes(self, ask: Ask) -> bool:
         """Whether a job's part fits."""
         return (
-            ask.cpus <= self.cpus
-            and ask.mem_bytes <= self.mem_bytes
+            ask.within(self.cpus, self.mem_bytes, self.gpus)
             and (self.idle or not ask.whole)
-            and sum(ask.gpus.values()) <= sum(self.gpus.values())
-            and all(count <= self.gpus.get(kind, 0) for kind, count in ask.gpus.items() if kind)
             and (ask.share is None or bool(ask.share.room(self.shared)))
         )
 

@@ -29,7 +29,7 @@ from hpcjobs_plugins.policies.datasets import held_bytes
 from hpcjobs_plugins.policies.kept import reserved
 from hpcjobs_plugins.policies.made import PolicySettings
 from hpcjobs_plugins.policies.queue import first, waiting
-from hpcjobs_plugins.policies.room import busy_until, fits
+from hpcjobs_plugins.policies.room import busy_until
 
 
 class Settings(PolicySettings, frozen=True, kw_only=True):
@@ -70,7 +70,7 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Avoid]:
         view: The last listing.
         now: Unix seconds.
     """
-    reading = {job.slurm_job_id: hints for job, hints in waiting(view) if hints.datasets}
+    reading = {job.slurm_job_id: hints for job, hints in waiting(view) if hints.datasets and hints.gang_size < 2}
     held = held_bytes(view) if reading else {}
     if not held:
         return
@@ -97,7 +97,7 @@ def _soon(ask: Ask, good: list[str], board: Board, until: dict[str, float], by: 
     """Whether a job could start on nodes that hold its data by a time; then they are promised to it."""
     free = board.roomy(ask, good)
     others = (name for name in good if name in board.nodes and name not in free and name not in board.came)
-    later = [name for name in others if until.get(name, inf) <= by and fits(ask.job, board.nodes[name])]
+    later = [name for name in others if until.get(name, inf) <= by and ask.fits(board.nodes[name])]
     names = [*free, *later][: ask.nodes]
     if len(names) < ask.nodes:
         return False

@@ -24,12 +24,11 @@ from hpcjobs.model.steering import Action, Requeue, Reserve
 from hpcjobs_plugins.policies.board import Board, ask_of
 from hpcjobs_plugins.policies.kept import name_of, reserve, reserved
 from hpcjobs_plugins.policies.made import PolicySettings, policy
-from hpcjobs_plugins.policies.moving import nearest, taken_off
+from hpcjobs_plugins.policies.moving import moved, nearest, taken_off
 from hpcjobs_plugins.policies.queue import first, gpus_of, movable, waiting, waits_for_room
 from hpcjobs_plugins.policies.room import Free, Room, freed, room_for
 
 PREFIX: Final = "hpcjobs_defrag_"
-HOUR_S: Final = 3600.0
 Seconds = Annotated[float, msgspec.Meta(ge=0)]
 
 
@@ -76,7 +75,7 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
     if begun:
         return
     ready = [job for job in large if waits_for_room(job, now) and now - job.eligible_time >= settings.wait_s]
-    most = settings.per_hour - _moved(view, now)
+    most = settings.per_hour - moved(view, now)
     may_go = movable(view, settings.ran_s, now) if ready and most > 0 else []
     if not may_go:
         return
@@ -112,7 +111,7 @@ def _begin(settings: Settings, job: JobRecord, seen: _Seen, most: int, now: floa
     view, ask = seen.view, ask_of(job, seen.view)
     if ask is None or len(seen.board.roomy(ask)) >= ask.nodes:
         return
-    if room_for([job], seen.soon, seen.taken | ask.excluded, now) is not None:
+    if room_for([ask], seen.soon, seen.taken, now) is not None:
         return
     board = seen.board.copy()
     gone = taken_off(ask, board, nearest(ask, board, seen.may_go, now))
@@ -124,12 +123,6 @@ def _begin(settings: Settings, job: JobRecord, seen: _Seen, most: int, now: floa
     if all(one is not None and others.place(one) for one in asked):
         why = f"{len(gone)} jobs can be moved so that {gpus_of(job)} GPUs are free together."
         yield reserve(name_of(PREFIX, job), Room(tuple(sorted(nodes)), now), [job], view, settings.window_s, now, why)
-
-
-def _moved(view: ClusterView, now: float) -> int:
-    """Jobs that may be moved, and have been requeued within the last hour."""
-    jobs = (view.jobs.get(number) for number, hints in view.hints.items() if hints.preemptible)
-    return sum(1 for job in jobs if job is not None and job.restarts and now - job.submit_time < HOUR_S)
 
 
 def _go_on(settings: Settings, job: JobRecord, view: ClusterView, now: float) -> Iterator[Action]:

@@ -21,13 +21,16 @@ import msgspec
 from hpcjobs.errors import Refusal
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.spec import JobSpec
-from hpcjobs.model.steering import Action, Hold, Prefer, Requeue, Start
+from hpcjobs.model.steering import Action
 from hpcjobs.plugin import PLUGIN_API, Admit, Context, Plugin, Tick
-from hpcjobs_plugins.policies.gang_members import Gang, gangs_of, turn_of
-from hpcjobs_plugins.policies.gang_places import Others, has_older, name_now, place, place_of_late
+from hpcjobs_plugins.policies.board import JOINED
+from hpcjobs_plugins.policies.gang_members import gangs_of, turn_of
+from hpcjobs_plugins.policies.gang_others import Others
+from hpcjobs_plugins.policies.gang_places import Ground, asks_of, has_older, name_now, place, place_of_late
+from hpcjobs_plugins.policies.gang_starts import behind, heal, ready, together
 from hpcjobs_plugins.policies.kept import reserved
 from hpcjobs_plugins.policies.made import PolicySettings
-from hpcjobs_plugins.policies.queue import is_idle
+from hpcjobs_plugins.policies.queue import failures_of
 from hpcjobs_plugins.policies.room import freed
 
 FAR: Final = "now+365days"
@@ -43,6 +46,8 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
             and waits on behind the others, again and again; of one that lacks members, counted from the first, it is
             told.
         heal_s: How long a gang of which some members run may wait for the others before all are requeued, in seconds.
+        memory_s: For so long after a node failed under a job gangs keep off it where others are enough, in seconds; 0:
+            they do not.
         patience_s: How long it keeps idle nodes that others could use, in seconds.
         points: Points of priority more for a member that the others wait for.
         window_s: How long a reservation lasts beyond its start, in seconds; it is prolonged while its gang waits.
@@ -52,6 +57,7 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
     ahead: Annotated[int, msgspec.Meta(ge=1)] = 4
     deadline_s: Annotated[float, msgspec.Meta(ge=10)] = 3600.0
     heal_s: Annotated[float, msgspec.Meta(ge=10)] = 300.0
+    memory_s: Annotated[float, msgspec.Meta(ge=0)] = 7 * 86_400.0
     patience_s: Annotated[float, msgspec.Meta(ge=10)] = 600.0
     points: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 3)] = 1_000_000
     window_s: Annotated[float, msgspec.Meta(ge=120)] = 600.0
@@ -65,73 +71,36 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
         view: The last listing.
         now: Unix seconds.
     """
-    nodes, taken, others, ahead = freed(view), reserved(view), Others(view, now), settings.ahead
+    failed = failures_of(view, settings.memory_s, now).keys() if settings.memory_s else set[str]()
+    ground, others, ahead = Ground(view, freed(view), reserved(view), failed), Others(view, now), settings.ahead
     turns = sorted(((gang.turn(settings.deadline_s, now), gang) for gang in gangs_of(view)), key=lambda one: one[0])
     for turn, gang in turns:
         if gang.running and gang.waiting:
-            late = place_of_late(gang, gang.name(), view, nodes, taken, settings.window_s, now)
+            late = place_of_late(gang, gang.name(), ground, settings.window_s, now)
             yield from filter(None, [late])
-            yield from _heal(settings, gang, now)
+            yield from heal(gang, settings.heal_s, settings.points, now)
         elif gang.missing:
             if turn:
-                yield from _behind(gang, f"{gang.missing} of its gang had not come, or were held, by the deadline.")
+                yield from behind(gang, f"{gang.missing} of its gang had not come, or were held, by the deadline.")
+        elif gang.waiting and asks_of(gang, view) is None:
+            yield from together(gang, starts=False)
+            yield from behind(gang, "For one of its gang no nodes can be kept: it names nodes, licenses or the like.")
         elif gang.waiting:
             name, kept = name_now(gang, turn, view, settings.patience_s, now), None
             wanted = others.want(gang, name, settings.patience_s)
             gives = has_older(gang, name, view) or bool(wanted and name in view.reservations)
             if ahead and not gives:
-                kept = place(gang, name, view, nodes, taken | wanted, settings.window_s, now)
+                kept = place(gang, name, ground.without(wanted), settings.window_s, now)
             if kept is not None:
                 ahead -= 1
-                taken.update(kept.nodes)
+                ground.taken.update(kept.nodes)
                 yield kept
-            yield from _together(gang, starts=kept is not None and _ready(gang, name, view, now))
+            yield from together(gang, starts=kept is not None and ready(gang, kept, view, now))
             turn = turn_of(name)  # of what it holds
             if turn or wanted:
                 passed = f"had not started by its deadline of {settings.deadline_s:g} s"
                 kept_long = f"left idle nodes to others after {settings.patience_s:g} s"
-                yield from _behind(gang, f"Its gang {passed if turn else kept_long}.")
-
-
-def _together(gang: Gang, *, starts: bool) -> Iterator[Action]:
-    """All members start, or none does."""
-    for job in gang.waiting:
-        if starts:
-            yield Start(job.slurm_job_id, f"All {len(gang.waiting)} members start together.")
-        elif job.restarts:
-            yield Hold(job.slurm_job_id, "It starts again together with the others of its gang.")
-
-
-def _behind(gang: Gang, why: str) -> Iterator[Action]:
-    """Its members wait on, and who looks at them is told why."""
-    for job in gang.waiting:
-        yield Prefer(job.slurm_job_id, -1, f"{why} It holds nothing of that time, and waits on.")
-
-
-def _ready(gang: Gang, name: str, view: ClusterView, now: float) -> bool:
-    """Whether the reservation is there, has begun, holds all members, and all its nodes are idle."""
-    there = view.reservations.get(name)
-    return (
-        there is not None
-        and there.start <= now
-        and all(job.particulars.reservation == name for job in gang.waiting)
-        and all(one in view.nodes and is_idle(view.nodes[one]) for one in there.nodes)
-    )
-
-
-def _heal(settings: Settings, gang: Gang, now: float) -> Iterator[Action]:
-    """Some run and some wait: the others as soon as possible; after a while all anew."""
-    started = [job.start_time for job in gang.running]
-    since = max(started + [job.submit_time for job in gang.waiting if job.restarts])
-    if now - since > settings.heal_s:
-        for job in gang.running:
-            yield Requeue(job.slurm_job_id, f"Its gang has been broken for {settings.heal_s:g} s: all start anew.")
-        for job in gang.members:
-            yield Hold(job.slurm_job_id, "It starts again together with the others of its gang.")
-        return
-    for job in gang.waiting:
-        yield Prefer(job.slurm_job_id, settings.points, "The others of its gang run and wait for it.")
-        yield Start(job.slurm_job_id, "The others of its gang run and wait for it.")
+                yield from behind(gang, f"Its gang {passed if turn else kept_long}.")
 
 
 def admit(spec: JobSpec, context: Context) -> JobSpec | Refusal:
@@ -141,7 +110,21 @@ def admit(spec: JobSpec, context: Context) -> JobSpec | Refusal:
     if spec.begin is not None or spec.array is not None:
         what = "begin" if spec.begin is not None else "array"
         return Refusal(what, f"A job of a gang starts when all others can: it has no {what} of its own.", "gang-begin")
+    if field := _not_kept(spec):
+        return Refusal(field, "Nodes are kept for all jobs of a gang together, and for this none can be.", "gang-nodes")
     return msgspec.structs.replace(spec, begin=FAR)
+
+
+def _not_kept(spec: JobSpec) -> str:
+    """The field by which a job asks for what no nodes can be kept for (see board.ask_of), or ``""``."""
+    asked = spec.resources
+    told = {
+        "resources.nodelist": asked.nodelist, "resources.contiguous": asked.contiguous,
+        "resources.segment": asked.segment, "resources.licenses": asked.licenses,
+        "resources.constraint": not JOINED.isdisjoint(asked.constraint or ""),
+        "het": spec.het,
+    }  # fmt: skip
+    return next((field for field, value in told.items() if value), "")
 
 
 def _hooks(settings: Settings) -> list[Admit | Tick]:

@@ -8,7 +8,7 @@ from typing import Final, NamedTuple
 
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import JobRecord, State
-from hpcjobs_plugins.policies.room import ON_NODES
+from hpcjobs_plugins.policies.queue import ON_NODES
 
 WAITING: Final = frozenset({State.PENDING, State.HELD})
 PREFIX: Final = "hpcjobs_gang_"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence, Set
+from collections.abc import Collection, Iterable, Sequence, Set
 from math import inf
 from typing import Final
 
@@ -11,7 +11,8 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import JobRecord
 from hpcjobs.model.reservation import Reservation
 from hpcjobs.model.steering import Reserve
-from hpcjobs_plugins.policies.room import Free, Room, room_for
+from hpcjobs_plugins.policies.board import Ask
+from hpcjobs_plugins.policies.room import Free, Room, kinds, room_for
 
 MINUTE_S: Final = 60.0
 
@@ -26,15 +27,17 @@ def name_of(prefix: str, job: JobRecord) -> str:
     return f"{prefix}{job.slurm_job_id}_{job.restarts}"
 
 
-def is_good(name: str, view: ClusterView) -> bool:
-    """Whether a reservation is there and all its nodes can be used."""
+def is_good(name: str, asks: Iterable[Ask], view: ClusterView) -> bool:
+    """Whether a reservation is there, and all its nodes can be used and fit all of the jobs."""
     there = view.reservations.get(name)
-    return there is not None and all(one in view.nodes and view.nodes[one].usable for one in there.nodes)
+    if there is None or not all(one in view.nodes and view.nodes[one].usable for one in there.nodes):
+        return False
+    return all(ask.fits(view.nodes[one]) for ask in kinds(asks) for one in there.nodes)
 
 
 def room_kept(
     name: str,
-    jobs: Iterable[JobRecord],
+    asks: Collection[Ask],
     view: ClusterView,
     nodes: Sequence[Free],
     taken: Set[str],
@@ -45,7 +48,7 @@ def room_kept(
 
     Args:
         name: Of the reservation, if it is there.
-        jobs: The jobs; see room_for.
+        asks: What the jobs ask for; see room_for.
         view: The last listing.
         nodes: See freed.
         taken: Names of nodes that are not to be counted on; its own can be.
@@ -57,13 +60,13 @@ def room_kept(
     """
     there = view.reservations.get(name)
     if there is None:
-        return room_for(jobs, nodes, taken, now)
+        return room_for(asks, nodes, taken, now)
     taken = taken - {*there.nodes}
-    if not is_good(name, view):
-        return room_for(jobs, nodes, taken, now)
+    if not is_good(name, asks, view):
+        return room_for(asks, nodes, taken, now)
     before = there.start - sooner_s
     sooner = nodes[: bisect_left(nodes, before, key=lambda free: free.at)] if now < before else []
-    return room_for(jobs, sooner, taken, now) or Room(tuple(sorted(there.nodes)), float(there.start))
+    return room_for(asks, sooner, taken, now) or Room(tuple(sorted(there.nodes)), float(there.start))
 
 
 def reserve(

@@ -5,10 +5,14 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
+from typing import Final
 
+from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import JobRecord
-from hpcjobs_plugins.policies.board import Ask, Board, free_if_empty
+from hpcjobs_plugins.policies.board import Ask, Board
 from hpcjobs_plugins.policies.queue import gpus_of
+
+HOUR_S: Final = 3600.0
 
 
 def taken_off(ask: Ask, board: Board, offered: Iterable[JobRecord]) -> list[JobRecord] | None:
@@ -60,7 +64,7 @@ def nearest(ask: Ask, board: Board, may_go: Iterable[JobRecord], now: float) -> 
         now: Unix seconds.
     """
     on: dict[str, list[JobRecord]] = defaultdict(list)
-    able = {name for name in board.able(ask) if free_if_empty(board.nodes[name]).takes(ask)}
+    able = {name for name in board.able(ask) if ask.fits(board.nodes[name])}
     for job in may_go:
         for name in able.intersection(board.where.get(job.slurm_job_id, ())):
             on[name].append(job)
@@ -119,3 +123,9 @@ def furthest(lent: Iterable[JobRecord], over: Counter[str]) -> Iterator[JobRecor
         above[account] -= gpus_of(job)
         yield job
         line_up(account)
+
+
+def moved(view: ClusterView, now: float) -> int:
+    """How many jobs that may be moved have been requeued within the last hour."""
+    jobs = (view.jobs.get(number) for number, hints in view.hints.items() if hints.preemptible)
+    return sum(1 for job in jobs if job is not None and job.restarts and now - job.submit_time < HOUR_S)

@@ -11,8 +11,7 @@ to 0.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Annotated, Final
 
 import msgspec
@@ -22,8 +21,7 @@ from hpcjobs.model.job import Fate, JobRecord
 from hpcjobs.model.steering import Action, Avoid, Drain, Weigh
 from hpcjobs_plugins.policies.board import ask_of
 from hpcjobs_plugins.policies.made import PolicySettings, policy
-from hpcjobs_plugins.policies.queue import waiting
-from hpcjobs_plugins.policies.room import fits
+from hpcjobs_plugins.policies.queue import failures_of, waiting
 
 BAD_ENDS: Final = frozenset({Fate.FAILED, Fate.NODE_FAIL, Fate.BOOT_FAIL})
 NODE_FAILED: Final = 2.0
@@ -54,21 +52,15 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
 
 def suspicion(settings: Settings, view: ClusterView, now: float) -> dict[str, float]:
     """Points of suspicion by name of node; those with none are left out."""
-    points: dict[str, float] = defaultdict(float)
-    seen = {(failure.node, failure.slurm_job_id) for failure in view.failures}
-    for failure in view.failures:
-        if now - failure.at <= settings.memory_s:
-            points[failure.node] += NODE_FAILED
+    points = {name: NODE_FAILED * count for name, count in failures_of(view, settings.memory_s, now).items()}
     users: dict[str, set[str]] = {}
     for job in view.jobs.values():
-        if (node := job.particulars.failed_node) and (node, job.slurm_job_id) not in seen:
-            points[node] += NODE_FAILED
         if job.fate in BAD_ENDS and job.nodes == 1 and job.node_list:
             users.setdefault(job.node_list, set()).add(job.user)
     for name, several in users.items():
-        if len(several) > 1:
-            points[name] += ENDED_BADLY * (len(several) - 1)
-    return {name: value for name, value in points.items() if name in view.nodes}
+        if len(several) > 1 and name in view.nodes:
+            points[name] = points.get(name, 0.0) + ENDED_BADLY * (len(several) - 1)
+    return points
 
 
 def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
@@ -83,22 +75,31 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
     suspect = tuple(sorted(name for name, value in points.items() if value >= settings.suspect_at))
     if suspect and settings.weight:
         yield Weigh(suspect, settings.weight, "Jobs failed there: they are taken last.")
-    for job, _ in waiting(view) if suspect else ():
-        if job.nodes >= settings.large_nodes and (avoid := _avoidable(job, suspect, view)):
-            yield Avoid(job.slurm_job_id, avoid, f"Jobs failed there, and one bad node ends a job of {job.nodes}.")
+    for job, avoid in _avoidable(settings, suspect, view) if suspect else ():
+        yield Avoid(job.slurm_job_id, avoid, f"Jobs failed there, and one bad node ends a job of {job.nodes}.")
     if settings.drain_at is not None:
         yield from _drained(settings, settings.drain_at, view, points)
 
 
-def _avoidable(job: JobRecord, suspect: tuple[str, ...], view: ClusterView) -> tuple[str, ...]:
-    """Those of the suspect nodes that a job can do without; none where all others are too few for it.
+def _avoidable(
+    settings: Settings, suspect: tuple[str, ...], view: ClusterView
+) -> Iterator[tuple[JobRecord, tuple[str, ...]]]:
+    """The large jobs with those of the suspect nodes that each can do without; none where all others are too few.
 
-    Slurm sets the priority of a job that it cannot place anywhere to zero, for good (BadConstraints).
+    Slurm sets the priority of a job that it cannot place anywhere to zero, for good (BadConstraints). Members of a
+    gang start on the nodes that policy gang keeps for them: that chooses others than those that failed itself.
     """
-    ask = ask_of(job, view)
-    good = {name for name, node in view.nodes.items() if ask is not None and ask.may_use(node) and fits(job, node)}
-    avoid = good & {*suspect}
-    return tuple(sorted(avoid)) if len(good - avoid) >= job.nodes else ()
+    bad, found = {*suspect}, dict[Hashable, tuple[tuple[str, ...], int]]()
+    for job, hints in waiting(view):
+        ask = ask_of(job, view) if job.nodes >= settings.large_nodes and hints.gang_size < 2 else None
+        if ask is None:
+            continue
+        if ask.kind not in found:
+            good = {name for name, node in view.nodes.items() if ask.fits(node)}
+            found[ask.kind] = tuple(sorted(good & bad)), len(good - bad)
+        avoid, others = found[ask.kind]
+        if avoid and others >= ask.nodes:
+            yield job, avoid
 
 
 def _drained(settings: Settings, drain_at: float, view: ClusterView, points: dict[str, float]) -> Iterator[Drain]:

@@ -60,3 +60,9 @@ def test_what_a_stand_in_says_of_itself_loads_nothing_that_loads_slowly(program)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout
+
+
+def test_a_policy_is_short():
+    """Under 150 lines; board.py is what policies share, and no policy."""
+    lengths = {path.name: len(path.read_text().splitlines()) for path in (ROOT / "plugins/policies").glob("*.py")}
+    assert {name for name, lines in lengths.items() if lines >= 150} == {"board.py"}

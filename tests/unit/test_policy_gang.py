@@ -11,6 +11,7 @@ from hpcjobs.model.hints import Hints
 from hpcjobs.model.job import State
 from hpcjobs.model.particulars import Particulars
 from hpcjobs.model.reservation import Reservation
+from hpcjobs.model.spec import Resources
 from hpcjobs.model.steering import Hold, Prefer, Requeue, Reserve, Start
 from hpcjobs.plugin import Context
 from hpcjobs_plugins.policies import gang
@@ -187,3 +188,16 @@ def test_a_member_has_no_start_of_its_own(fields):
     refused = gang.admit(spec(hints=PAIR, **fields), Context("alice", "big", NOW))
     assert isinstance(refused, Refusal)
     assert refused.field in fields
+
+
+@pytest.mark.parametrize("field", ["nodelist", "contiguous", "segment", "licenses", "constraint"])
+def test_a_member_for_which_no_nodes_can_be_kept_is_refused(field):
+    value = {"nodelist": "n1", "contiguous": True, "segment": 2, "licenses": "matlab:1", "constraint": "new|newer"}[
+        field
+    ]
+    context = Context("alice", "big", NOW)
+    refused = gang.admit(spec(hints=PAIR, resources=Resources(**{field: value})), context)
+    assert isinstance(refused, Refusal)
+    assert (refused.field, refused.code) == (f"resources.{field}", "gang-nodes")
+    assert gang.admit(spec(resources=Resources(**{field: value})), context).begin is None
+    assert gang.admit(spec(hints=PAIR, resources=Resources(constraint="new&fast")), context).begin == gang.FAR

@@ -18,7 +18,6 @@ from hpcjobs.slurm.room import free_gpus as still_free
 from hpcjobs_plugins.policies import binpack, spread
 from hpcjobs_plugins.policies.board import Board, ask_of, free_of
 from hpcjobs_plugins.policies.fgd_nodes import Left, Shape, fragmented, growth
-from hpcjobs_plugins.policies.room import fits
 from tests.unit.builders import node, record, view
 from tests.unit.policy_views import NOW, running
 from tests.unit.sim_fleets import FLEETS, jobs
@@ -181,8 +180,9 @@ def test_why_a_job_waits_counts_no_gpu_as_free_of_which_a_share_is_in_use(releas
 
 def test_nodes_for_a_share_are_those_that_have_shares_once_they_are_empty():
     there = sharing(gres_used=USED["24.11"], alloc={"h100": 1})
-    assert [fits(asks(1, parts), there) for parts in (8, 9)] == [True, False]
-    assert [fits(asked, node()) for asked in (asks(1, 1), record(1, cpus=1, gpus={"a100": 8}))] == [False, True]
+    assert [ask_of(asks(1, parts), view()).fits(there) for parts in (8, 9)] == [True, False]
+    gpus = record(1, cpus=1, gpus={"a100": 8})
+    assert [ask_of(asked, view()).fits(node()) for asked in (asks(1, 1), gpus)] == [False, True]
 
 
 def test_the_fragmentation_of_a_node_is_what_the_paper_says():
