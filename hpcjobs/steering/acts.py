@@ -6,14 +6,15 @@ import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Final
 
+import msgspec
+
 from hpcjobs.errors import HpcjobsError
 from hpcjobs.model.event import Event
 from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Changes, Order, Verb
 from hpcjobs.model.steered import Key, Steered
 from hpcjobs.model.steering import Act, Drain, Requeue
-from hpcjobs.observe.observer import Observer
-from hpcjobs.steering.orders import give, may_be_done, pause_s
+from hpcjobs.steering.orders import Giver, NotGiven, may_be_done, pause_s
 from hpcjobs.steering.requeues import row_of
 from hpcjobs.steering.telling import DONE, REFUSED, Told
 
@@ -45,24 +46,27 @@ class Doer:
     """Does them.
 
     Args:
-        observer: Of the cluster.
-        service_user: An operator of Slurm, in whose name it is done.
         keep: Writes down what follows a requeue, before it is ordered.
     """
 
-    def __init__(self, observer: Observer, service_user: str, keep: Keep) -> None:
-        self.observer = observer
-        self.service_user = service_user
+    def __init__(self, keep: Keep) -> None:
         self.keep = keep
         self._not_before: dict[int | str, float] = {}
         """By Slurm's number or name of node: of listings that are older than this no act follows."""
 
     async def do(
-        self, acts: Sequence[tuple[str, Act]], told: Told, rows: Mapping[Key, Steered], asked_at: float, now: float
+        self,
+        giver: Giver,
+        acts: Sequence[tuple[str, Act]],
+        told: Told,
+        rows: Mapping[Key, Steered],
+        asked_at: float,
+        now: float,
     ) -> list[Event]:
-        """Do what is not done yet.
+        """Do what is not done yet, first what was not tried before: what is never answered keeps no other waiting.
 
         Args:
+            giver: Of the orders of this turn.
             acts: With the policy that wants each.
             told: The cluster as it was listed.
             rows: What policies have changed, and begun.
@@ -77,18 +81,20 @@ class Doer:
             subject: at for subject, at in self._not_before.items() if subject in told.jobs or subject in told.nodes
         }
         began, tried = time.monotonic(), 0
-        for policy, act in acts:
-            order = order_of(act, told)
-            subjects: Sequence[int | str] = act.nodes if isinstance(act, Drain) else (act.job,)
+        for policy, act in sorted(acts, key=self._tried_at):
+            order, subjects = order_of(act, told), _subjects(act)
             if order is None or any(asked_at <= self._not_before.get(subject, 0.0) for subject in subjects):
                 continue
-            row = row_of(act, told.ids[act.job], told.jobs[act.job], now) if isinstance(act, Requeue) else None
+            at = now + time.monotonic() - began
+            row = row_of(act, told.ids[act.job], told.jobs[act.job], at) if isinstance(act, Requeue) else None
             if row is not None and row.key in rows:
                 continue  # the last one is not over
             if tried == MOST_ACTS:
                 break
             tried += 1
-            fault = await self._do(order, row)
+            fault = await self._do(giver, order, row, began - now)
+            if isinstance(fault, NotGiven):
+                break
             pause = pause_s(fault) if fault is not None else 0.0
             self._not_before |= dict.fromkeys(subjects, now + time.monotonic() - began + pause)
             if fault is None:
@@ -97,11 +103,24 @@ class Doer:
                 happened += told.of_action(policy, act, REFUSED, now, fault.detail)
         return happened
 
-    async def _do(self, order: Order | NodeOrder, row: Steered | None) -> HpcjobsError | None:
-        """Do one; returns why it could not be done."""
+    def _tried_at(self, wanted: tuple[str, Act]) -> float:
+        return max((self._not_before.get(subject, 0.0) for subject in _subjects(wanted[1])), default=0.0)
+
+    async def _do(
+        self, giver: Giver, order: Order | NodeOrder, row: Steered | None, since: float
+    ) -> HpcjobsError | None:
+        """Do one; returns why it could not be done. ``since``: time.monotonic() at Unix second 0."""
         if row is not None:
             await self.keep((row,), ())
-        fault = await give(self.observer.backend, self.service_user, (order,))
-        if row is not None and fault is not None and not may_be_done(fault):
-            await self.keep((), (row.key,))
+        fault = await giver.give((order,))
+        if row is not None and fault is not None:
+            if may_be_done(fault):  # it may come through still, counted from when its answer was given up
+                await self.keep((msgspec.structs.replace(row, at=time.monotonic() - since),), ())
+            else:
+                await self.keep((), (row.key,))
         return fault
+
+
+def _subjects(act: Act) -> Sequence[int | str]:
+    """Slurm's number of the job, or names of the nodes, that an act is about."""
+    return act.nodes if isinstance(act, Drain) else (act.job,)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from hpcjobs.errors import Conflict, HpcjobsError, OutcomeUnknown, WorkerLost
+from hpcjobs.errors import Conflict, HpcjobsError, OutcomeUnknown, SlurmUnavailable, Unavailable, WorkerLost
 from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Order
 from hpcjobs.model.reservation import ReservationOrder
@@ -20,30 +20,45 @@ AGAIN_S: Final = 60.0
 """How long what Slurm refused is left alone, in seconds."""
 
 
-async def give(
-    backend: Backend, user: str, orders: Sequence[Order | NodeOrder | ReservationOrder]
-) -> HpcjobsError | None:
-    """Give orders, one after the other; returns why one was not carried out, with which it ends.
+class NotGiven(SlurmUnavailable):
+    """An order that was not given, because nobody answered one before it."""
+
+    def __init__(self) -> None:
+        super().__init__("Nobody answered an order before it.")
+
+
+class Giver:
+    """Gives the orders of one turn, until one of them gets no answer: each takes as long as a timeout then.
 
     Args:
         backend: Of the cluster.
         user: An operator of Slurm.
-        orders: In order.
     """
-    try:
-        for order in orders:
-            if isinstance(order, NodeOrder):
-                await backend.act_nodes(order)
-            elif isinstance(order, ReservationOrder):
-                await backend.reserve(order)
-            else:
-                await backend.act(user, order)
-    except HpcjobsError as error:
-        return error
-    except Exception as error:  # one order that goes wrong keeps no other from being given
-        log.exception("an order went wrong: %s", orders)
-        return HpcjobsError(f"The order went wrong: {type(error).__name__}: {error}.")
-    return None
+
+    def __init__(self, backend: Backend, user: str) -> None:
+        self._backend = backend
+        self._user = user
+        self._unanswered = False
+
+    async def give(self, orders: Sequence[Order | NodeOrder | ReservationOrder]) -> HpcjobsError | None:
+        """Give orders, one after the other; returns why one was not carried out, with which it ends."""
+        if self._unanswered and orders:
+            return NotGiven()
+        try:
+            for order in orders:
+                if isinstance(order, NodeOrder):
+                    await self._backend.act_nodes(order)
+                elif isinstance(order, ReservationOrder):
+                    await self._backend.reserve(order)
+                else:
+                    await self._backend.act(self._user, order)
+        except HpcjobsError as error:
+            self._unanswered = self._unanswered or isinstance(error, Unavailable)
+            return error
+        except Exception as error:  # one order that goes wrong keeps no other from being given
+            log.exception("an order went wrong: %s", orders)
+            return HpcjobsError(f"The order went wrong: {type(error).__name__}: {error}.")
+        return None
 
 
 def is_passing(fault: HpcjobsError) -> bool:

@@ -27,7 +27,7 @@ from hpcjobs.plugin import Tick
 from hpcjobs.steering.absent import Absent
 from hpcjobs.steering.acts import Doer
 from hpcjobs.steering.asked import as_asked
-from hpcjobs.steering.orders import give, is_passing, pause_s
+from hpcjobs.steering.orders import Giver, NotGiven, is_passing, pause_s
 from hpcjobs.steering.past import Past
 from hpcjobs.steering.plan import Step
 from hpcjobs.steering.plan_all import name_of, plan_all
@@ -90,7 +90,7 @@ class PolicyRunner:
         self.hooks = hooks
         self.observer = observer
         self.service_user = service_user
-        self.doer = Doer(observer, service_user, self._keep)
+        self.doer = Doer(self._keep)
         self._absent = Absent()
         self.past = Past(store, observer.cluster)
         self.turns = 0
@@ -228,32 +228,35 @@ class PolicyRunner:
         self._troubles = {of: trouble for of, trouble in self._troubles.items() if trouble.retry_at > now}
         free = [step for step in every if name_of(step) not in self._troubles]
         beside = [step for step in free if isinstance(step, ClusterStep)]
-        made = await self._take((), [step for step in beside if step.makes], told, self._late(now))
+        giver = Giver(self.observer.backend, self.service_user)
+        made = await self._take(giver, (), [step for step in beside if step.makes], told, self._late(now))
         lacking = {step.makes for step in every if isinstance(step, ClusterStep)} - {"", *made}
         jobs = [step for step in free if isinstance(step, Step) and step.inside not in lacking][:MOST_STEPS]
-        await self._take(jobs, [step for step in beside if not step.makes], told, self._late(now))
+        await self._take(giver, jobs, [step for step in beside if not step.makes], told, self._late(now))
         acts = [(policy, act) for policy, act in aims.acts if policy in asked]
-        if acts and (happened := await self.doer.do(acts, told, rows, view.asked_at, self._late(now))):
+        if acts and (happened := await self.doer.do(giver, acts, told, rows, view.asked_at, self._late(now))):
             await self.store.write(events.write, happened)
 
     def _late(self, now: float) -> float:
         """The time by now, in Unix seconds: a turn that began at ``now`` has asked and planned, which takes a while."""
         return now + time.monotonic() - self._began
 
-    async def _take(self, jobs: Sequence[Step], beside: Sequence[ClusterStep], told: Told, now: float) -> set[str]:
+    async def _take(
+        self, giver: Giver, jobs: Sequence[Step], beside: Sequence[ClusterStep], told: Told, now: float
+    ) -> set[str]:
         """Take steps: rows are written, then orders given. Returns the names of the reservations that were made."""
         every: tuple[Step | ClusterStep, ...] = (*jobs, *beside)
         written = [row for each in every for row in each.rows]
         if written:
             await self._keep(written, ())
-        backend, turn, began = self.observer.backend, asyncio.Semaphore(AT_ONCE), time.monotonic()
+        turn, began = asyncio.Semaphore(AT_ONCE), time.monotonic()
 
         async def in_turn(step: Step) -> HpcjobsError | None:
             async with turn:
-                return await give(backend, self.service_user, step.orders)
+                return await giver.give(step.orders)
 
         faults = [*await asyncio.gather(*map(in_turn, jobs))]
-        faults += [await give(backend, self.service_user, step.orders) for step in beside]
+        faults += [await giver.give(step.orders) for step in beside]
         # Of a listing that was asked for while orders were under way nobody knows what it shows.
         took_s = time.monotonic() - began
         self.order_s += took_s
@@ -265,14 +268,16 @@ class PolicyRunner:
             if fault is None:
                 dropped += step.dropped
                 continue
+            if isinstance(fault, NotGiven):
+                continue  # the next turn gives it
             of = name_of(step)
-            self._troubles[of] = Trouble(of, fault.detail, now + pause_s(fault))
+            self._troubles[of] = Trouble(of, fault.detail, now + took_s + pause_s(fault))
             if not is_passing(fault):
                 dropped += step.once
                 refused.append(told.of_refusal(step, of, fault.detail, now))
         if dropped or refused:
             await self._keep((), dropped, refused)
-        return {step.makes for step in beside if name_of(step) not in self._troubles}
+        return {step.makes for step, fault in zip(beside, faults[len(jobs) :], strict=True) if fault is None}
 
     async def _forget(self, rows: Mapping[Key, Steered], view: ClusterView, ids: Mapping[int, str], now: float) -> None:
         """Forget what was changed of jobs that have ended and are listed no more, and of what is away for long."""

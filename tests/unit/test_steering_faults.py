@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from hpcjobs.errors import HpcjobsError
@@ -10,7 +12,7 @@ from hpcjobs.model.event import EventKind
 from hpcjobs.model.job import State
 from hpcjobs.model.order import Changes, Order, Verb
 from hpcjobs.model.reservation import ReservationOrder, ReservationVerb
-from hpcjobs.model.steering import Avoid, Hold, Prefer, Requeue, Reserve
+from hpcjobs.model.steering import Avoid, Drain, Hold, Prefer, Requeue, Reserve, Weigh
 from hpcjobs.store import events
 from tests.unit.steering_killed import Service
 
@@ -100,6 +102,47 @@ async def test_a_requeue_is_not_ordered_again_while_nobody_knows_whether_it_was_
     await service.turn("killed before")
     await service.turn()
     assert len(service.slurm.given) == 1
+
+
+async def test_a_requeue_that_came_late_in_a_slow_turn_and_whose_answer_was_lost_is_not_given_up(service, monkeypatch):
+    clock = SimpleNamespace(s=0.0)
+    befalls = service.slurm._befalls
+
+    async def slowly(order, does):
+        clock.s += 31.0
+        await befalls(order, does)
+
+    monkeypatch.setattr(service.slurm, "_befalls", slowly)
+    for module in ("acts", "runner"):
+        monkeypatch.setattr(f"hpcjobs.steering.{module}.time", SimpleNamespace(monotonic=lambda: clock.s))
+    service.says = [Drain(("n5",), "bad"), Requeue(1, "It grows.", nodes=2)]
+    await service.turn(None, "late")
+    service.says = ()
+    await service.turn(seconds=63.0)
+    assert job(service, 1).restarts == 1
+    await service.turn()
+    assert job(service, 1).nodes == 2
+
+
+async def test_when_nobody_answers_an_order_no_other_is_given_in_that_turn(service):
+    service.says = [Prefer(2, 5, "p"), Prefer(3, 5, "p"), Weigh(("n4",), 7, "w"), Drain(("n5",), "bad")]
+    for mishap in ("away", "lost before"):
+        service.slurm.given.clear()
+        await service.turn(mishap)
+        assert len(service.slurm.given) == 1, mishap
+        assert len(service.runner.shown().troubles) == 1
+    await service.turn()
+    nodes = (await service.slurm.view(service.now)).nodes
+    assert [job(service, number).particulars.nice for number in (2, 3)] == [-5, -5]
+    assert (nodes["n4"].particulars.weight, nodes["n5"].usable) == (8, False)
+
+
+async def test_an_act_that_is_never_answered_keeps_no_other_waiting(service):
+    service.says = [Drain(("n4",), "bad"), Drain(("n5",), "bad")]
+    await service.turn("lost before")
+    await service.turn(None, "lost before")
+    nodes = (await service.slurm.view(service.now)).nodes
+    assert [nodes[name].usable for name in ("n4", "n5")] == [True, False]
 
 
 async def test_of_a_listing_that_was_made_while_an_order_was_under_way_nothing_is_concluded(service):
