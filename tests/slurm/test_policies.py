@@ -3,10 +3,27 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from hpcjobs.client import Client
 from tests.slurm.conftest import Stack
-from tests.slurm.steered import SLEEP, Use, details, nodes_of, number_of, soon, whole
+from tests.slurm.steered import (
+    QUICK,
+    SLEEP,
+    Use,
+    cancel,
+    details,
+    names_of,
+    node,
+    nodes_of,
+    number_of,
+    report,
+    soon,
+    submitted,
+    until,
+    whole,
+)
 
 
 def test_an_urgent_job_comes_first_and_is_as_before_when_the_policy_is_gone(stack: Stack, use: Use) -> None:
@@ -71,3 +88,60 @@ def test_a_gang_that_is_not_complete_does_not_start(stack: Stack, use: Use, name
     with stack.api() as api:
         assert api.post("/v1/jobs", json=refused).status_code == 422
     stack.run("slurmctld", f"scancel {number}")
+
+
+def runs(job: dict[str, str]) -> bool:
+    return job["JobState"] == "RUNNING"
+
+
+@contextmanager
+def down(stack: Stack, name: str) -> Iterator[None]:
+    """A node that failed, and is whole again after."""
+    stack.run("slurmctld", f"scontrol update nodename={name} state=down reason=test")
+    try:
+        yield
+    finally:
+        stack.run("slurmctld", f"scontrol update nodename={name} state=resume")
+        until(stack, lambda: node(stack, name)["State"], lambda state: state in ("IDLE", "MIXED", "ALLOCATED"))
+
+
+def test_a_gang_that_lost_a_node_is_whole_again_and_its_other_members_run_on(stack: Stack, use: Use, name: str) -> None:
+    use(gang=QUICK)
+    gang = {"hints": {"gang": name, "gang_size": 2}}
+    members = [submitted(stack, **whole(1), **gang) for _ in range(2)]
+    lost, other = (soon(stack, number, runs)["NodeList"] for number in members)
+    with down(stack, lost):
+        again = soon(stack, members[0], lambda job: job["Restarts"] == "1")
+        assert again["NodeList"] != lost
+        assert runs(details(stack, members[1]))
+    healed = soon(stack, members[0], runs)
+    beside = details(stack, members[1])
+    assert (beside["JobState"], beside["Restarts"], beside["NodeList"]) == ("RUNNING", "0", other)
+    assert healed["NodeList"] != other
+    if nodes_of(stack) > len(members):
+        assert healed["NodeList"] != lost, "others were enough"
+    cancel(stack, *members)
+
+
+def test_a_member_with_a_constraint_does_not_start_without_its_gang_and_starts_with_it_where_it_may(
+    stack: Stack, use: Use, name: str
+) -> None:
+    names = names_of(stack)
+    (feature,) = node(stack, names[-1])["AvailableFeatures"].split(",")
+    size = 1 + sum(feature == node(stack, one)["AvailableFeatures"] for one in names)
+    use(gang=QUICK | {"deadline_s": 10.0})
+    gang = {"hints": {"gang": name, "gang_size": size}}
+    bound = whole(1)
+    bound["resources"] |= {"constraint": feature}
+    members = [submitted(stack, **whole(1), **gang) for _ in range(size - 1)]
+    members.append(submitted(stack, **bound, **gang))
+    for number in members:
+        told = soon(stack, number, lambda job: job["Nice"] == "1")
+        assert (told["JobState"], told["Restarts"]) == ("PENDING", "0"), "nodes that all can use are too few"
+    assert not report(stack).reservations
+    banned = names[: len(names) - size]
+    stack.run("slurmctld", f"scontrol update jobid={members[-1]} Features= ExcNodeList={','.join(banned)}")
+    running = [soon(stack, number, runs) for number in members]
+    assert {job["NodeList"] for job in running} == {*names} - {*banned}
+    assert len({job["StartTime"] for job in running}) == 1
+    cancel(stack, *members)
