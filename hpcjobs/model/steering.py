@@ -1,9 +1,9 @@
 """What a policy wants of Slurm: wishes, which hold as long as they are repeated, and acts, which are done once.
 
 A policy says at each tick all that it wishes. Whoever carries it out compares that with what is so and changes the
-rest: what is wished no more is taken back, so that nothing is left of a policy that is switched off. Wishes of several
-policies add up: points and weights are summed, nodes to be avoided joined as long as the job has enough others, the
-latest time and the longest limit count, one hold holds, and who may start now is not delayed. Where they cannot be
+rest: what is wished no more is taken back, also when a policy is switched off; what was done once stays. Wishes of
+several policies add up: points and weights are summed, nodes to be avoided joined as long as the job has enough others,
+the latest time and the longest limit count, one hold holds, and who may start now is not delayed. Where they cannot be
 joined, the first policy in order has its way.
 
 Nothing here sets Slurm's Priority, which would freeze it.

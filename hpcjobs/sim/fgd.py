@@ -18,7 +18,7 @@ popularity, and a change of one node costs as much as that node, whatever the nu
 Between nodes, growth is rounded, and the first node in the fleet's order is taken among equals: a hundredth of a GPU
 of expected loss is not worth beginning another node. The paper's own scheduler rounds as well (its scores are whole
 percents of a logistic function of the growth: 0.04 GPU where it grows little), and how coarsely matters; what was
-measured stands in tests/bench/policy.py.
+measured stands in tests/bench/packing.py.
 """
 
 from __future__ import annotations

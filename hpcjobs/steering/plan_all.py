@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from hpcjobs.choice import Choice
-from hpcjobs.model.aims import Aims, Said, fold
+from hpcjobs.model.aims import Aims, JobAim, Said, fold
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.steered import Key, Steered
 from hpcjobs.model.steering import Avoid
@@ -42,6 +42,19 @@ def plan_all(
         job.avoid &= view.nodes.keys()
     jobs = plan_jobs(aims.jobs, view.jobs, ids, rows, view.asked_at, now)
     return aims, [*jobs, *plan_nodes(aims.nodes, view, rows, now), *reservations]
+
+
+def first_of(steps: Sequence[Step], aims: Mapping[int, JobAim], most: int) -> list[Step]:
+    """The steps of one turn: the first ones, and all of jobs in one reservation with these, as a gang starts together.
+
+    Args:
+        steps: In order.
+        aims: How jobs should stand, by Slurm's number.
+        most: So many, but for those in one reservation with them.
+    """
+    inside = [aims[step.number].reservation if step.number in aims else "" for step in steps]
+    begun = {*inside[:most]} - {""}
+    return [step for at, (step, name) in enumerate(zip(steps, inside, strict=True)) if at < most or name in begun]
 
 
 def name_of(step: Step | ClusterStep) -> str:

@@ -30,7 +30,7 @@ from hpcjobs.steering.asked import as_asked
 from hpcjobs.steering.orders import Giver, NotGiven, is_passing, pause_s
 from hpcjobs.steering.past import Past
 from hpcjobs.steering.plan import Step
-from hpcjobs.steering.plan_all import name_of, plan_all
+from hpcjobs.steering.plan_all import first_of, name_of, plan_all
 from hpcjobs.steering.plan_cluster import ClusterStep
 from hpcjobs.steering.requeues import REQUEUE
 from hpcjobs.steering.telling import Told
@@ -40,7 +40,7 @@ from hpcjobs.store.store import Store
 log = logging.getLogger(__name__)
 
 MOST_STEPS: Final = 500
-"""Jobs that are changed after one tick; the others after the next."""
+"""Jobs that are changed after one tick, and those in one reservation with them; the others after the next."""
 AT_ONCE: Final = 8
 """Orders that are under way at a time."""
 EARLY_S: Final = 0.3
@@ -231,7 +231,8 @@ class PolicyRunner:
         giver = Giver(self.observer.backend, self.service_user)
         made = await self._take(giver, (), [step for step in beside if step.makes], told, self._late(now))
         lacking = {step.makes for step in every if isinstance(step, ClusterStep)} - {"", *made}
-        jobs = [step for step in free if isinstance(step, Step) and step.inside not in lacking][:MOST_STEPS]
+        jobs = [step for step in free if isinstance(step, Step) and step.inside not in lacking]
+        jobs = first_of(jobs, aims.jobs, MOST_STEPS)
         await self._take(giver, jobs, [step for step in beside if not step.makes], told, self._late(now))
         acts = [(policy, act) for policy, act in aims.acts if policy in asked]
         if acts and (happened := await self.doer.do(giver, acts, told, rows, view.asked_at, self._late(now))):

@@ -16,7 +16,7 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import State
 from hpcjobs.model.steering import Prefer
 from hpcjobs_plugins.policies.made import PolicySettings, policy
-from hpcjobs_plugins.policies.queue import waiting
+from hpcjobs_plugins.policies.queue import waiting, waits_for_room
 
 AtLeastOne = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -54,7 +54,7 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Prefer]:
     of_account = Counter(job.account for job in running)
     for job, hints in waiting(view):
         allowed = not settings.accounts or job.account in settings.accounts
-        if not hints.urgent or not allowed:
+        if not hints.urgent or not allowed or not waits_for_room(job, now):
             continue
         if of_user[job.user] >= settings.per_user or of_account[job.account] >= settings.per_account:
             continue

@@ -35,25 +35,33 @@ def hinted(seen, **hints):
 URGENT = Hints(urgent=True)
 
 
-def test_urgent_jobs_come_first_but_only_so_many_of_a_user_and_of_an_account():
+def ready(number, **facts):
+    return record(number, **({"eligible_time": int(NOW) - 60} | facts))
+
+
+def test_urgent_jobs_that_wait_for_room_come_first_but_only_so_many_of_a_user_and_of_an_account():
     jobs = [
-        record(1, user="alice", account="a", state=State.RUNNING),
-        record(2, user="alice", account="a"),
-        record(3, user="bob", account="a"),
-        record(4, user="bob", account="a"),
-        record(5, user="carol", account="a"),
-        record(6, user="dave", account="b"),
-        record(7, user="erin", account="b", state=State.HELD),
-        record(8, user="frank", account="b"),
+        ready(1, user="alice", account="a", state=State.RUNNING),
+        ready(2, user="alice", account="a"),
+        ready(3, user="bob", account="a"),
+        ready(4, user="bob", account="a"),
+        ready(5, user="carol", account="a"),
+        ready(6, user="dave", account="b"),
+        ready(7, user="erin", account="b", state=State.HELD),
+        ready(8, user="frank", account="b"),
+        ready(9, user="gina", account="c", eligible_time=int(NOW) + 60, reason="BeginTime"),
+        ready(10, user="gina", account="c", reason="Dependency"),
+        ready(11, user="gina", account="c"),
     ]
-    seen = hinted(view(*jobs), j1=URGENT, j2=URGENT, j3=URGENT, j4=URGENT, j5=URGENT, j6=URGENT, j7=URGENT)
+    seen = hinted(view(*jobs), j1=URGENT, j2=URGENT, j3=URGENT, j4=URGENT, j5=URGENT, j6=URGENT, j7=URGENT,
+                  j9=URGENT, j10=URGENT, j11=URGENT)  # fmt: skip
     settings = urgent.Settings(points=50, per_user=1, per_account=2)
     wanted = list(urgent.tick(settings, seen, NOW))
-    assert [(one.job, one.points) for one in wanted if isinstance(one, Prefer)] == [(3, 50), (6, 50)]
+    assert [(one.job, one.points) for one in wanted if isinstance(one, Prefer)] == [(3, 50), (6, 50), (11, 50)]
 
 
 def test_only_accounts_that_may_have_urgent_jobs():
-    seen = hinted(view(record(1, account="a"), record(2, account="b", user="bob")), j1=URGENT, j2=URGENT)
+    seen = hinted(view(ready(1, account="a"), ready(2, account="b", user="bob")), j1=URGENT, j2=URGENT)
     assert [one.job for one in urgent.tick(urgent.Settings(accounts=("b",)), seen, NOW)] == [2]
 
 

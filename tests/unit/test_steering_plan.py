@@ -17,7 +17,8 @@ from hpcjobs.model.particulars import Particulars
 from hpcjobs.model.steered import Key, Steered
 from hpcjobs.sbatch.hostlists import expand_hostlist
 from hpcjobs.steering.fields import JOB_FIELDS, MAX_NICE, orders_of
-from hpcjobs.steering.plan import plan_jobs
+from hpcjobs.steering.plan import Step, plan_jobs
+from hpcjobs.steering.plan_all import first_of
 
 
 def job(number: int = 1, **facts: object) -> JobRecord:
@@ -241,3 +242,11 @@ class Killed(RuleBasedStateMachine):
 
 Killed.TestCase.settings = settings(max_examples=60, stateful_step_count=12, deadline=None)
 TestKilled = Killed.TestCase
+
+
+def test_the_jobs_of_one_reservation_are_changed_in_one_turn_whatever_their_number():
+    steps = [Step(number, (), (), ()) for number in range(1, 9)]
+    aims = {number: JobAim(reservation="gang") for number in (3, 6, 8)} | {5: JobAim(reservation="other")}
+    assert [step.number for step in first_of(steps, aims, 3)] == [1, 2, 3, 6, 8]
+    assert [step.number for step in first_of(steps, aims, 2)] == [1, 2]
+    assert first_of(steps, aims, 8) == steps
