@@ -46,9 +46,10 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
             and waits on behind the others, again and again; of one that lacks members, counted from the first, it is
             told.
         heal_s: How long a gang of which some members run may wait for the others before all are requeued, in seconds.
-        memory_s: For so long after a node failed under a job gangs keep off it where others are enough, in seconds; 0:
-            they do not.
-        patience_s: How long it keeps idle nodes that others could use, in seconds.
+        memory_s: For so long after a node failed under a job gangs keep off it where they can, in seconds; 0: they do
+            not.
+        patience_s: How long it keeps idle nodes that others could use, and how much longer it waits for nodes none of
+            which failed lately, in seconds.
         points: Points of priority more for a member that the others wait for.
         window_s: How long a reservation lasts beyond its start, in seconds; it is prolonged while its gang waits.
     """
@@ -72,7 +73,8 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
         now: Unix seconds.
     """
     failed = failures_of(view, settings.memory_s, now).keys() if settings.memory_s else set[str]()
-    ground, others, ahead = Ground(view, freed(view), reserved(view), failed), Others(view, now), settings.ahead
+    ground = Ground(view, freed(view), reserved(view), failed, settings.patience_s)
+    others, ahead = Others(view, now), settings.ahead
     turns = sorted(((gang.turn(settings.deadline_s, now), gang) for gang in gangs_of(view)), key=lambda one: one[0])
     for turn, gang in turns:
         if gang.running and gang.waiting:

@@ -23,14 +23,15 @@ class Ground(NamedTuple):
         view: The last listing.
         nodes: See freed.
         taken: Names of nodes that are not to be counted on; those that a gang has can be, by it.
-        failed: Names of nodes that failed lately: a gang keeps off them where others are enough, for one bad node
-            ends all of it.
+        failed: Names of nodes that failed lately: one bad node ends all of a gang.
+        patience_s: It keeps off them where it waits no more than so much longer, in seconds.
     """
 
     view: ClusterView
     nodes: Sequence[Free]
     taken: set[str]
     failed: Set[str]
+    patience_s: float
 
     def without(self, names: Set[str]) -> Self:
         """Where some more are not to be counted on."""
@@ -54,12 +55,13 @@ def place(gang: Gang, name: str, ground: Ground, window_s: float, now: float) ->
         window_s: How long the reservation lasts beyond its start, in seconds.
         now: Unix seconds.
     """
-    asks, (view, nodes, taken, failed) = asks_of(gang, ground.view), ground
+    asks, view = asks_of(gang, ground.view), ground.view
     if asks is None:
         return None
-    room = room_kept(name, asks, view, nodes, taken | failed, now, SOONER_S)
-    if room is None and failed:
-        room = room_kept(name, asks, view, nodes, taken, now, SOONER_S)
+    room = room_kept(name, asks, view, ground.nodes, ground.taken, now, SOONER_S)
+    if room is not None and not ground.failed.isdisjoint(room.nodes):
+        sound = room_kept(name, asks, view, ground.nodes, ground.taken | ground.failed, now, SOONER_S)
+        room = sound if sound is not None and sound.start <= room.start + ground.patience_s else room
     return _reserve(gang, name, room, view, window_s, now)
 
 

@@ -13,7 +13,7 @@ from hpcjobs.model.reservation import Reservation
 from hpcjobs.model.steering import Action, Avoid, Hold, Prefer, Reserve, Start
 from hpcjobs_plugins.policies import data, gang, suspect
 from tests.unit.builders import node
-from tests.unit.policy_views import NOW, asking, at_work
+from tests.unit.policy_views import NOW, asking, at_work, running
 
 PAIR = Hints(gang="pair", gang_size=2)
 NAME = "hpcjobs_gang_1_0"
@@ -69,13 +69,17 @@ def test_a_gang_for_which_no_nodes_can_be_kept_holds_nothing_and_is_told_why(tol
     assert all("no nodes can be kept" in one.why for one in said if isinstance(one, Prefer))
 
 
-def test_a_gang_keeps_off_nodes_that_failed_lately_where_others_are_enough() -> None:
+def test_a_gang_keeps_off_nodes_that_failed_lately_as_long_as_it_need_not_wait_long_for_others() -> None:
     nodes = tuple(node(f"n{at:02}") for at in range(1, 18))
     failed = (Failure("n01", NOW - 50, 99),)
     seen = msgspec.structs.replace(pair(member(1, 8), member(2, 8), nodes=nodes), failures=failed)
     assert "n01" not in wanted(seen)[0].nodes
     assert "n01" in wanted(seen, memory_s=0)[0].nodes
     assert "n01" in wanted(seen, memory_s=49)[0].nodes
+    for at, off in ((NOW + 500, True), (NOW + 700, False)):
+        other = running(9, "n17", 8, end_time=int(at))
+        later = msgspec.structs.replace(pair(member(1, 8), member(2, 8), other, nodes=nodes), failures=failed)
+        assert ("n01" not in wanted(later)[0].nodes) is off
     few = msgspec.structs.replace(pair(member(1, 8), member(2, 8), nodes=nodes[:16]), failures=failed)
     assert "n01" in wanted(few)[0].nodes
 
