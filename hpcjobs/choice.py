@@ -9,18 +9,15 @@ from __future__ import annotations
 from collections.abc import Hashable, Set
 from typing import Final
 
-from hpcjobs.model.cluster import ClusterView, Node
-from hpcjobs.model.gres import UNTYPED, gpus_of_gres
+from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import JobRecord
-from hpcjobs.model.shards import Share, share_of, shared_gpus_of
-from hpcjobs.sbatch.hostlists import expand_hostlist
-from hpcjobs.sbatch.units import ceil_div
+from hpcjobs.sbatch.asks import ask_of
 
 NONE: Final[frozenset[str]] = frozenset()
 
 
 class Choice:
-    """What jobs can choose among. What cannot be judged here, as ``a|b`` features or nodes by name, is no choice.
+    """What jobs can choose among. What cannot be judged, as ``a|b`` features or nodes by name, is no choice.
 
     Args:
         view: Jobs as they were asked for, without what policies wish of them.
@@ -45,38 +42,12 @@ class Choice:
 
     def nodes(self, job: JobRecord) -> frozenset[str]:
         """Names of the nodes that are in use by Slurm and would take a job's part if they were empty."""
-        told = job.particulars
-        asked = told.constraint, told.excluded_nodes, told.reservation, told.tres_per_node
-        share, key = share_of(job), (job.partition, job.nodes, job.cpus, job.mem_bytes, frozenset(job.gpus.items()))
-        if told.required_nodes or told.contiguous or told.segment_size or not {*told.constraint}.isdisjoint("|*[]()"):
+        view, inside = self._view, job.particulars.reservation
+        if (ask := ask_of(job, view, inside)) is None:
             return NONE
-        if (asked, share, key) not in self._found:
-            self._found[asked, share, key] = self._nodes(job, share)
-        return self._found[asked, share, key]
-
-    def _nodes(self, job: JobRecord, share: Share | None) -> frozenset[str]:
-        told, there = job.particulars, self._view.reservations.get(job.particulars.reservation)
-        features, partitions = {*filter(None, told.constraint.split("&"))}, {*filter(None, job.partition.split(","))}
-        excluded = {*expand_hostlist(told.excluded_nodes)} if told.excluded_nodes else NONE
-        names = (self._view.nodes.keys() if there is None else self._view.nodes.keys() & {*there.nodes}) - excluded
-        return frozenset(
-            node.name
-            for node in map(self._view.nodes.__getitem__, names)
-            if node.usable
-            and (not partitions or not partitions.isdisjoint(node.partitions))
-            and features <= {*node.features}
-            and _takes(node, job, share)
-        )
-
-
-def _takes(node: Node, job: JobRecord, share: Share | None) -> bool:
-    """Whether a node has a job's part, evenly over the job's nodes where it does not say."""
-    nodes, per_node = max(1, job.nodes), job.particulars.tres_per_node
-    gpus = gpus_of_gres(per_node) if per_node else {kind: ceil_div(count, nodes) for kind, count in job.gpus.items()}
-    return (
-        job.cpus <= node.cpus * nodes
-        and job.mem_bytes <= node.mem_bytes * nodes
-        and sum(gpus.values()) <= sum(node.gpus.values())
-        and all(count <= node.gpus.get(kind, 0) for kind, count in gpus.items() if kind != UNTYPED)
-        and (share is None or bool(share.room([gpu.back() for gpu in shared_gpus_of(node)])))
-    )
+        if (ask.kind, inside) not in self._found:
+            there = view.reservations.get(inside)
+            names = view.nodes.keys() if there is None else view.nodes.keys() & {*there.nodes}
+            found = (node for node in map(view.nodes.__getitem__, names) if node.usable and ask.fits(node))
+            self._found[ask.kind, inside] = frozenset(node.name for node in found)
+        return self._found[ask.kind, inside]

@@ -26,7 +26,7 @@ import msgspec
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import Fate, JobRecord
 from hpcjobs.model.steering import Action, LimitMin, Prefer, Reserve, Tune
-from hpcjobs_plugins.policies.board import ask_of
+from hpcjobs.sbatch.asks import ask_of
 from hpcjobs_plugins.policies.kept import name_of, reserve, reserved, room_kept
 from hpcjobs_plugins.policies.made import PolicySettings, policy
 from hpcjobs_plugins.policies.queue import FOR_ROOM, first, gpus_of, waiting, waits_for_room

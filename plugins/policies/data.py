@@ -24,7 +24,8 @@ from hpcjobs.model.job import JobRecord
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.model.steering import Avoid
 from hpcjobs.plugin import PLUGIN_API, Admit, Plugin, Tick
-from hpcjobs_plugins.policies.board import Ask, Board, ask_of
+from hpcjobs.sbatch.asks import Ask, ask_of
+from hpcjobs_plugins.policies.board import Board
 from hpcjobs_plugins.policies.datasets import held_bytes
 from hpcjobs_plugins.policies.kept import reserved
 from hpcjobs_plugins.policies.made import PolicySettings

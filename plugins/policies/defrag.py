@@ -21,7 +21,8 @@ import msgspec
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import JobRecord
 from hpcjobs.model.steering import Action, Requeue, Reserve
-from hpcjobs_plugins.policies.board import Board, ask_of
+from hpcjobs.sbatch.asks import ask_of
+from hpcjobs_plugins.policies.board import Board
 from hpcjobs_plugins.policies.kept import name_of, reserve, reserved
 from hpcjobs_plugins.policies.made import PolicySettings, policy
 from hpcjobs_plugins.policies.moving import moved, nearest, taken_off

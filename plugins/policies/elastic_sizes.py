@@ -8,7 +8,8 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.hints import NO_HINTS
 from hpcjobs.model.job import JobRecord
 from hpcjobs.model.steering import Requeue
-from hpcjobs_plugins.policies.board import Ask, Board, ask_of
+from hpcjobs.sbatch.asks import Ask, ask_of
+from hpcjobs_plugins.policies.board import Board
 
 
 def range_of(job: JobRecord, view: ClusterView) -> tuple[int, int] | None:

@@ -21,7 +21,8 @@ import msgspec
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import JobRecord, State
 from hpcjobs.model.steering import Action, Prefer, Requeue
-from hpcjobs_plugins.policies.board import Board, ask_of
+from hpcjobs.sbatch.asks import ask_of
+from hpcjobs_plugins.policies.board import Board
 from hpcjobs_plugins.policies.kept import reserved
 from hpcjobs_plugins.policies.made import PolicySettings, policy
 from hpcjobs_plugins.policies.moving import age, furthest, taken_off

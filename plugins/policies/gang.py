@@ -23,7 +23,7 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.model.steering import Action
 from hpcjobs.plugin import PLUGIN_API, Admit, Context, Plugin, Tick
-from hpcjobs_plugins.policies.board import JOINED
+from hpcjobs.sbatch.asks import JOINED
 from hpcjobs_plugins.policies.gang_members import gangs_of, turn_of
 from hpcjobs_plugins.policies.gang_others import Others
 from hpcjobs_plugins.policies.gang_places import Ground, asks_of, has_older, name_now, place, place_of_late

@@ -7,7 +7,7 @@ from typing import Final
 
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.hints import NO_HINTS
-from hpcjobs_plugins.policies.board import ask_of
+from hpcjobs.sbatch.asks import ask_of
 from hpcjobs_plugins.policies.gang_members import Gang
 from hpcjobs_plugins.policies.kept import reserved
 from hpcjobs_plugins.policies.queue import first, is_idle, waits_for_room

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, Self
 
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.steering import Reserve
-from hpcjobs_plugins.policies.board import Ask, ask_of
+from hpcjobs.sbatch.asks import Ask, ask_of
 from hpcjobs_plugins.policies.gang_members import Gang, reservation_of
 from hpcjobs_plugins.policies.kept import is_good, reserve, room_kept
 from hpcjobs_plugins.policies.room import Free, Room

@@ -24,11 +24,12 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.spec import JobSpec, Resources
 from hpcjobs.model.steering import Action, Avoid, Label
 from hpcjobs.plugin import PLUGIN_API, Admit, Plugin, Tick
+from hpcjobs.sbatch.asks import Ask, ask_of, may_use
 from hpcjobs.sbatch.hostlists import expand_hostlist
-from hpcjobs_plugins.policies.board import Ask, Board, ask_of
+from hpcjobs_plugins.policies.board import Board
 from hpcjobs_plugins.policies.kept import reserved
 from hpcjobs_plugins.policies.made import PolicySettings
-from hpcjobs_plugins.policies.queue import first, gpus_of, may_use, waits_for_room
+from hpcjobs_plugins.policies.queue import first, gpus_of, waits_for_room
 
 FEATURE: Final = "island_"
 

@@ -11,7 +11,7 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import JobRecord
 from hpcjobs.model.reservation import Reservation
 from hpcjobs.model.steering import Reserve
-from hpcjobs_plugins.policies.board import Ask
+from hpcjobs.sbatch.asks import Ask
 from hpcjobs_plugins.policies.room import Free, Room, kinds, room_for
 
 MINUTE_S: Final = 60.0

@@ -9,7 +9,8 @@ from typing import Final
 
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import JobRecord
-from hpcjobs_plugins.policies.board import Ask, Board
+from hpcjobs.sbatch.asks import Ask
+from hpcjobs_plugins.policies.board import Board
 from hpcjobs_plugins.policies.queue import gpus_of
 
 HOUR_S: Final = 3600.0

@@ -36,11 +36,6 @@ def gpus_of(job: JobRecord) -> int:
     return sum(job.gpus.values())
 
 
-def may_use(job: JobRecord, node: Node) -> bool:
-    """Whether a job may run on a node as far as its partitions go."""
-    return not job.partition or not _words(job.partition).isdisjoint(node.partitions)
-
-
 def is_idle(node: Node) -> bool:
     """Whether a node is usable and nothing runs on it."""
     return node.usable and not node.cpus_alloc and not any(node.gpus_alloc.values())
@@ -83,8 +78,3 @@ def movable(view: ClusterView, ran_s: float, now: float) -> list[JobRecord]:
 def _names(hostlist: str) -> tuple[str, ...]:
     """Those of a hostlist: most of them stay from one listing to the next."""
     return tuple(expand_hostlist(hostlist))
-
-
-@lru_cache(maxsize=2**10)
-def _words(text: str) -> frozenset[str]:
-    return frozenset(text.split(","))

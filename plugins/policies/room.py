@@ -8,7 +8,7 @@ from operator import itemgetter
 from typing import NamedTuple
 
 from hpcjobs.model.cluster import ClusterView, Node
-from hpcjobs_plugins.policies.board import Ask
+from hpcjobs.sbatch.asks import Ask
 from hpcjobs_plugins.policies.queue import ON_NODES, hosts_of, is_idle
 
 

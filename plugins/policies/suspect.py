@@ -19,7 +19,7 @@ import msgspec
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.job import Fate, JobRecord
 from hpcjobs.model.steering import Action, Avoid, Drain, Weigh
-from hpcjobs_plugins.policies.board import ask_of
+from hpcjobs.sbatch.asks import ask_of
 from hpcjobs_plugins.policies.made import PolicySettings, policy
 from hpcjobs_plugins.policies.queue import failures_of, waiting
 

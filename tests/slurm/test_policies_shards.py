@@ -15,6 +15,7 @@ from hpcjobs.model.gres import gpus_of_gres
 from hpcjobs.model.job import JobRecord, State
 from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.shards import Gpu, Share, share_of, shared_gpus_of
+from hpcjobs.sbatch.asks import ask_of
 from hpcjobs.slurm.cluster_commands import node_words
 from hpcjobs.slurm.delta import Listing
 from hpcjobs.slurm.openapi import Reply, decode, record_of
@@ -22,7 +23,7 @@ from hpcjobs.slurm.openapi_cluster import node_of
 from hpcjobs.slurm.printed_nodes import blocks_of
 from hpcjobs.slurm.printed_nodes import node_of as printed_node_of
 from hpcjobs_plugins.policies import binpack
-from hpcjobs_plugins.policies.board import Board, ask_of
+from hpcjobs_plugins.policies.board import Board
 
 from .conftest import Stack
 from .scratch import Scratch

@@ -56,6 +56,7 @@ def waiting(nodes=1, **facts):
         ({"required_nodes": "n1"}, ""),
         ({"contiguous": True}, ""),
         ({"segment_size": 2}, ""),
+        ({"licenses": "matlab"}, ""),
     ],
 )
 def test_a_job_chooses_among_nodes_in_use_that_would_take_its_part_and_where_that_is_not_told_among_none(facts, names):

@@ -17,8 +17,9 @@ from hpcjobs.model.particulars import Particulars
 from hpcjobs.model.partition import Partition
 from hpcjobs.model.reservation import Reservation
 from hpcjobs.model.steering import Requeue, Reserve
+from hpcjobs.sbatch.asks import ask_of
 from hpcjobs_plugins.policies import defrag
-from hpcjobs_plugins.policies.board import Board, ask_of
+from hpcjobs_plugins.policies.board import Board
 from hpcjobs_plugins.policies.moving import nearest, taken_off
 from tests.unit.builders import node, view
 from tests.unit.policy_views import NOW, PREEMPTIBLE, asking, at_work, nodes_named, running

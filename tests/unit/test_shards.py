@@ -11,12 +11,13 @@ from hpcjobs.model.job import State
 from hpcjobs.model.node_particulars import NodeParticulars
 from hpcjobs.model.particulars import Particulars
 from hpcjobs.model.shards import Gpu, Share, free_gpus, gpus_in_use, share_of, shared_gpus
+from hpcjobs.sbatch.asks import ask_of
 from hpcjobs.sim.fgd import Fgd
 from hpcjobs.sim.placed import Need
 from hpcjobs.sim.workload import WHOLE_GPU
 from hpcjobs.slurm.room import free_gpus as still_free
 from hpcjobs_plugins.policies import binpack, spread
-from hpcjobs_plugins.policies.board import Board, ask_of, free_of
+from hpcjobs_plugins.policies.board import Board, free_of
 from hpcjobs_plugins.policies.fgd_nodes import Left, Shape, fragmented, growth
 from tests.unit.builders import node, record, view
 from tests.unit.policy_views import NOW, running
