@@ -25,7 +25,7 @@ from hpcjobs.sbatch.asks import ask_of
 from hpcjobs_plugins.policies.board import Board
 from hpcjobs_plugins.policies.kept import name_of, reserve, reserved
 from hpcjobs_plugins.policies.made import PolicySettings, policy
-from hpcjobs_plugins.policies.moving import moved, nearest, taken_off
+from hpcjobs_plugins.policies.moving import are_too_few, moved, nearest, taken_off
 from hpcjobs_plugins.policies.queue import first, gpus_of, movable, waiting, waits_for_room
 from hpcjobs_plugins.policies.room import Free, Room, freed, room_for
 
@@ -112,7 +112,7 @@ def _begin(settings: Settings, job: JobRecord, seen: _Seen, most: int, now: floa
     view, ask = seen.view, ask_of(job, seen.view)
     if ask is None or len(seen.board.roomy(ask)) >= ask.nodes:
         return
-    if room_for([ask], seen.soon, seen.taken, now) is not None:
+    if room_for([ask], seen.soon, seen.taken, now) is not None or are_too_few(ask, seen.board, seen.may_go, most):
         return
     board = seen.board.copy()
     gone = taken_off(ask, board, nearest(ask, board, seen.may_go, now))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from heapq import heappop, heappush
+from heapq import heappop, heappush, nlargest
 from typing import Final
 
 from hpcjobs.model.cluster import ClusterView
@@ -49,6 +49,21 @@ def taken_off(ask: Ask, board: Board, offered: Iterable[JobRecord]) -> list[JobR
         board.take_off(job)
         needed.append(job)
     return needed[::-1]
+
+
+def are_too_few(ask: Ask, board: Board, may_go: Iterable[JobRecord], most: int) -> bool:
+    """Whether a job lacks more GPUs than so many others have, whichever leave: a quick look before they are tried.
+
+    Args:
+        ask: The job that needs room.
+        board: The cluster.
+        may_go: Jobs that may leave.
+        most: So many of them do at the most.
+    """
+    asked = sum(ask.gpus.values())
+    lacking = sorted(max(0, asked - sum(board.free(name).gpus.values())) for name in board.able(ask))
+    given = nlargest(most, (max(gpus_of(job), job.nodes) for job in may_go))  # a share may be all that is left of a GPU
+    return sum(lacking[: ask.nodes]) > sum(given)
 
 
 def nearest(ask: Ask, board: Board, may_go: Iterable[JobRecord], now: float) -> Iterator[JobRecord]:

@@ -20,7 +20,7 @@ from hpcjobs.model.steering import Requeue, Reserve
 from hpcjobs.sbatch.asks import ask_of
 from hpcjobs_plugins.policies import defrag
 from hpcjobs_plugins.policies.board import Board
-from hpcjobs_plugins.policies.moving import nearest, taken_off
+from hpcjobs_plugins.policies.moving import are_too_few, nearest, taken_off
 from tests.unit.builders import node, view
 from tests.unit.policy_views import NOW, PREEMPTIBLE, asking, at_work, nodes_named, running
 
@@ -142,6 +142,23 @@ def test_no_more_jobs_leave_than_must_and_none_where_that_does_not_help(seen, no
         assert numbers <= set(seen.hints)
         assert free_without(seen, numbers, gpus) >= nodes
         assert all(free_without(seen, numbers - {one}, gpus) < nodes for one in numbers)
+
+
+@given(clusters(), st.integers(1, 6), st.integers(1, 8), st.integers(1, 3))
+def test_where_so_many_jobs_are_too_few_at_a_quick_look_no_choice_of_them_makes_room(seen, nodes, gpus, most):
+    offered = [seen.jobs[number] for number in seen.hints]
+    few = are_too_few(ask_of(asking(99, gpus * nodes, nodes), seen), Board.of(seen, seen.nodes), offered, most)
+    event(f"too few: {few}")
+    if few:
+        assert all(free_without(seen, gone, gpus) < nodes for gone in combinations(seen.hints, min(most, len(offered))))
+
+
+def test_as_many_gpus_as_the_best_nodes_lack_are_enough_at_a_quick_look():
+    seen = at_work(*HALVES, running(3, "n3", 8), nodes=nodes_named("n1", "n2", "n3"))
+    ask, board = ask_of(asking(9, 16, 2), seen), Board.of(seen, seen.nodes)
+    assert [are_too_few(ask, board, HALVES, most) for most in (1, 2)] == [True, False]
+    share = running(4, "n1", 0)
+    assert not are_too_few(ask_of(asking(9, 5), seen), board, [share], 1), "it may have part of the GPU that is lacking"
 
 
 def test_the_node_that_the_fewest_have_to_leave_is_freed_and_of_such_the_one_where_least_is_lost():
