@@ -155,7 +155,7 @@ async def _turns(seen: ClusterView, plugins: Plugins, hints: HintsOf, turns: int
         print(f"  {len(seen.jobs):,} jobs, {NODES:,} nodes: {wishes} wishes, first turn {took[0]:.2f} s,"
               f" then {statistics.median(took[1:]):.2f} s, at most {max(took[1:]):.2f} s; ticks: {ticks}",
               flush=True)  # fmt: skip
-        if any(policy.failed for policy in report.policies):
+        if any(policy.failed for policy in report.policies) or (len(plugins) > 1 and not wishes):
             raise RuntimeError(f"the policies did not do their work: {report.policies}")
         await hooks.stop()
         store.close()

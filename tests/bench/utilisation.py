@@ -37,6 +37,8 @@ REQUEUE_S = 121.0
 FAILURES = Failures(per_1000_node_days=PER_1000_NODE_DAYS, repair_s=REPAIR_S)
 LEMONS = msgspec.structs.replace(FAILURES, lemons=0.02, lemon_failures=0.3)
 """The same number of failures, of which some nodes have more than others."""
+OFTEN = msgspec.structs.replace(LEMONS, per_1000_node_days=10 * PER_1000_NODE_DAYS)
+"""So many that nodes fail again within the days that are simulated."""
 TWICE = 2.0
 
 
@@ -64,6 +66,7 @@ GANG, BINPACK, ELASTIC, FAIR, BACKFILL, SUSPECT = (
     Named(name) for name in ("gang", "binpack", "elastic", "fair", "backfill", "suspect")
 )
 """Policies with their defaults; quotas of FAIR are even."""
+TWICE_FAILED = Named("suspect", {"suspect_at": 4.0})
 APART = Row("Slurm, nodes divided among teams", apart=True)
 STOCK = Row("Slurm, one pool")
 ONE = Row("gangs as one job", whole=True)
@@ -90,7 +93,12 @@ OTHERWISE = {
 }
 SIDES = (APART, STOCK, ONE)
 """What is shown where the assumptions are others."""
-WARY = (STOCK, OURS, OURS._replace(name="+ suspect", policies=(BINPACK, ELASTIC, SUSPECT)))
+WARY = (
+    STOCK,
+    OURS,
+    OURS._replace(name="+ suspect", policies=(BINPACK, ELASTIC, SUSPECT)),
+    OURS._replace(name="the same after two failures", policies=(BINPACK, ELASTIC, TWICE_FAILED)),
+)
 """What is shown where some nodes fail more often than others."""
 
 
@@ -213,6 +221,7 @@ def run() -> list[Verdict]:
     for name, scenario in OTHERWISE.items():
         _table(f"the same, demand 1.0, {name}", SIDES, known, scenario)
     _table("the same, demand 1.0, 2 % of the nodes with 30 % of the failures", WARY, known, Scenario(), LEMONS)
+    _table("the same with ten times the failures", WARY, known, Scenario(), OFTEN)
     print(f"  {time.perf_counter() - began:.0f} s, {_cpu_s() - used_s:.0f} s of CPU")
     return [
         Verdict(
