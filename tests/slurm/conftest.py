@@ -89,7 +89,7 @@ class Stack:
     @cached_property
     def service_level(self) -> str:
         """What the service's user is in Slurm's accounting: Operator or Administrator."""
-        return self.run("slurmctld", "sacctmgr -nP show user hpcjobs format=AdminLevel").strip()
+        return self.said("slurmctld", "sacctmgr -nP show user hpcjobs format=AdminLevel").strip()
 
     def run(self, service: str, command: str, user: str = "root", check: bool = True) -> str:
         code, (out, err) = self.container(service).exec_run(["bash", "-c", command], user=user, demux=True)

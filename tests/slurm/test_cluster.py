@@ -21,11 +21,11 @@ NODES = {
 
 def test_slurm_is_of_the_series_that_the_cluster_is_named_for(stack: Stack) -> None:
     assert stack.run("slurmctld", "slurmctld -V").split()[1].startswith(VERSIONS[stack.cluster])
-    assert stack.run("slurmctld", "scontrol show config | sed -n 's/^ClusterName *= //p'").strip() == stack.cluster
+    assert stack.said("slurmctld", "scontrol show config | sed -n 's/^ClusterName *= //p'").strip() == stack.cluster
 
 
 def test_every_node_has_eight_gpus_of_its_type_backed_by_device_files(stack: Stack) -> None:
-    nodes = json.loads(stack.run("slurmctld", "scontrol show nodes --json"))["nodes"]
+    nodes = json.loads(stack.said("slurmctld", "scontrol show nodes --json"))["nodes"]
     assert {node["name"]: node["gres"].split("(")[0] for node in nodes} == {
         name: f"gpu:{kind}:8" for name, kind in NODES[stack.cluster].items()
     }
@@ -35,7 +35,7 @@ def test_every_node_has_eight_gpus_of_its_type_backed_by_device_files(stack: Sta
 
 def test_partitions_and_accounts_are_there(stack: Stack) -> None:
     assert set(stack.as_user("alice", "sinfo -h -o %R").split()) == {"gpu", "debug"}
-    said = stack.run("slurmctld", "sacctmgr -nP show assoc format=account,user where user=alice,bob,carol,dave")
+    said = stack.said("slurmctld", "sacctmgr -nP show assoc format=account,user where user=alice,bob,carol,dave")
     assert set(said.split()) == {"vision|alice", "vision|bob", "climate|carol", "climate|dave"}
 
 
@@ -43,9 +43,9 @@ def test_home_and_scratch_are_the_same_on_login_compute_and_service(stack: Stack
     for folder in ("/home/alice", "/scratch"):
         stack.as_user("alice", f"echo {name} > {folder}/{name}")
         assert stack.as_user("alice", f"srun cat {folder}/{name}").strip() == name
-        assert stack.run("hpcjobs", f"cat {folder}/{name}").strip() == name
+        assert stack.said("hpcjobs", f"cat {folder}/{name}").strip() == name
         stack.as_user("alice", f"rm {folder}/{name}")
-    assert stack.run("login", "stat -c '%U %a' /home/alice").split() == ["alice", "700"]
+    assert stack.said("login", "stat -c '%U %a' /home/alice").split() == ["alice", "700"]
 
 
 @pytest.mark.parametrize("user", ["alice", "bob", "carol", "dave"])

@@ -37,7 +37,7 @@ def submitted(stack: Stack, jobs: list[dict[str, Any]], **more: Any) -> dict[str
 
 
 def written(stack: Stack, name: str, who: str, number: int) -> list[str]:
-    return stack.run("login", f"cat /scratch/{name}-{who}-{number}.out").splitlines()
+    return stack.said("login", f"cat /scratch/{name}-{who}-{number}.out").splitlines()
 
 
 @pytest.fixture

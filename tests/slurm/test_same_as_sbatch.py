@@ -186,7 +186,7 @@ def without_its_own(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def record(stack: Stack, number: int | str) -> dict[str, Any]:
-    (job,) = json.loads(stack.run("slurmctld", f"scontrol show job {number} --json"))["jobs"]
+    (job,) = json.loads(stack.said("slurmctld", f"scontrol show job {number} --json"))["jobs"]
     return without_its_own(job)
 
 
@@ -231,7 +231,7 @@ def through_the_service(stack: Stack) -> Callable[[str, str], str]:
 
 def through_slurmrestd(stack: Stack, key: Path) -> Callable[[str, str], str]:
     ports = stack.container("slurmrestd").attrs["NetworkSettings"]["Ports"]["6820/tcp"]
-    key.write_bytes(base64.b64decode(stack.run("slurmctld", "base64 /secrets/jwt/jwt_hs256.key")))
+    key.write_bytes(base64.b64decode(stack.said("slurmctld", "base64 /secrets/jwt/jwt_hs256.key")))
 
     async def send(launch: Launch) -> int:
         backend = SlurmrestdBackend(stack.cluster, f"http://127.0.0.1:{ports[0]['HostPort']}", key, "hpcjobs")

@@ -278,7 +278,7 @@ def test_a_machine_is_reached_over_ssh_and_a_lock_there_goes_with_its_holder(sta
 
 
 def test_the_live_cluster_gets_a_tree_runs_jobs_on_it_and_is_as_before(stack, writable):
-    nodes = stack.run("slurmctld", "scontrol show hostnames $(sinfo -ho %N -p gpu)").split()
+    nodes = stack.said("slurmctld", "scontrol show hostnames $(sinfo -ho %N -p gpu)").split()
     half = len(nodes) // 2
     lines = (
         SwitchLine("s1", tuple(nodes[:half])),
@@ -288,8 +288,8 @@ def test_the_live_cluster_gets_a_tree_runs_jobs_on_it_and_is_as_before(stack, wr
     plan = Plan((Topology(switches=lines),))
     applied = apply(machine(stack), Place(), Order(plan, params=("SwitchAsNodeRank",)))
     assert (applied.end, applied.reasons) == (End.APPLIED, ())
-    assert read_shown(stack.run("slurmctld", "scontrol show topology")) == graph(plan.default)
-    assert stack.run("slurmctld", "scontrol show config | grep TopologyPlugin").split()[-1] == "topology/tree"
+    assert read_shown(stack.said("slurmctld", "scontrol show topology")) == graph(plan.default)
+    assert stack.said("slurmctld", "scontrol show config | grep TopologyPlugin").split()[-1] == "topology/tree"
     stack.wait_ready()
     job = stack.submit("#!/bin/bash\nsrun hostname", resources={"nodes": half})
     ended = stack.finished(job["id"])

@@ -181,7 +181,7 @@ def test_a_rank_map_of_a_running_job_is_of_the_nodes_that_squeue_has_it_on(stack
     while not (nodes := stack.run("slurmctld", f"squeue -h -t R -o %N -j {job}").strip()):
         assert time.monotonic() < give_up, stack.run("slurmctld", "squeue")
         time.sleep(0.2)
-    wanted = stack.run("slurmctld", f"scontrol show hostnames {nodes}").split()
+    wanted = stack.said("slurmctld", f"scontrol show hostnames {nodes}").split()
     rows = "".join(f"{one},leaf1,spine1,100\n" for one in wanted)
     (tmp_path / "hand.csv").write_text(f"host,switch,above,gbps\n{rows}")
     words = ["table:hand.csv", "--parallel", "tp=8,dp=2", "--format", "nodes", "--job", job]

@@ -130,7 +130,7 @@ SLURM_HOSTFILE=$2 ranks --distribution=arbitrary --ntasks=$SLURM_NNODES
 
 
 def test_ranks_lie_where_we_say_and_where_a_hostfile_has_them(stack: Stack, writable: str):
-    names = stack.run("slurmctld", "scontrol show hostnames $(sinfo -ho %N -p gpu)").split()
+    names = stack.said("slurmctld", "scontrol show hostnames $(sinfo -ho %N -p gpu)").split()
     # The order of leaves is not that of names: c2 and c4 on the first one, c1 and c3 on the second.
     table = [f"{name},leaf{1 + (index + 1) % 2},spine1,100" for index, name in enumerate(names)]
     rows = "\n".join(["host,switch,above,gbps", *table, ""])

@@ -24,7 +24,7 @@ WAYS = ("pyslurm@new", *(f"{version}@new" for version in RESTD), "ssh@new", "v0.
 
 def known_hosts(stack: Stack, folder: Path, port: int) -> Path:
     """A file with the login node's host key under the address that it has on this machine."""
-    (name, rest) = stack.run("login", "cat /home/.ssh_known_hosts").strip().split(" ", 1)
+    (name, rest) = stack.said("login", "cat /home/.ssh_known_hosts").strip().split(" ", 1)
     assert name == f"{stack.prefix}login"
     path = folder / "known_hosts"
     path.write_text(f"[127.0.0.1]:{port} {rest}\n")
