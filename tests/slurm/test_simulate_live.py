@@ -50,7 +50,7 @@ def test_jobs_start_in_the_order_that_was_foretold(stack: Stack, tmp_path: Path)
     until(stack, lambda: stack.run("slurmctld", "squeue -h"), lambda jobs: not jobs)
     every = nodes_of(stack)
     half = every // 2
-    for sleep_s, limit_min in ((25, 1), (45, 4)):
+    for sleep_s, limit_min in ((40, 1), (60, 4)):
         stack.running(ending(stack, half, sleep_s, limit_min)["id"])
     waiting = {
         "long": ending(stack, half, 5, 10),
@@ -66,4 +66,4 @@ def test_jobs_start_in_the_order_that_was_foretold(stack: Stack, tmp_path: Path)
     ended = {name: stack.finished(job["id"]) for name, job in waiting.items()}
     began = {name: job["start_time"] for name, job in ended.items()}
     assert sorted(began, key=began.__getitem__) == ["small", "large", "long"]
-    assert sorted(began, key=lambda name: foretold[waiting[name]["id"]]) == ["small", "large", "long"]
+    assert sorted(began, key=lambda name: foretold[waiting[name]["id"]]) == ["small", "large", "long"], (began, told)
