@@ -16,7 +16,9 @@ KEPT: Final = "ReqNodeNotAvail, May be reserved for other job"
 """Slurm's reason of a job of which some nodes are kept for others, also where it could not have all the rest."""
 ON_NODES: Final = frozenset({State.RUNNING, State.SUSPENDED, State.COMPLETING})
 """States of jobs that have nodes."""
-FOR_ROOM: Final = frozenset({"", "None", "Resources", "Priority", KEPT})
+LESS: Final = "Nodes required for job are DOWN, DRAINED or reserved for jobs in higher priority partitions"
+"""Slurm's words for Resources where what is in use leaves too few nodes, be it for jobs of a higher priority."""
+FOR_ROOM: Final = frozenset({"", "None", "Resources", "Priority", KEPT, LESS})
 """Slurm's reasons of jobs that would start if there were room."""
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from hpcjobs.sbatch.hostlists import expand_hostlist
+from hpcjobs.sbatch.hostlists import expand_hostlist, fold_hostlist
 from tests.slurm.conftest import Stack
 from tests.slurm.steered import (
     QUICK,
@@ -50,6 +50,26 @@ def test_an_elastic_job_starts_with_fewer_nodes_grows_and_gives_one_back(stack: 
     other = submitted(stack, **asking(1, 8))
     soon(stack, elastic, lambda job: runs(job) and (job["Restarts"], job["NumNodes"]) == ("2", str(nodes - 1)))
     soon(stack, other, runs)
+
+
+def test_an_elastic_job_that_waits_asks_for_as_many_nodes_as_are_free_and_for_more_again(
+    stack: Stack, use: Use
+) -> None:
+    names = names_of(stack)
+    begun(stack, **asking(1, 4, 1800, nodelist=names[-1]))
+    submitted(stack, **asking(len(names), 8, nodelist=fold_hostlist(names)))  # it comes first, and waits for that node
+    range_of = {"nodes_min": 1, "nodes_max": len(names)}
+    elastic = submitted(stack, nice=5000, hints=range_of, **asking(len(names), 8, 36_000))  # it would delay the first
+
+    def asks_for(nodes: int) -> None:
+        soon(stack, elastic, lambda job: job["JobState"] == "PENDING" and job["NumNodes"].split("-")[0] == str(nodes))
+
+    use(elastic=QUICK)
+    asks_for(len(names) - 1)
+    short = begun(stack, **asking(1, 8, 60, nodelist=names[0]))
+    asks_for(max(1, len(names) - 2))
+    cancel(stack, short)
+    asks_for(len(names) - 1)
 
 
 def test_backfill_shortens_what_like_jobs_show_to_be_short_and_keeps_nodes_for_one_that_starves(
