@@ -42,7 +42,7 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
         most_drained: Share of the nodes, from 0 to 1, that may be out of use before none is drained any more.
     """
 
-    suspect_at: Annotated[float, msgspec.Meta(gt=0)] = 2.0
+    suspect_at: Annotated[float, msgspec.Meta(gt=0)] = 4.0
     weight: Annotated[int, msgspec.Meta(ge=0, le=10**6)] = 1000
     large_nodes: Annotated[int, msgspec.Meta(ge=2)] = 8
     drain_at: Annotated[float, msgspec.Meta(gt=0)] | None = None
@@ -86,7 +86,7 @@ def _avoidable(
 ) -> Iterator[tuple[JobRecord, tuple[str, ...]]]:
     """The large jobs with those of the suspect nodes that each can do without; none where all others are too few.
 
-    Slurm sets the priority of a job that it cannot place anywhere to zero, for good (BadConstraints). Members of a
+    Slurm sets the priority of a job that it cannot place anywhere to zero (BadConstraints). Members of a
     gang start on the nodes that policy gang keeps for them: that chooses others than those that failed itself.
     """
     bad, found = {*suspect}, dict[Hashable, tuple[tuple[str, ...], int]]()

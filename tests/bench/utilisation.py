@@ -66,7 +66,7 @@ GANG, BINPACK, ELASTIC, FAIR, BACKFILL, SUSPECT = (
     Named(name) for name in ("gang", "binpack", "elastic", "fair", "backfill", "suspect")
 )
 """Policies with their defaults; quotas of FAIR are even."""
-TWICE_FAILED = Named("suspect", {"suspect_at": 4.0})
+ONCE_FAILED = Named("suspect", {"suspect_at": 2.0})
 APART = Row("Slurm, nodes divided among teams", apart=True)
 STOCK = Row("Slurm, one pool")
 ONE = Row("gangs as one job", whole=True)
@@ -96,8 +96,8 @@ SIDES = (APART, STOCK, ONE)
 WARY = (
     STOCK,
     OURS,
-    OURS._replace(name="+ suspect", policies=(BINPACK, ELASTIC, SUSPECT)),
-    OURS._replace(name="the same after two failures", policies=(BINPACK, ELASTIC, TWICE_FAILED)),
+    OURS._replace(name="+ suspect, after one failure", policies=(BINPACK, ELASTIC, ONCE_FAILED)),
+    OURS._replace(name="the same after two", policies=(BINPACK, ELASTIC, SUSPECT)),
 )
 """What is shown where some nodes fail more often than others."""
 

@@ -162,7 +162,7 @@ def test_a_node_that_failed_is_taken_last_kept_from_large_jobs_and_drained(
     names = names_of(stack)
     own, bad = weights(stack), names[-1]
     victim = begun(stack, requeue=True, **asking(1, 1, nodelist=bad))
-    use(suspect={**QUICK, "large_nodes": 2})
+    use(suspect={**QUICK, "suspect_at": 2.0, "large_nodes": 2})
     large = max(2, len(names) - 1)  # nodes: of two, none can be avoided
     with silent(stack, bad):
         soon(stack, victim, lambda job: job["JobState"] == "PENDING" and job["Restarts"] == "1", 120)

@@ -75,7 +75,7 @@ NODES = tuple(node(f"n{number}") for number in range(1, 21))
 def test_a_node_that_slurm_took_jobs_from_is_suspect_and_large_jobs_do_not_start_there():
     bad = record(1, nodes=1, particulars=Particulars(failed_node="n3"))
     seen = view(bad, record(2, nodes=8, partition="gpu"), record(3, nodes=7), nodes=NODES)
-    weigh, avoid = suspect.tick(suspect.Settings(), seen, NOW)
+    weigh, avoid = suspect.tick(suspect.Settings(suspect_at=2.0), seen, NOW)
     assert isinstance(weigh, Weigh)
     assert (weigh.nodes, weigh.weight) == (("n3",), 1000)
     assert isinstance(avoid, Avoid)
@@ -84,30 +84,30 @@ def test_a_node_that_slurm_took_jobs_from_is_suspect_and_large_jobs_do_not_start
 
 def test_one_users_failures_are_no_fault_of_a_node():
     mine = [failed(number, "n4", "alice") for number in range(1, 9)]
-    assert list(suspect.tick(suspect.Settings(), view(*mine, nodes=NODES), NOW)) == []
+    assert list(suspect.tick(suspect.Settings(suspect_at=2.0), view(*mine, nodes=NODES), NOW)) == []
     others = [failed(11, "n4", "bob"), failed(12, "n4", "carol")]
-    assert suspect.suspicion(suspect.Settings(), view(*mine, *others, nodes=NODES), NOW) == {"n4": 2.0}
+    assert suspect.suspicion(suspect.Settings(suspect_at=2.0), view(*mine, *others, nodes=NODES), NOW) == {"n4": 2.0}
 
 
 def test_a_failure_counts_once_for_as_long_as_it_is_remembered():
     listed = record(1, particulars=Particulars(failed_node="n3"))
     past = (Failure("n3", NOW - 60, 1), Failure("n4", NOW - 60, 2), Failure("gone", NOW, 3))
     seen = msgspec.structs.replace(view(listed, nodes=NODES), failures=past)
-    assert suspect.suspicion(suspect.Settings(), seen, NOW) == {"n3": 2.0, "n4": 2.0}
+    assert suspect.suspicion(suspect.Settings(suspect_at=2.0), seen, NOW) == {"n3": 2.0, "n4": 2.0}
     assert suspect.suspicion(suspect.Settings(memory_s=59), seen, NOW) == {}
 
 
 def test_a_large_job_that_could_start_nowhere_else_is_not_kept_from_a_suspect_node():
     bad = record(1, particulars=Particulars(failed_node="n3"))
     every = record(2, nodes=len(NODES), partition="gpu")
-    (only,) = suspect.tick(suspect.Settings(), view(bad, every, nodes=NODES), NOW)
+    (only,) = suspect.tick(suspect.Settings(suspect_at=2.0), view(bad, every, nodes=NODES), NOW)
     assert isinstance(only, Weigh)
 
 
 def test_a_large_job_that_names_a_suspect_node_keeps_it():
     bad = record(1, particulars=Particulars(failed_node="n3"))
     named = record(2, nodes=8, particulars=Particulars(required_nodes="n[1-8]"))
-    (only,) = suspect.tick(suspect.Settings(), view(bad, named, nodes=NODES), NOW)
+    (only,) = suspect.tick(suspect.Settings(suspect_at=2.0), view(bad, named, nodes=NODES), NOW)
     assert isinstance(only, Weigh)
 
 

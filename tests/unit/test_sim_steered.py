@@ -276,7 +276,7 @@ def test_policies_are_told_of_nodes_that_failed_under_jobs_and_large_jobs_keep_a
     (failure, *_) = script.seen[max(script.seen)].failures
     assert (failure.node, failure.at) == (alone[index].name, EPOCH_S + at_s)
     assert failure.slurm_job_id in range(1, 5)
-    (hook,) = suspect.PLUGIN.hooks(suspect.Settings(large_nodes=2))
+    (hook,) = suspect.PLUGIN.hooks(suspect.Settings(suspect_at=2.0, large_nodes=2))
     lemons = [
         Failures(per_1000_node_days=20_000, repair_s=1.0, seed=seed, lemons=0.25, lemon_failures=1.0)
         for seed in range(20)
