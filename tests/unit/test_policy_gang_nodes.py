@@ -88,7 +88,8 @@ def test_suspect_leaves_the_members_of_a_gang_to_it() -> None:
     nodes = tuple(node(f"n{at:02}") for at in range(1, 18))
     seen = pair(member(1, 8), member(2, 8), member(3, 8), nodes=nodes)
     seen = msgspec.structs.replace(seen, failures=(Failure("n01", NOW - 50, 99),))
-    assert [one.job for one in suspect.tick(suspect.Settings(suspect_at=2.0), seen, NOW) if isinstance(one, Avoid)] == [3]
+    wary = suspect.Settings(suspect_at=2.0)
+    assert [one.job for one in suspect.tick(wary, seen, NOW) if isinstance(one, Avoid)] == [3]
 
 
 def test_members_that_read_data_are_not_kept_off_the_nodes_that_their_gang_has() -> None:
