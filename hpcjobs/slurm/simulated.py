@@ -261,6 +261,7 @@ class SimulatedBackend:
             gpus=gpus_per_node(spec, 1),
             wall_s=spec.resources.wall_s,
             submit_time=int(self.now),
+            eligible_time=0 if spec.hold else int(self.now),
             workdir=spec.workdir or "",
             stdout=spec.stdout or f"{spec.workdir}/slurm-{number}.out",
             array_job_id=number if tasks else 0,

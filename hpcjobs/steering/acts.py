@@ -14,7 +14,7 @@ from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Changes, Order, Verb
 from hpcjobs.model.steered import Key, Steered
 from hpcjobs.model.steering import Act, Drain, Requeue
-from hpcjobs.steering.orders import Giver, NotGiven, may_be_done, pause_s
+from hpcjobs.steering.orders import NOT_GIVEN, Giver, may_be_done, pause_s
 from hpcjobs.steering.requeues import row_of
 from hpcjobs.steering.telling import DONE, REFUSED, Told
 
@@ -93,7 +93,7 @@ class Doer:
                 break
             tried += 1
             fault = await self._do(giver, order, row, began - now)
-            if isinstance(fault, NotGiven):
+            if fault is NOT_GIVEN:
                 break
             pause = pause_s(fault) if fault is not None else 0.0
             self._not_before |= dict.fromkeys(subjects, now + time.monotonic() - began + pause)

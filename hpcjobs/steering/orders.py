@@ -20,11 +20,8 @@ AGAIN_S: Final = 60.0
 """How long what Slurm refused is left alone, in seconds."""
 
 
-class NotGiven(SlurmUnavailable):
-    """An order that was not given, because nobody answered one before it."""
-
-    def __init__(self) -> None:
-        super().__init__("Nobody answered an order before it.")
+NOT_GIVEN: Final = SlurmUnavailable("Nobody answered an order before it.")
+"""What becomes of an order that was not given therefore."""
 
 
 class Giver:
@@ -43,7 +40,7 @@ class Giver:
     async def give(self, orders: Sequence[Order | NodeOrder | ReservationOrder]) -> HpcjobsError | None:
         """Give orders, one after the other; returns why one was not carried out, with which it ends."""
         if self._unanswered and orders:
-            return NotGiven()
+            return NOT_GIVEN
         try:
             for order in orders:
                 if isinstance(order, NodeOrder):

@@ -27,7 +27,7 @@ from hpcjobs.plugin import Tick
 from hpcjobs.steering.absent import Absent
 from hpcjobs.steering.acts import Doer
 from hpcjobs.steering.asked import as_asked
-from hpcjobs.steering.orders import Giver, NotGiven, is_passing, pause_s
+from hpcjobs.steering.orders import NOT_GIVEN, Giver, is_passing, pause_s
 from hpcjobs.steering.past import Past
 from hpcjobs.steering.plan import Step
 from hpcjobs.steering.plan_all import first_of, name_of, plan_all
@@ -269,7 +269,7 @@ class PolicyRunner:
             if fault is None:
                 dropped += step.dropped
                 continue
-            if isinstance(fault, NotGiven):
+            if fault is NOT_GIVEN:
                 continue  # the next turn gives it
             of = name_of(step)
             self._troubles[of] = Trouble(of, fault.detail, now + took_s + pause_s(fault))
