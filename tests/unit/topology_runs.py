@@ -5,10 +5,12 @@ from __future__ import annotations
 import fcntl
 import os
 import pty
+import select
 import struct
 import subprocess
 import sys
 import termios
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -22,6 +24,11 @@ from hpcjobs_plugins.topology.twin_texts import as_ibnetdiscover
 ROOT = Path(__file__).parents[2]
 PROGRAM = (sys.executable, "-c", "from hpcjobs_plugins.topology.commands import topology; topology(prog_name='t')")
 
+MOST_S = 300.0
+"""So long a command may run on a terminal before it is killed."""
+INTERRUPT = "\x03"
+AGAIN_S = 5.0
+"""After so long it is pressed again: Python may miss one that comes just before it waits for a line."""
 SMALL = Shape(hosts=16, hosts_per_leaf=4, spines=2, trunks=2, domain_hosts=4)
 """Four leaves, two spines, two cables between each."""
 
@@ -80,12 +87,16 @@ def on_terminal(
         pass_fds=[theirs],
     ) as child:  # fmt: skip
         os.close(theirs)
-        seen = b""
+        seen, again, give_up = b"", "", time.monotonic() + MOST_S
         while part := _read(ours):
             seen += part
             if typed and seen.endswith(b": "):
                 os.write(ours, typed.encode())
-                typed = ""
+                typed, again = "", typed if typed == INTERRUPT else ""
+            while not select.select([ours], [], [], AGAIN_S)[0]:
+                os.write(ours, again.encode())
+                if time.monotonic() > give_up:
+                    child.kill()
     os.close(ours)
     return child.returncode, seen.decode().replace("\r\n", "\n")
 
