@@ -31,7 +31,7 @@ def plan_all(
     """
     avoiding = {action.job for one in said for action in one.actions if isinstance(action, Avoid)}
     mine = {number: ids[number] for number in avoiding & ids.keys()}
-    aims = fold(said, Choice(as_asked(view, mine, rows, now)).is_enough)
+    aims = fold(said, Choice(as_asked(view, mine, rows, now) if avoiding else view).is_enough)
     reservations = plan_reservations(aims.reservations, view, rows, now)
     ours = {key.subject for key in rows if key.kind == RESERVATION} & view.reservations.keys()
     ours |= {step.makes for step in reservations}

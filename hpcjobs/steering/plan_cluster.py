@@ -127,7 +127,8 @@ def plan_reservations(
         order = _reservation_order(wish, users, there, now)
         if users and order is not None and (there is None or row is not None):
             steps.append(ClusterStep(f"reservation {name}", order, (Steered(key, "", name, ("",), now),)))
-    return steps + _not_wished([key for key in rows if key.subject not in aims], view, rows, now)
+    gone = [key for key in rows if key.kind == RESERVATION and key.subject not in aims]
+    return steps + _not_wished(gone, view, rows, now) if gone else steps
 
 
 def _not_wished(keys: Iterable[Key], view: ClusterView, rows: Mapping[Key, Steered], now: float) -> list[ClusterStep]:
@@ -142,7 +143,7 @@ def _not_wished(keys: Iterable[Key], view: ClusterView, rows: Mapping[Key, Steer
     steps = []
     for key in keys:
         row, there, what = rows[key], view.reservations.get(key.subject), f"reservation {key.subject}"
-        if key.kind != RESERVATION or view.asked_at <= row.at:
+        if view.asked_at <= row.at:
             continue
         if there is None:
             if view.asked_at > row.at + SETTLE_S:  # else it may be on its way still

@@ -102,11 +102,11 @@ def _reclaim(
         ask = ask_of(job, view)
         if ask is None or board.place(ask) or now - job.eligible_time < settings.wait_s:
             continue
+        if requeued >= settings.per_tick:
+            return
         good = {name for name, node in board.nodes.items() if ask.may_use(node)}
         here = (one for one in lent if one.slurm_job_id not in board.gone)
         useful = (one for one in here if not good.isdisjoint(board.where.get(one.slurm_job_id, ())))
-        if requeued >= settings.per_tick:
-            return
         for one in taken_off(ask, board, furthest(useful, over)) or ():
             over[one.account] -= gpus_of(one)
             requeued += 1
