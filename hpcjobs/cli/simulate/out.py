@@ -15,7 +15,7 @@ from hpcjobs.sim.report.report import Report
 from hpcjobs.sim.result import Result
 from hpcjobs.sim.workload import SimNode
 
-PLOTS: Final = "pip install 'hpcjobs[plots]'"
+PLOTS: Final = "pip install matplotlib"
 
 
 class Out:
