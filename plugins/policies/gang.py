@@ -23,7 +23,7 @@ from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.model.steering import Action
 from hpcjobs.plugin import PLUGIN_API, Admit, Context, Plugin, Tick
-from hpcjobs.sbatch.asks import JOINED
+from hpcjobs_plugins.policies.gang_asks import UNEVEN, evened, not_kept
 from hpcjobs_plugins.policies.gang_members import gangs_of, turn_of
 from hpcjobs_plugins.policies.gang_others import Others
 from hpcjobs_plugins.policies.gang_places import Ground, asks_of, has_older, name_now, place, place_of_late
@@ -112,21 +112,11 @@ def admit(spec: JobSpec, context: Context) -> JobSpec | Refusal:
     if spec.begin is not None or spec.array is not None:
         what = "begin" if spec.begin is not None else "array"
         return Refusal(what, f"A job of a gang starts when all others can: it has no {what} of its own.", "gang-begin")
-    if field := _not_kept(spec):
+    if field := not_kept(spec):
         return Refusal(field, "Nodes are kept for all jobs of a gang together, and for this none can be.", "gang-nodes")
-    return msgspec.structs.replace(spec, begin=FAR)
-
-
-def _not_kept(spec: JobSpec) -> str:
-    """The field by which a job asks for what no nodes can be kept for (see board.ask_of), or ``""``."""
-    asked = spec.resources
-    told = {
-        "resources.nodelist": asked.nodelist, "resources.contiguous": asked.contiguous,
-        "resources.segment": asked.segment, "resources.licenses": asked.licenses,
-        "resources.constraint": not JOINED.isdisjoint(asked.constraint or ""),
-        "het": spec.het,
-    }  # fmt: skip
-    return next((field for field, value in told.items() if value), "")
+    if (resources := evened(spec.resources)) is None:
+        return Refusal("resources.gpus", UNEVEN, "gang-gpus")
+    return msgspec.structs.replace(spec, begin=FAR, resources=resources)
 
 
 def _hooks(settings: Settings) -> list[Admit | Tick]:

@@ -104,6 +104,22 @@ def test_jobs_that_cannot_be_one_wait_for_each_other_and_start_together(stack: S
     assert abs(starts[0] - starts[1]) <= 15
 
 
+def test_gpus_of_whole_members_come_evenly_so_that_all_members_start(stack: Stack, use: Use, name: str) -> None:
+    """Beside a member that has 7 and 1 GPUs of two nodes Slurm starts no other that asks for GPUs of the whole job."""
+    use(gang=QUICK)
+    many = nodes_of(stack) - 1
+    unlike = [
+        {"script": SLEEP.format(15), "account": "vision", "resources": {"nodes": many, "gpus": 2 * many}},
+        {"script": SLEEP.format(15), "account": "vision", "resources": {"gpus": 8, "wall_s": 300}},
+    ]
+    gang = submitted(stack, unlike, name=name)
+    numbers = [number_of(stack, job) for job in gang["jobs"]]
+    running = [soon(stack, number, lambda job: job["JobState"] == "RUNNING", 120) for number in numbers]
+    assert [job["TresPerNode"] for job in running] == ["gres/gpu:2", "gres/gpu:8"]
+    starts = [time.mktime(time.strptime(job["StartTime"], "%Y-%m-%dT%H:%M:%S")) for job in running]
+    assert abs(starts[0] - starts[1]) <= 15
+
+
 def test_a_held_gang_that_is_late_gives_its_nodes_back_and_says_so(stack: Stack, use: Use, name: str) -> None:
     use(gang=QUICK | {"deadline_s": 15.0})
     nodes = nodes_of(stack)

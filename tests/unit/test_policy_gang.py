@@ -201,3 +201,28 @@ def test_a_member_for_which_no_nodes_can_be_kept_is_refused(field):
     assert (refused.field, refused.code) == (f"resources.{field}", "gang-nodes")
     assert gang.admit(spec(resources=Resources(**{field: value})), context).begin is None
     assert gang.admit(spec(hints=PAIR, resources=Resources(constraint="new&fast")), context).begin == gang.FAR
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [
+        ({"gpus": 16, "nodes": 2}, {"gpus_per_node": "8", "nodes": 2}),
+        ({"gpus": "a100:4,h100:2", "nodes": 2, "nodes_max": 2}, {"gpus_per_node": "a100:2,h100:1", "nodes": 2}),
+        ({"gpus": 8}, {"gpus_per_node": "8", "nodes": 1}),
+        ({"gpus": 8, "ntasks": 1}, {"gpus_per_node": "8", "nodes": 1}),
+        ({"gpus_per_node": 8}, {"gpus_per_node": 8, "nodes": None}),
+    ],
+)
+def test_gpus_of_a_whole_member_are_asked_of_each_node(asked, given):
+    passed = gang.admit(spec(hints=PAIR, resources=Resources(**asked)), Context("alice", "big", NOW))
+    assert passed.resources.gpus is None
+    assert {field: getattr(passed.resources, field) for field in given} == given
+    assert gang.admit(passed, Context("alice", "big", NOW)) == passed
+
+
+@pytest.mark.parametrize("asked", [{"nodes": 3}, {"ntasks": 8}, {"nodes": 1, "nodes_max": 2}, {"node_counts": "1,2"}])
+def test_gpus_of_a_whole_member_that_cannot_be_even_are_refused(asked):
+    refused = gang.admit(spec(hints=PAIR, resources=Resources(gpus=8, **asked)), Context("alice", "big", NOW))
+    assert isinstance(refused, Refusal)
+    assert (refused.field, refused.code) == ("resources.gpus", "gang-gpus")
+    assert gang.admit(spec(resources=Resources(gpus=8, **asked)), Context("alice", "big", NOW)).resources.gpus == 8
