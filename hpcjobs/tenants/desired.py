@@ -1,0 +1,92 @@
+"""What Slurm's accounting shall have of tenants, and what it cannot have. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+
+from hpcjobs.model.amount import MIB
+from hpcjobs.model.tenant import Quota, Setting, Tenant, Unmet
+from hpcjobs.sbatch.units import ceil_div
+
+THERE = "there"
+"""Value of an account, a member, a manager."""
+
+
+def gpus_tres(kind: str) -> str:
+    """What Slurm calls GPUs of a kind where they are limited."""
+    return f"gres/gpu:{kind}" if kind else "gres/gpu"
+
+
+def descent(project: str, tenants: Mapping[str, Tenant]) -> list[str]:
+    """A project and all above it that are known, upwards."""
+    found: list[str] = []
+    at: str | None = project
+    while at is not None and at in tenants and at not in found:
+        found.append(at)
+        at = tenants[at].parent
+    return found
+
+
+def below(project: str, parents: Mapping[str, str]) -> frozenset[str]:
+    """A project and all below it.
+
+    Args:
+        project: Which.
+        parents: Of every account the one above it.
+    """
+    found = {project}
+    while more := {name for name, parent in parents.items() if parent in found} - found:
+        found |= more
+    return frozenset(found)
+
+
+def desired(
+    tenants: Mapping[str, Tenant], exhausted: Mapping[str, Collection[str]], tres: Collection[str]
+) -> tuple[dict[Setting, str], tuple[Unmet, ...]]:
+    """What must stand in Slurm's accounting.
+
+    A budget that is used up becomes a bound of no GPUs at a time: what runs goes on, what waits says AssocGrpGRES.
+    Slurm's own GrpTRESMins is not used: it counts with slurm.conf's one half-life for everybody, and knows neither
+    periods nor what is carried over.
+
+    Args:
+        tenants: By project.
+        exhausted: Of projects the kinds of which a budget is used up.
+        tres: What Slurm can limit.
+    """
+    wanted: dict[Setting, str] = {}
+    unmet: list[Unmet] = []
+    for project, tenant in tenants.items():
+        wanted[Setting(project, "account")] = THERE
+        if tenant.parent is not None:
+            wanted[Setting(project, "parent")] = tenant.parent
+        if tenant.fairshare is not None:
+            wanted[Setting(project, "fairshare")] = str(tenant.fairshare)
+        wanted |= {Setting(project, "member", name): THERE for name in tenant.members}
+        wanted |= {Setting(project, "manager", name): THERE for name in tenant.managers}
+        wanted |= _limits(project, tenant.quota)
+        gpus = tenant.quota.gpus | dict.fromkeys(exhausted.get(project, ()), 0)
+        for kind, count in gpus.items():
+            name = gpus_tres(kind)
+            if name in tres:
+                wanted[Setting(project, "GrpTRES", name)] = str(count)
+            else:
+                unmet.append(Unmet(project, f"gpus.{kind}", f"AccountingStorageTRES of slurm.conf lacks {name}"))
+        unmet += _never(project, tenant)
+    return wanted, tuple(unmet)
+
+
+def _limits(project: str, quota: Quota) -> Iterator[tuple[Setting, str]]:
+    counts = {
+        Setting(project, "GrpTRES", "cpu"): quota.cpus,
+        Setting(project, "GrpTRES", "mem"): None if quota.mem_bytes is None else ceil_div(quota.mem_bytes, MIB),
+        Setting(project, "GrpJobs"): quota.running_jobs,
+        Setting(project, "GrpSubmitJobs"): quota.submitted_jobs,
+        Setting(project, "MaxWall"): None if quota.wall_s is None else ceil_div(quota.wall_s, 60),
+    }
+    return ((setting, str(count)) for setting, count in counts.items() if count is not None)
+
+
+def _never(project: str, tenant: Tenant) -> Iterator[Unmet]:
+    if tenant.quota.storage_bytes is not None:
+        yield Unmet(project, "storage_bytes", "Slurm knows nothing of file systems: kept and shown only")
