@@ -26,6 +26,7 @@ class Op(StrEnum):
     UPDATE = "update"
     NODES = "nodes"
     RESERVE = "reserve"
+    LEDGER = "ledger"
 
 
 class Capability(msgspec.Struct, frozen=True):

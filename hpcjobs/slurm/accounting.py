@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
 
-from hpcjobs.errors import Unavailable
+from hpcjobs.errors import OutcomeUnknown, Unavailable
 from hpcjobs.model.account import Account
 from hpcjobs.slurm.openapi import ErrorWords
 
@@ -65,6 +66,59 @@ def accounts_of(told: tuple[AccountTold, ...], cluster: str) -> tuple[Account, .
     )
 
 
+async def run(words: Sequence[str], slurm_conf: str) -> tuple[int, bytes, str]:
+    """Run sacctmgr, as whoever this process is.
+
+    Args:
+        words: The command.
+        slurm_conf: Path of the cluster's slurm.conf.
+
+    Returns:
+        Its exit status, what it printed, and what it complained of.
+
+    Raises:
+        Unavailable: There is no sacctmgr; nothing was done.
+        OutcomeUnknown: It did not end in time.
+    """
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "SLURM_CONF": slurm_conf}
+    try:
+        process = await asyncio.create_subprocess_exec(
+            *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment
+        )
+    except OSError as error:
+        raise Unavailable(f"sacctmgr cannot be run: {error.strerror}.") from error
+    try:
+        async with asyncio.timeout(ACCOUNTING_TIMEOUT_S):
+            out, said = await process.communicate()
+    except TimeoutError:
+        raise OutcomeUnknown(f"Slurm's accounting did not answer within {ACCOUNTING_TIMEOUT_S:g} s.") from None
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+    return process.returncode or 0, out, said.decode(errors="replace")
+
+
+async def asked(words: Sequence[str], slurm_conf: str) -> bytes:
+    """What a command that asks something prints.
+
+    Args:
+        words: The command.
+        slurm_conf: Path of the cluster's slurm.conf.
+
+    Raises:
+        Unavailable: There is no sacctmgr, or the accounting does not answer.
+    """
+    try:
+        status, out, said = await run(words, slurm_conf)
+    except OutcomeUnknown as error:
+        raise Unavailable(error.detail) from error
+    if status:
+        words_said = said.strip().rsplit("\n", 1)[-1]
+        raise Unavailable(f"Slurm's accounting did not answer: {words_said or 'without a reason'}.")
+    return out
+
+
 async def ask(cluster: str, slurm_conf: str) -> tuple[Account, ...]:
     """Ask by sacctmgr, as whoever this process is.
 
@@ -75,26 +129,16 @@ async def ask(cluster: str, slurm_conf: str) -> tuple[Account, ...]:
     Raises:
         Unavailable: There is no sacctmgr, or the accounting does not answer.
     """
-    environment = {"PATH": os.environ.get("PATH", os.defpath), "SLURM_CONF": slurm_conf}
+    return accounts_of(told_accounts(await asked(SACCTMGR, slurm_conf)), cluster)
+
+
+def told_accounts(out: bytes) -> tuple[AccountTold, ...]:
+    """The accounts that sacctmgr has printed.
+
+    Raises:
+        Unavailable: It printed something else.
+    """
     try:
-        process = await asyncio.create_subprocess_exec(
-            *SACCTMGR, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE, env=environment
-        )
-    except OSError as error:
-        raise Unavailable(f"sacctmgr cannot be run: {error.strerror}.") from error
-    try:
-        async with asyncio.timeout(ACCOUNTING_TIMEOUT_S):
-            out, said = await process.communicate()
-    except TimeoutError:
-        raise Unavailable(f"Slurm's accounting did not answer within {ACCOUNTING_TIMEOUT_S:g} s.") from None
-    finally:
-        if process.returncode is None:
-            process.kill()
-            await process.wait()
-    if process.returncode:
-        words = said.decode(errors="replace").strip().rsplit("\n", 1)[-1]
-        raise Unavailable(f"Slurm's accounting did not answer: {words or 'without a reason'}.")
-    try:
-        return accounts_of(msgspec.json.decode(out, type=AccountsTold).accounts, cluster)
+        return msgspec.json.decode(out, type=AccountsTold).accounts
     except msgspec.MsgspecError as error:
         raise Unavailable(f"sacctmgr answered what we cannot read: {error}.") from error

@@ -16,6 +16,7 @@ from hpcjobs.model.order import Estimate, Order
 from hpcjobs.model.reservation import ReservationOrder
 from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.model.spec import JobSpec
+from hpcjobs.model.tenant import Ledger, LedgerOrder
 from hpcjobs.sbatch.units import ceil_div as ceil_div
 
 _MARK = re.compile(r" ?\bhpcjobs:([0-9a-f]{32})\b")
@@ -152,6 +153,19 @@ class Backend(Protocol):
         """Every account of this cluster, with its members and coordinators, as Slurm's accounting has them.
 
         Asked of slurmdbd and never of the controller; it may be away while the cluster works.
+        """
+        ...
+
+    async def ledger(self) -> Ledger:
+        """What accounts, members, coordinators and limits there are, as Slurm's accounting has them."""
+        ...
+
+    async def enter(self, order: LedgerOrder) -> None:
+        """Change Slurm's accounting, as the service's own user; doing it again changes nothing.
+
+        Raises:
+            Refused: Slurm is against it: that user is no operator there, or what it is about does not exist.
+            OutcomeUnknown: It was sent and no answer came; it may have been done.
         """
         ...
 

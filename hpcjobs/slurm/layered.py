@@ -14,6 +14,7 @@ from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Changes, Estimate, Order, Verb
 from hpcjobs.model.reservation import ReservationOrder, ReservationVerb
 from hpcjobs.model.scheduling import Scheduling
+from hpcjobs.model.tenant import Ledger, LedgerOrder
 from hpcjobs.slurm.base import Backend, Launch, Op, Subject
 
 T = TypeVar("T")
@@ -97,6 +98,14 @@ class Layered:
             except HpcjobsError:
                 continue
         return await last.accounts()
+
+    async def ledger(self) -> Ledger:
+        """See Backend."""
+        return await self._do(Op.LEDGER, None, lambda way: way.ledger())
+
+    async def enter(self, order: LedgerOrder) -> None:
+        """See Backend."""
+        await self._do(Op.LEDGER, None, lambda way: way.enter(order))
 
     async def close(self) -> None:
         """See Backend."""

@@ -23,7 +23,8 @@ from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Estimate, Order, Verb
 from hpcjobs.model.reservation import ReservationOrder
 from hpcjobs.model.scheduling import Scheduling
-from hpcjobs.slurm import accounting
+from hpcjobs.model.tenant import Ledger, LedgerOrder
+from hpcjobs.slurm import accounting, ledger
 from hpcjobs.slurm import pyslurm_orders as orders
 from hpcjobs.slurm.base import Launch, Op, Subject
 from hpcjobs.slurm.cluster_orders import check_nodes, check_reservation, retold
@@ -182,6 +183,19 @@ class PyslurmBackend:
     async def accounts(self) -> tuple[Account, ...]:
         """See Backend. Runs as the service's user, which this process is and which Slurm lets see all accounts."""
         return await accounting.ask(self.cluster, self.slurm_conf)
+
+    async def ledger(self) -> Ledger:
+        """See Backend. As accounts()."""
+        associations, coordinators, tres = [
+            await accounting.asked(words, self.slurm_conf)
+            for words in (ledger.associations_words(self.cluster), ledger.COORDINATORS, ledger.TRES)
+        ]
+        return ledger.read(associations, accounting.told_accounts(coordinators), tres)
+
+    async def enter(self, order: LedgerOrder) -> None:
+        """See Backend. As accounts()."""
+        status, out, said = await accounting.run(ledger.order_words(order, self.cluster), self.slurm_conf)
+        ledger.judge(status, out, said)
 
     async def close(self) -> None:
         """The pool is the service's."""

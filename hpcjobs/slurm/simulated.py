@@ -23,12 +23,14 @@ from hpcjobs.model.reservation import Reservation, ReservationFlag, ReservationO
 from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.model.spans import fold_tasks
 from hpcjobs.model.spec import JobSpec
+from hpcjobs.model.tenant import Ledger, LedgerOrder
 from hpcjobs.sbatch.hostlists import fold_hostlist
 from hpcjobs.slurm.base import Launch, Op, Subject
 from hpcjobs.slurm.cluster_orders import check_nodes, check_reservation, retold
 from hpcjobs.slurm.errnos import error_of
 from hpcjobs.slurm.simulated_cluster import changed_node, check_access, kept_from, reserved
 from hpcjobs.slurm.simulated_history import accounted_of
+from hpcjobs.slurm.simulated_ledger import entered, ledger_of
 from hpcjobs.slurm.simulated_orders import Entry, carry_out
 from hpcjobs.slurm.simulated_particulars import particulars_of
 from hpcjobs.slurm.states import read_state
@@ -95,6 +97,8 @@ class SimulatedBackend:
         self.operators = frozenset(operators)
         self.known_accounts = tuple(accounts)
         self.known_scheduling = Scheduling()
+        self.known_ledger = ledger_of(self.known_accounts)
+        self.known_tres = frozenset({"cpu", "mem", "node", "gres/gpu"})
         self.users_suspend = users_suspend
         self.now = 0.0
         self._nodes = {node.name: node for node in nodes}
@@ -339,6 +343,14 @@ class SimulatedBackend:
     async def accounts(self) -> tuple[Account, ...]:
         """See Backend."""
         return self.known_accounts
+
+    async def ledger(self) -> Ledger:
+        """See Backend."""
+        return Ledger(dict(self.known_ledger), self.known_tres)
+
+    async def enter(self, order: LedgerOrder) -> None:
+        """See Backend."""
+        entered(order, self.known_ledger)
 
     async def close(self) -> None:
         """See Backend."""

@@ -26,6 +26,7 @@ from hpcjobs.model.order import Changes, Estimate, Order, Verb
 from hpcjobs.model.partition import Partition
 from hpcjobs.model.reservation import Reservation, ReservationOrder, ReservationVerb
 from hpcjobs.model.scheduling import Scheduling
+from hpcjobs.model.tenant import Ledger, LedgerOrder
 from hpcjobs.slurm import slurmrestd_cluster as cluster_orders
 from hpcjobs.slurm import slurmrestd_orders as orders
 from hpcjobs.slurm.accounting import AccountsTold, accounts_of
@@ -329,6 +330,14 @@ class SlurmrestdBackend:
         """See Backend."""
         params = httpx.QueryParams(WithAssociations="true", WithCoordinators="true")
         return accounts_of((await self._told(AccountsTold, "/accounts/", params)).accounts, self.cluster)
+
+    async def ledger(self) -> Ledger:
+        """See Backend."""
+        raise NotSupported(f"Cluster {self.cluster!r}: {self.lacks(Op.LEDGER)}.")
+
+    async def enter(self, order: LedgerOrder) -> None:
+        """See Backend."""
+        raise NotSupported(f"Cluster {self.cluster!r}: {self.lacks(Op.LEDGER)}.")
 
     async def close(self) -> None:
         """See Backend."""

@@ -36,6 +36,8 @@ def lacks(op: Op, subject: Subject | None, version: str) -> str:
         return f"slurmrestd {version} does not tell the configuration; v0.0.{CONFIGURED_SINCE} is the first that does"
     if op is Op.REQUEUE and version and int(version.rpartition(".")[2]) < REQUEUES_SINCE:
         return f"slurmrestd {version} has no call that requeues a job; v0.0.{REQUEUES_SINCE} is the first that has"
+    if op is Op.LEDGER:
+        return "accounts and their limits are changed by sacctmgr only"
     if op is Op.RESERVE:
         return slurmrestd_cluster.lacks_reserve(version)
     if isinstance(subject, Launch):

@@ -17,7 +17,8 @@ from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Estimate, Order, Verb
 from hpcjobs.model.reservation import ReservationOrder, ReservationVerb
 from hpcjobs.model.scheduling import Scheduling
-from hpcjobs.slurm import cluster_commands, configuration
+from hpcjobs.model.tenant import Ledger, LedgerOrder
+from hpcjobs.slurm import cluster_commands, configuration, ledger
 from hpcjobs.slurm import slurm_commands as commands
 from hpcjobs.slurm.accounting import SACCTMGR, AccountsTold, accounts_of
 from hpcjobs.slurm.base import Launch, Op, Subject
@@ -263,6 +264,24 @@ class SshBackend:
         """See Backend."""
         ran = await self._words(self.observer, list(SACCTMGR), LISTING_S, LISTING_BYTES)
         return accounts_of(self._document(ran, AccountsTold).accounts, self.cluster)
+
+    async def ledger(self) -> Ledger:
+        """See Backend."""
+        associations = await self._words(
+            self.observer, ledger.associations_words(self.cluster), LISTING_S, LISTING_BYTES
+        )
+        coordinators = await self._words(self.observer, list(ledger.COORDINATORS), LISTING_S, LISTING_BYTES)
+        tres = await self._words(self.observer, list(ledger.TRES))
+        for ran in (associations, tres):
+            if ran.status:
+                raise commands.fault_of(ran.err)
+        return ledger.read(associations.out, self._document(coordinators, AccountsTold).accounts, tres.out)
+
+    async def enter(self, order: LedgerOrder) -> None:
+        """See Backend."""
+        words = ledger.order_words(order, self.cluster)
+        ran = await self._run(self.observer, commands.plain_script(words, COMMAND_S), changing=True)
+        ledger.judge(ran.status, ran.out, ran.err)
 
     async def close(self) -> None:
         """See Backend."""
