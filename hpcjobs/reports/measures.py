@@ -1,0 +1,152 @@
+"""The measures of reports: what each is, and its SQL. docs/REPORTS.md is about these.
+
+SQL speaks of the rows of three relations (hpcjobs.reports.query): ``parts``, one line each run; ``gpu_parts``, one line
+each run and kind of its GPUs; ``sampled``, one line each run and five minutes of a device.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+FAILURES: Final = ("FAILED", "NODE_FAIL", "TIMEOUT", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
+"""States of runs that ended badly, other than by their owner or by preemption."""
+_FAILED: Final = "state IN ({})".format(", ".join(f"'{state}'" for state in FAILURES))
+_WAIT: Final = "wait_s"
+
+
+class Of(StrEnum):
+    """Which relation a measure is of."""
+
+    RUNS = "parts"
+    GPUS = "gpu_parts"
+    SAMPLES = "sampled"
+
+
+class Measure(NamedTuple):
+    """One measure.
+
+    Attributes:
+        title: As people read it.
+        unit: See Column.
+        of: The relation.
+        sql: An aggregate over it.
+        definition: In a sentence.
+        adds_up: Whether the rows of a report have together what its total has.
+    """
+
+    title: str
+    unit: str
+    of: Of
+    sql: str
+    definition: str
+    adds_up: bool = True
+
+    @property
+    def absent(self) -> int | None:
+        """What it is where there is nothing: 0 of hours and counts; None of what is then not known."""
+        counted = self.sql.startswith("count(") and "nullif" not in self.sql
+        return 0 if counted or (self.of is not Of.SAMPLES and self.unit.endswith("h") and self.unit != "kWh") else None
+
+
+def _hours(amount: str) -> str:
+    return f"sum({amount}) / 3600.0"
+
+
+MEASURES: Final[dict[str, Measure]] = {
+    "runs": Measure(
+        "runs", "", Of.RUNS, "count(*)",
+        "Runs that had nodes in the period, or ended in it. A requeued job has several.", adds_up=False,
+    ),
+    "jobs": Measure(
+        "jobs", "", Of.RUNS, "count(DISTINCT (cluster, slurm_job_id))",
+        "Jobs of which a run had nodes in the period, or ended in it; each task of an array is one.", adds_up=False,
+    ),
+    "gpu_hours": Measure(
+        "GPU-hours", "h", Of.GPUS, _hours("devices * used_s * share"),
+        "Devices that programs saw, times hours without suspension: a MIG slice is one, shares of a GPU are one.",
+    ),
+    "gpu_hours_equivalent": Measure(
+        "whole-GPU-hours", "h", Of.GPUS, _hours("equivalent * used_s * share"),
+        "The same in whole GPUs: the smallest of seven slices is 1/7, one of four shards 1/4.",
+    ),
+    "gpu_hours_held": Measure(
+        "GPU-hours held", "h", Of.GPUS, _hours("held * held_s * share"),
+        "Whole GPUs that nobody else could have, times hours with suspension: of nodes that a job had to itself, all.",
+    ),
+    "gpu_hours_suspended": Measure(
+        "GPU-hours suspended", "h", Of.GPUS, _hours("equivalent * (held_s - used_s) * share"),
+        "Whole GPUs of suspended jobs, which keep them, times hours.",
+    ),
+    "gpu_hours_unresolved": Measure(
+        "GPU-hours of unknown kind", "h", Of.GPUS, _hours("CASE WHEN kind = '' THEN equivalent * used_s * share ELSE 0 END"),
+        "Whole-GPU-hours of GPUs whose kind neither the job nor its nodes tell.",
+    ),
+    "gpu_hours_failed": Measure(
+        "GPU-hours failed", "h", Of.GPUS, _hours(f"CASE WHEN {_FAILED} THEN equivalent * used_s * share ELSE 0 END"),
+        "Whole-GPU-hours of runs that ended as " + ", ".join(FAILURES) + ".",
+    ),
+    "cpu_hours": Measure(
+        "CPU-hours", "h", Of.RUNS, _hours("cpus * used_s * share"), "Allocated CPUs, times hours without suspension."
+    ),
+    "mem_gib_hours": Measure(
+        "GiB-hours", "GiB h", Of.RUNS, _hours("mem_bytes / 1073741824.0 * used_s * share"),
+        "Allocated memory, times hours without suspension.",
+    ),
+    "node_hours": Measure(
+        "node-hours", "h", Of.RUNS, _hours("nodes * used_s * share"),
+        "Nodes that a job had or had a part of, times hours without suspension.",
+    ),
+    "started": Measure(
+        "started", "", Of.RUNS, f"count(*) FILTER (WHERE {_WAIT} IS NOT NULL)",
+        "Runs that started in the period.", adds_up=False,
+    ),
+    "wait_mean_s": Measure(
+        "mean wait", "s", Of.RUNS, f"avg({_WAIT})",
+        "From when a run could start (begin time, dependencies) to its start, of those that started in the period.",
+        adds_up=False,
+    ),
+    **{
+        f"wait_p{share}_s": Measure(
+            f"wait, {share} %", "s", Of.RUNS, f"quantile_cont({_WAIT}, 0.{share})",
+            f"So long at most waited {share} of 100 runs that started in the period.", adds_up=False,
+        )
+        for share in (50, 90, 99)
+    },
+    "wait_max_s": Measure("longest wait", "s", Of.RUNS, f"max({_WAIT})", "The longest of these waits.", adds_up=False),
+    "expansion_factor": Measure(
+        "expansion", "", Of.RUNS, "sum(ended_wait_s + ended_run_s) / nullif(sum(ended_run_s), 0)",
+        "Time from when a run could start to its end over the time that it ran: sums over the runs that ended in the "
+        "period, so that long runs count for more. 1: nobody waited.", adds_up=False,
+    ),
+    "cpu_efficiency": Measure(
+        "CPU efficiency", "share", Of.RUNS, "sum(ended_cpu_s) / nullif(sum(ended_cpu_capacity_s), 0)",
+        "CPU time of steps over allocated CPUs times run time, of runs that ended in the period and were measured.",
+        adds_up=False,
+    ),
+    "ended": Measure(
+        "ended", "", Of.RUNS, "count(*) FILTER (WHERE ended)", "Runs that ended in the period.", adds_up=False
+    ),
+    "failed": Measure(
+        "failed", "", Of.RUNS, f"count(*) FILTER (WHERE ended AND {_FAILED})",
+        "Of these, as " + ", ".join(FAILURES) + ".", adds_up=False,
+    ),
+    "failed_share": Measure(
+        "failed", "share", Of.RUNS,
+        f"count(*) FILTER (WHERE ended AND {_FAILED}) / nullif(count(*) FILTER (WHERE ended), 0)",
+        "The share of failed runs in those that ended.", adds_up=False,
+    ),
+    "energy_kwh": Measure(
+        "energy", "kWh", Of.RUNS, "sum(ended_energy_j * share) / 3.6e6",
+        "Energy that Slurm measured of the nodes of runs that ended in the period; nothing where it measures none.",
+    ),
+    "gpu_busy": Measure(
+        "GPU busy", "share", Of.SAMPLES, "sum(busy_s) / nullif(sum(covered_s), 0)",
+        "How much of the time that was sampled GPUs were busy.", adds_up=False,
+    ),
+    "gpu_hours_idle": Measure(
+        "GPU-hours idle", "h", Of.SAMPLES, "sum(covered_s - busy_s) / 3600.0",
+        "Hours in which devices that somebody had were not busy, as far as was sampled.",
+    ),
+}  # fmt: skip
+"""By name."""

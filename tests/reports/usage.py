@@ -1,0 +1,48 @@
+"""Usage made by hand: runs in a store of their own."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import duckdb
+
+from hpcjobs.usage.tables import TABLES
+
+COLUMNS = {
+    "run": 0, "cluster": "north", "slurm_job_id": 0, "submit_time": 0, "eligible_time": None, "start_time": None,
+    "end_time": None, "user": "alice", "account": "vision", "partition": "gpu", "qos": "normal",
+    "raw_state": "COMPLETED", "suspended_s": 0, "wall_s": None, "nodes": 1, "cpus": 1, "mem_bytes": 0, "node_list": "n1",
+    "tres_alloc": "", "tres_req": "", "exclusive": None, "exit_code": 0, "exit_signal": 0, "restarts": 0,
+    "reason": "", "cpu_used_s": None, "mem_max_bytes": None, "energy_j": None, "array_job_id": None,
+    "het_job_id": None, "reservation": "", "wckey": "",
+}  # fmt: skip
+
+
+class Usage:
+    """Tables of usage in memory.
+
+    Args:
+        read_until: How far accounting has been read.
+    """
+
+    def __init__(self, read_until: int = 2_000_000_000) -> None:
+        self.connection = duckdb.connect()
+        self.connection.execute(TABLES)
+        for cluster in ("north", "south"):
+            self.connection.execute("INSERT INTO clusters (cluster, read_until) VALUES (?, ?)", [cluster, read_until])
+        self._runs = 0
+
+    def run(self, start: int | None, end: int | None, *gpus: tuple[str, int, float, float], **fields: Any) -> int:
+        """One run with its GPUs: kind, devices, equivalent and held of each kind."""
+        self._runs += 1
+        row = COLUMNS | {"run": self._runs, "slurm_job_id": self._runs, "submit_time": (start or end or 0) - 10}
+        row |= {"start_time": start, "end_time": end} | fields
+        names = ", ".join(f'"{name}"' for name in row)
+        marks = ", ".join("?" for _ in row)
+        self.connection.execute(f"INSERT INTO runs ({names}) VALUES ({marks})", list(row.values()))
+        for kind, devices, equivalent, held in gpus:
+            self.connection.execute(
+                "INSERT INTO run_gpus (run, kind, sharing, devices, equivalent, held, basis) VALUES (?,?,?,?,?,?,?)",
+                [self._runs, kind, "", devices, equivalent, held, "named"],
+            )
+        return self._runs
