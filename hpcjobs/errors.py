@@ -16,6 +16,7 @@ Each says what was wrong (``detail``), what was kept (``kept``) and whether tryi
     |   +-- OutputMissing    the job is known, its output is not there (yet)
     |   +-- FileMissing      nothing has this path
     |   +-- UploadUnknown    no such upload is under way
+    |   +-- ReportUnknown    no report has this name
     |   +-- WebhookUnknown   no webhook has this id, or it is somebody else's
     +-- Conflict             the request contradicts what is already so
     |   +-- FileExists       the path is taken
@@ -130,6 +131,13 @@ class NotFound(HpcjobsError):
 
     code = "not-found"
     title = "Not found"
+
+
+class ReportUnknown(NotFound):
+    """No report has this name."""
+
+    code = "report-unknown"
+    title = "Unknown report"
 
 
 class JobUnknown(NotFound):

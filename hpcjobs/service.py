@@ -36,6 +36,7 @@ from hpcjobs.store import events, webhooks
 from hpcjobs.store.store import Store
 from hpcjobs.submission import Submission, Target
 from hpcjobs.together import Together
+from hpcjobs.usage.store import UsageStore
 from hpcjobs.ways import open_ways
 
 log = logging.getLogger(__name__)
@@ -60,6 +61,7 @@ class Service:
     def __init__(self, settings: Settings, backends: dict[str, Backend] | None = None) -> None:
         self.settings = settings
         self.store = Store(settings.database_url)
+        self.usage = UsageStore(str(settings.usage_path), settings.usage.memory)
         self.pool = AgentPool(settings.spawner_socket, min_uid=settings.min_uid)
         self.output = OutputReader(self.files)
         self.hooks = Hooks(self.store, settings.plugins)
@@ -91,6 +93,7 @@ class Service:
         self.token_key = load_key(self.settings.token_key_file)
         self.authenticator = Authenticator(self.settings, self.token_key, self.directory)
         self.store.upgrade()
+        self.usage.open()
         entries = [
             clock.Entry("let-go-idle-agents", 30.0, self._let_go),
             clock.Entry("forget-events", FORGET_S, self.forget_events),
@@ -223,4 +226,5 @@ class Service:
         for target in self.targets.values():
             await target.observer.backend.close()
         self.pool.close()
+        self.usage.close()
         self.store.close()

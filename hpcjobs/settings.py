@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import msgspec
 
@@ -151,6 +152,21 @@ class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     open: bool = False
 
 
+class UsageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What was used: Slurm's accounting in a file of our own (docs/adr/0021).
+
+    Attributes:
+        path: The file; no other process may have it open. ``""``: ``accounting.duckdb`` beside the database where that
+            is SQLite, else in /var/lib/hpcjobs.
+        memory: How much memory questions may take together, as ``512MB``; what is more goes to disk beside the file.
+        timezone: Whose calendar days and months are of, where nobody says another (IANA name).
+    """
+
+    path: str = ""
+    memory: Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]*[MG]B$")] = "512MB"
+    timezone: str = "UTC"
+
+
 class PluginSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """One plugin that is in use.
 
@@ -203,6 +219,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         webhook_networks: Networks that webhooks may reach beside the hosts of the world, as ``10.0.0.0/8``.
         webhook_http_hosts: Hosts that webhooks may reach without TLS.
         webhook_ca_file: Certificates that webhooks' hosts are believed by, in place of the system's.
+        usage: Where what was used is kept.
         plugins: Those in use, in the order in which they are asked. A change through the API holds until this list
             changes.
     """
@@ -230,7 +247,16 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     webhook_networks: tuple[str, ...] = ()
     webhook_http_hosts: tuple[str, ...] = ()
     webhook_ca_file: Path | None = None
+    usage: UsageSettings = UsageSettings()
     plugins: tuple[PluginSettings, ...] = ()
+
+    @property
+    def usage_path(self) -> Path:
+        """The file of usage."""
+        if self.usage.path:
+            return Path(self.usage.path)
+        _, beside, database = self.database_url.partition("sqlite:///")
+        return (Path(database).parent if beside else Path("/var/lib/hpcjobs")) / "accounting.duckdb"
 
     @property
     def forbidden(self) -> frozenset[str]:
@@ -288,6 +314,10 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     plugins = [plugin.name for plugin in settings.plugins]
     if len(set(plugins)) != len(plugins):
         raise SettingsError(f"{path}: plugins: each at most once")
+    try:
+        ZoneInfo(settings.usage.timezone)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise SettingsError(f"{path}: usage: there is no time zone {settings.usage.timezone!r}") from error
     for network in settings.webhook_networks:
         try:
             ipaddress.ip_network(network)

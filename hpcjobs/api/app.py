@@ -34,6 +34,7 @@ from hpcjobs.api import (
     plugins,
     policies,
     problems,
+    reports,
     routes,
     sbatch,
     trail,
@@ -50,6 +51,7 @@ SWAGGER = resources.files("swagger_ui") / "static"
 TAGS = {
     "jobs": "Submit, look, change, cancel.",
     "clusters": "What there is to run on.",
+    "reports": "What was used, by whom, of what, when.",
     "events": "What happens, as it happens: streams, pages, webhooks.",
     "files": "Files of a cluster, in the user's own name.",
     "plugins": "Rules and knowledge of the site, exchanged while the service runs.",
@@ -95,6 +97,7 @@ def create_app(service: Service) -> Litestar:
             output.OutputController,
             clusters.ClustersController,
             accounting.accounting,
+            reports.ReportsController,
             me.whoami,
             me.projects,
             plugins.PluginsController,

@@ -103,6 +103,29 @@ class AccountingFilters(TypedDict, total=False):
     duplicates: bool
 
 
+class ReportFilters(TypedDict, total=False):
+    """A report: ``by`` and ``measures`` in place of its own, the period, and which jobs (GET /v1/reports explains all).
+
+    ``period`` is ``2026-10``, ``last-month``, ``30d``; ``timezone`` an IANA name; ``order`` a column, with ``-`` before
+    it the smallest first; the others are words of which a job must have one.
+    """
+
+    period: str
+    timezone: str
+    by: Iterable[str]
+    measures: Iterable[str]
+    user: Iterable[str] | None
+    project: Iterable[str] | None
+    partition: Iterable[str] | None
+    qos: Iterable[str] | None
+    cluster: Iterable[str] | None
+    gpu: Iterable[str] | None
+    node: Iterable[str] | None
+    state: Iterable[str] | None
+    order: str
+    limit: int
+
+
 def address_of(url: str) -> str:
     """The address of a service, checked.
 

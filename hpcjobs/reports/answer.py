@@ -117,6 +117,7 @@ def _share_among_nodes(connection: duckdb.DuckDBPyConnection, asked: Asked, visi
     connection.execute("CREATE OR REPLACE TEMP TABLE node_shares (node_list VARCHAR, node VARCHAR, share DOUBLE)")
     columns = list(zip(*told, strict=True)) or [(), (), ()]
     connection.execute(
-        "INSERT INTO node_shares SELECT unnest($lists::VARCHAR[]), unnest($nodes::VARCHAR[]), unnest($shares::DOUBLE[])",
+        "INSERT INTO node_shares"
+        " SELECT unnest($lists::VARCHAR[]), unnest($nodes::VARCHAR[]), unnest($shares::DOUBLE[])",
         {"lists": list(columns[0]), "nodes": list(columns[1]), "shares": list(columns[2])},
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -13,7 +14,7 @@ from hpcjobs.reports.measures import MEASURES
 from hpcjobs.reports.periods import STEPS, Period, period_of, zone_of
 
 BUCKETS: Final = ("hour", *STEPS)
-DEFAULT_MEASURES: Final = ("runs", "gpu_hours_equivalent", "cpu_hours", "wait_mean_s", "failed_share")
+DEFAULT_MEASURES: Final = ("gpu_hours_equivalent", "cpu_hours", "runs", "wait_mean_s", "failed_share")
 MOST_ROWS: Final = 100_000
 MOST_WORDS: Final = 1_000
 
@@ -26,9 +27,9 @@ class ReportQuery(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         timezone: IANA name of the time zone whose calendar counts; ``""``: the service's.
         by: What rows are told apart by, the first the most: ``project``, ``gpu``, ``user``, ``month``; none: one row.
         measures: Which; none: some usual ones.
-        where: Only runs with one of these words, by ``user``, ``project``, ``partition``, ``qos``, ``gpu``, ``cluster``, ``state`` and so on.
-        order: The measure by which rows are ordered, the largest first, with ``-`` before it the smallest; ``""``: the first
-            measure; where rows are told apart by time, time.
+        where: Only runs with one of these words, by ``user``, ``project``, ``partition``, ``gpu``, ``state`` and so on.
+        order: The measure by which rows are ordered, the largest first, with ``-`` before it the smallest; ``""``: the
+            first measure; where rows are told apart by time, time.
         limit: At most so many rows; 0: MOST_ROWS.
     """
 
@@ -91,9 +92,9 @@ def check(query: ReportQuery, timezone: str, now: float) -> Asked:
     except Refused as error:
         faults += error.refusals
     known = [*DIMENSIONS, *BUCKETS]
-    faults += [Refusal("by", _unknown(word, known), "by-unknown") for word in query.by if word not in known]
-    faults += [Refusal("measures", _unknown(w, MEASURES), "measure-unknown") for w in query.measures if w not in MEASURES]
-    faults += [Refusal("where", _unknown(word, FILTERS), "where-unknown") for word in query.where if word not in FILTERS]
+    told = (("by", query.by, known), ("measures", query.measures, MEASURES), ("where", query.where, FILTERS))
+    for field, words, there in told:
+        faults += [Refusal(field, _unknown(word, there), f"{field}-unknown") for word in words if word not in there]
     for field, words in (("by", query.by), ("measures", query.measures)):
         if len(set(words)) != len(words):
             faults.append(Refusal(field, f"{field} names something twice.", "twice"))
@@ -117,5 +118,5 @@ def check(query: ReportQuery, timezone: str, now: float) -> Asked:
     )  # fmt: skip
 
 
-def _unknown(word: str, known: object) -> str:
-    return f"{word[:80]!r} is none of {', '.join(known)}."  # type: ignore[call-overload]
+def _unknown(word: str, known: Iterable[str]) -> str:
+    return f"{word[:80]!r} is none of {', '.join(known)}."

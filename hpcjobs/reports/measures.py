@@ -79,7 +79,8 @@ MEASURES: Final[dict[str, Measure]] = {
         "Whole GPUs of suspended jobs, which keep them, times hours.",
     ),
     "gpu_hours_unresolved": Measure(
-        "GPU-hours of unknown kind", "h", Of.GPUS, _hours("CASE WHEN kind = '' THEN equivalent * used_s * share ELSE 0 END"),
+        "GPU-hours of unknown kind", "h", Of.GPUS,
+        _hours("CASE WHEN kind = '' THEN equivalent * used_s * share ELSE 0 END"),
         "Whole-GPU-hours of GPUs whose kind neither the job nor its nodes tell.",
     ),
     "gpu_hours_failed": Measure(

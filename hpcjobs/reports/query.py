@@ -20,7 +20,9 @@ KIND: Final = f"CASE WHEN g.kind = '' THEN '{UNRESOLVED}' ELSE g.kind END"
 MAIN_KIND: Final = """LEFT JOIN (
     SELECT run, arg_max(kind, (devices, kind)) AS kind FROM run_gpus GROUP BY run
 ) AS g ON g.run = r.run"""
-GPUS_OF: Final = """LEFT JOIN (SELECT run, sum(devices) AS gpus FROM run_gpus GROUP BY run) AS size ON size.run = r.run"""
+GPUS_OF: Final = """LEFT JOIN (
+    SELECT run, sum(devices) AS gpus FROM run_gpus GROUP BY run
+) AS size ON size.run = r.run"""
 
 
 class Sql(NamedTuple):
@@ -175,7 +177,8 @@ def sql_of(asked: Asked, visible: Visibility, total: bool = False) -> Sql:
     parameters |= {f"where_{name}": list(words) for name, words in asked.where.items()}
     text = f"SELECT {columns} FROM {joined}"
     if step:
-        text = f"WITH buckets AS (SELECT unnest($places) AS place, unnest($firsts) AS since, unnest($lasts) AS until)\n{text}"
+        told = "SELECT unnest($places) AS place, unnest($firsts) AS since, unnest($lasts) AS until"
+        text = f"WITH buckets AS ({told})\n{text}"
         pieces = cut(asked)
         parameters |= {
             "places": [f"{place:05d}" for place in range(len(pieces))],

@@ -71,7 +71,7 @@ async def test_every_route_of_the_api_has_a_method(bench, tmp_path):
             client.capabilities("big"), client.me(), client.projects(), listed(client.audit()), client.health(),
             client.ready(), client.accounting("big"), client.plugins(), client.change_plugins(PluginSet(())),
             client.configuration("big"), client.policies("big"), client.sbatch(Call(("--wrap", "x"), {}, "/", 0.0)),
-            client.submit_gang([]),
+            client.submit_gang([]), client.reports(), client.report(),
             files.stat("/a"), files.mkdir("/a"), files.remove("/a"), files.rename("/a", "/b"),
             files.checksum("/a"), files.read("/a"), files.write("/a", b""), files.begin_upload("/a", 1),
             files.upload_status("x"), files.abort_upload("x"), hooks.make("https://x"), listed(hooks.every()),

@@ -130,6 +130,8 @@ NEEDED = {
     ("POST", "/v1/jobs"): "jobs:write",
     ("POST", "/v1/sbatch"): "jobs:write",
     ("POST", "/v1/gangs"): "jobs:write",
+    ("GET", "/v1/reports"): "jobs:read",
+    ("GET", "/v1/reports/{name}"): "jobs:read",
     ("GET", "/v1/plugins"): "clusters:read",
     ("PUT", "/v1/plugins"): "admin",
     ("GET", "/v1/clusters/{cluster}/configuration"): "clusters:read",
@@ -192,7 +194,7 @@ async def test_every_route_names_its_scope_in_the_openapi_document_and_holds_cal
     assert told == {route: [{"token": [scope] if scope else []}] for route, scope in NEEDED.items()}
     for (method, path), scope in NEEDED.items():
         others = [one for one in Scope if one != scope]
-        where = path.format(job_id="1", cluster="big", upload_id="0" * 32, webhook_id="0" * 32)
+        where = path.format(name="usage", job_id="1", cluster="big", upload_id="0" * 32, webhook_id="0" * 32)
         told = {"Accept": "application/json"}  # an answer that ends
         answer = await bench.call(method, where, "boss", scopes=others, headers=told)
         if scope is None:

@@ -27,6 +27,8 @@ PATHS = [
     ("PATCH", "/v1/jobs/{job_id}"),
     ("DELETE", "/v1/jobs/{job_id}"),
     ("GET", "/v1/jobs/{job_id}/detail"),
+    ("GET", "/v1/reports"),
+    ("GET", "/v1/reports/{name}"),
     *(
         ("POST", f"/v1/jobs/{{job_id}}/{verb}")
         for verb in ("hold", "release", "suspend", "resume", "requeue", "signal")
@@ -81,7 +83,8 @@ async def test_every_path_but_the_open_ones_needs_a_token(bench):
     expected = {*PATHS, *(("HEAD", path) for method, path in PATHS if method == "GET")}
     assert sorted(closed) == sorted(expected), "a new route: is it meant to be open?"
     for method, path in closed:
-        answer = await bench.http.request(method, path.format(job_id="1", cluster="big", upload_id="x", webhook_id="x"))
+        where = path.format(name="usage", job_id="1", cluster="big", upload_id="x", webhook_id="x")
+        answer = await bench.http.request(method, where)
         assert answer.status_code == 401, (method, path)
         assert method == "HEAD" or problem_of(answer)["code"] == "not-authenticated"
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="hpcjobs"'

@@ -1,7 +1,8 @@
 """Reports over 10 million runs of five years: how long the usual questions take, and how large the file is.
 
-The runs are made up (a seed): 2,000 users of 200 projects by Zipf, waits exponential, run times lognormal, GPUs 0 to 8 a
-node of two kinds, a tenth of slices. What is timed is a question of the service, from the checked query to its table.
+The runs are made up (a seed): 2,000 users of 200 projects by Zipf, waits exponential, run times lognormal, GPUs 0 to
+8 a node of two kinds, a tenth of slices. What is timed is a question of the service, from the checked query to its
+table.
 """
 
 from __future__ import annotations
@@ -40,8 +41,10 @@ FROM (
     SELECT i, $first + (i * (($last - $first) / $runs))::BIGINT AS submit,
         least(2000, floor(1 / greatest(1 - hash(i) / 18446744073709551616.0, 0.0005)))::INTEGER AS who,
         (-3600 * ln(1 - hash(i * 3) / 18446744073709551617.0))::BIGINT AS wait,
-        (30 + 600 * exp(3 * sqrt(-2 * ln(1 - hash(i * 5) / 18446744073709551617.0)) * cos(i))) ::BIGINT % 604800 AS took,
-        (1 + hash(i * 13) % 4)::INTEGER AS n, (hash(i * 17) % 9)::INTEGER AS each, (hash(i * 19) % 1000)::INTEGER AS first
+        (30 + 600 * exp(3 * sqrt(-2 * ln(1 - hash(i * 5) / 18446744073709551617.0)) * cos(i)))::BIGINT % 604800
+            AS took,
+        (1 + hash(i * 13) % 4)::INTEGER AS n, (hash(i * 17) % 9)::INTEGER AS each,
+        (hash(i * 19) % 1000)::INTEGER AS first
     FROM range($from, $to) AS numbers (i)
 )
 """
@@ -76,8 +79,9 @@ def asked_s(connection: duckdb.DuckDBPyConnection, query: ReportQuery) -> float:
         begun = time.perf_counter()
         table = answer(connection, check(query, "Europe/Berlin", LAST), EVERYBODY)
         took.append(time.perf_counter() - begun)
-    print(f"    {query.period}: {len(table.rows)} rows, first {took[0]:.3f} s, then {statistics.median(took[1:]):.3f} s")
-    return statistics.median(took[1:])
+    median = statistics.median(took[1:])
+    print(f"    {query.period}: {len(table.rows)} rows, first {took[0]:.3f} s, then {median:.3f} s")
+    return median
 
 
 def run() -> list[Verdict]:

@@ -11,9 +11,9 @@ from hpcjobs.usage.tables import TABLES
 COLUMNS = {
     "run": 0, "cluster": "north", "slurm_job_id": 0, "submit_time": 0, "eligible_time": None, "start_time": None,
     "end_time": None, "user": "alice", "account": "vision", "partition": "gpu", "qos": "normal",
-    "raw_state": "COMPLETED", "suspended_s": 0, "wall_s": None, "nodes": 1, "cpus": 1, "mem_bytes": 0, "node_list": "n1",
-    "tres_alloc": "", "tres_req": "", "exclusive": None, "exit_code": 0, "exit_signal": 0, "restarts": 0,
-    "reason": "", "cpu_used_s": None, "mem_max_bytes": None, "energy_j": None, "array_job_id": None,
+    "raw_state": "COMPLETED", "suspended_s": 0, "wall_s": None, "nodes": 1, "cpus": 1, "mem_bytes": 0,
+    "node_list": "n1", "tres_alloc": "", "tres_req": "", "exclusive": None, "exit_code": 0, "exit_signal": 0,
+    "restarts": 0, "reason": "", "cpu_used_s": None, "mem_max_bytes": None, "energy_j": None, "array_job_id": None,
     "het_job_id": None, "reservation": "", "wckey": "",
 }  # fmt: skip
 

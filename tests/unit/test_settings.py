@@ -36,6 +36,25 @@ def test_everything_can_be_set(tmp_path):
     assert (first.jwt_key_file, first.observe_s, second.name) == (Path("/j"), 0.5, "b")
 
 
+@pytest.mark.parametrize(
+    ("said", "path"),
+    [
+        ('database_url = "sqlite:////data/hpcjobs.db"', "/data/accounting.duckdb"),
+        ('database_url = "sqlite:///a.db"', "accounting.duckdb"),
+        ('database_url = "postgresql://db/hpcjobs"', "/var/lib/hpcjobs/accounting.duckdb"),
+        ('database_url = "postgresql://db/hpcjobs"\n[usage]\npath = "/big/u.duckdb"', "/big/u.duckdb"),
+    ],
+)
+def test_usage_is_kept_beside_the_database_or_where_it_is_said(tmp_path, said, path):
+    head, _, tail = said.partition("\n")
+    assert read(tmp_path, f"{head}\n{LEAST}{tail}").usage_path == Path(path)
+
+
+def test_a_time_zone_that_does_not_exist_is_said(tmp_path):
+    with pytest.raises(SettingsError, match="no time zone 'Mars/Phobos'"):
+        read(tmp_path, LEAST + '[usage]\ntimezone = "Mars/Phobos"')
+
+
 def test_the_environment_names_the_file_and_the_database(tmp_path):
     path = tmp_path / "x.toml"
     path.write_text(LEAST + "\n")

@@ -10,7 +10,7 @@ import msgspec
 from hpcjobs.client._async.caller import AsyncCaller
 from hpcjobs.client.patience import AsyncStream
 from hpcjobs.client.problems import problem_of, unreachable
-from hpcjobs.client.wire import AccountingFilters, AuditFilters, segment
+from hpcjobs.client.wire import AccountingFilters, AuditFilters, ReportFilters, segment
 from hpcjobs.model.audit import AuditEntry, AuditPage
 from hpcjobs.model.capability import Capability
 from hpcjobs.model.cluster import ClusterSummary, NodeList
@@ -20,6 +20,8 @@ from hpcjobs.model.plugin import ConfigurationFile, Generation, PluginSet
 from hpcjobs.model.policy import PolicyReport
 from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.model.who import Me, ProjectList
+from hpcjobs.reports.ready import Catalogue
+from hpcjobs.reports.table import Table
 
 
 class AsyncService(AsyncCaller):
@@ -71,6 +73,33 @@ class AsyncService(AsyncCaller):
             Refused: Slurm does not understand the question, or more jobs are so than one answer holds.
         """
         return await self.ask(AccountedList, "GET", f"/v1/clusters/{segment(cluster)}/accounting", filters)
+
+    async def reports(self) -> Catalogue:
+        """What can be reported: named reports, what rows are told apart by, measures with their definitions."""
+        return await self.ask(Catalogue, "GET", "/v1/reports")
+
+    async def report(self, name: str = "usage", **filters: Unpack[ReportFilters]) -> Table:
+        """A report of what was used, of jobs that one may see.
+
+        Args:
+            name: Which.
+            filters: Period, columns, and which jobs.
+
+        Raises:
+            Refused: The question cannot be answered; each fault is told.
+        """
+        return await self.ask(Table, "GET", f"/v1/reports/{segment(name)}", filters)
+
+    async def report_file(self, form: str, name: str = "usage", **filters: Unpack[ReportFilters]) -> bytes:
+        """The same as a file.
+
+        Args:
+            form: ``csv``, ``xlsx``, ``parquet``, ``html``, ``pdf`` or ``json``.
+            name: Which report.
+            filters: Period, columns, and which jobs.
+        """
+        response = await self.request("GET", f"/v1/reports/{segment(name)}", {**filters, "format": form})
+        return response.content
 
     async def me(self) -> Me:
         """Whom the service takes one for."""
