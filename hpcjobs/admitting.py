@@ -17,6 +17,7 @@ from hpcjobs.model.spec import JobSpec
 from hpcjobs.observe.observer import Observer
 from hpcjobs.placing import keep_host_file, with_placement
 from hpcjobs.sbatch.effective import with_absolute_times
+from hpcjobs.tenants.admission import QuotaRule
 
 log = logging.getLogger(__name__)
 
@@ -41,11 +42,13 @@ class Admitting:
     Args:
         hooks: The plugins.
         files: A cluster's files as a user.
+        quotas: What projects have left.
     """
 
-    def __init__(self, hooks: Hooks, files: Callable[[str, str], FileSystem]) -> None:
+    def __init__(self, hooks: Hooks, files: Callable[[str, str], FileSystem], quotas: QuotaRule) -> None:
         self.hooks = hooks
         self.files = files
+        self.quotas = quotas
 
     async def admitted(self, user: str, observer: Observer, asked: JobSpec) -> Admitted:
         """A job as the rules of the house and the plugins admit it.
@@ -56,7 +59,7 @@ class Admitting:
             asked: As asked for.
 
         Raises:
-            Refused: One of them is against it.
+            Refused: One of them is against it, or the project has nothing left.
             PluginFailed: A plugin that must be asked could not answer.
             ViewStale: It is to be placed, and nobody knows how the cluster looks now.
         """
@@ -71,6 +74,7 @@ class Admitting:
             spec = with_placement(spec, placement, None)
         if spec != ruled:
             spec = admit(spec, AFTER_PLUGINS)
+        await self.quotas.check(user, observer.cluster, spec)
         return Admitted(with_absolute_times(spec, now), at_work.number, placement)
 
     async def with_host_file(self, user: str, observer: Observer, admitted: Admitted) -> JobSpec:

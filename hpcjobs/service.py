@@ -35,6 +35,7 @@ from hpcjobs.steering.runner import PolicyRunner
 from hpcjobs.store import events, webhooks
 from hpcjobs.store.store import Store
 from hpcjobs.submission import Submission, Target
+from hpcjobs.tenants.tenants import Tenants
 from hpcjobs.together import Together
 from hpcjobs.usage.store import UsageStore
 from hpcjobs.ways import open_ways
@@ -66,14 +67,14 @@ class Service:
         self.output = OutputReader(self.files)
         self.hooks = Hooks(self.store, settings.plugins)
         self.discoveries = Discoveries(self.store, self.hooks, [cluster.name for cluster in settings.clusters])
-        self.submission = Submission(
-            self.store, settings.forbidden, settings.min_uid, Admitting(self.hooks, self.files)
-        )
+        self.directory = Directory()
+        self.tenants = Tenants(self.store, self.usage, self.directory, lambda name: self.target(name).observer.backend)
+        admitting = Admitting(self.hooks, self.files, self.tenants.rule)
+        self.submission = Submission(self.store, settings.forbidden, settings.min_uid, admitting)
         self.together = Together(self.submission)
         self.orders = Orders(self.store)
         self.details = Details(self.store)
         self.accounting = Accounting()
-        self.directory = Directory()
         self.audit = AuditLog(self.store)
         self.hub = EventHub(self.store)
         self.telling = Telling(self.hooks, self.hub)
@@ -128,6 +129,7 @@ class Service:
                     functools.partial(self.learn_accounts, cluster.name),
                     at_once=True,
                 ),
+                clock.Entry(f"tenants-{cluster.name}", LEARN_S, functools.partial(self.see_to_tenants, cluster)),
             ]
         await self.hooks.start()
         entries += [
@@ -159,6 +161,17 @@ class Service:
             self._accounting_trouble.add(cluster)
         else:
             self._accounting_trouble.discard(cluster)
+
+    async def see_to_tenants(self, cluster: ClusterSettings, _now: float) -> None:
+        """Tell how quotas stand, and bring Slurm's accounting to them where the settings say so.
+
+        Args:
+            cluster: Which.
+        """
+        try:
+            await self.tenants.tick(cluster.name, applies=cluster.tenants == "apply")
+        except HpcjobsError as error:
+            log.warning("cluster %s: quotas are not seen to now: %s", cluster.name, error.detail)
 
     async def forget_events(self, now: float) -> None:
         """Forget events that are older than the settings say, few at a time: others want to write too.

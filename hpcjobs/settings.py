@@ -43,6 +43,8 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             after its end, in seconds. What is older is asked of accounting.
         resend_lost: Whether a job that Slurm took and lost before it began (a slurmctld that is killed forgets its
             last seconds) goes to Slurm again. False: it stays UNKNOWN.
+        tenants: Whether Slurm's accounting is brought to what tenants say once a minute (``apply``), or only when an
+            admin says so (``plan``). The service's user must be an operator in Slurm for that.
         file_roots: The folders whose files and outputs can be reached, the first of them the user's own; none: no
             files and no output. What
             is outside cannot be reached, whatever links lead there. Others must not be able to make these folders.
@@ -62,6 +64,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     observe_s: Annotated[float, msgspec.Meta(gt=0)] = 1.0
     min_job_age_s: Annotated[float, msgspec.Meta(gt=0)] = 300.0
     resend_lost: bool = True
+    tenants: Literal["plan", "apply"] = "plan"
     file_roots: tuple[str, ...] = ("/home/{user}", "/scratch")
 
 

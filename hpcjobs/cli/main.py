@@ -22,6 +22,7 @@ from hpcjobs.cli.output import logs
 from hpcjobs.cli.place import place
 from hpcjobs.cli.plugins import plugins
 from hpcjobs.cli.policies import policies
+from hpcjobs.cli.quota import quota
 from hpcjobs.cli.report import report
 from hpcjobs.cli.retry import retry
 from hpcjobs.cli.simulate.command import simulate
@@ -55,7 +56,7 @@ COMMANDS: Final[tuple[click.Command, ...]] = (
     *(login, logout, whoami, config),
     *(submit, gang, jobs, show, logs, retry, top, spool),
     *orders.COMMANDS,
-    *(nodes, partitions, events, files, place, report, plugins, policies, tune, simulate, completion),
+    *(nodes, partitions, events, files, place, report, plugins, policies, quota, tune, simulate, completion),
     *stand_ins.commands(),
     *(serve, operate.token, operate.audit),
 )

@@ -20,6 +20,8 @@ class EventKind(StrEnum):
     PLUGIN_STATE = "plugin.state"  # a plugin came into use, went out of it, or failed too often
     PLUGIN_FINDING = "plugin.finding"  # what a plugin's discovery has to tell
     POLICY_ACTION = "policy.action"  # what a policy wants, has done, wants no more, or could not have done
+    QUOTA_STATE = "quota.state"  # a budget of a project has passed a bound, or is within it again
+    QUOTA_REQUEST = "quota.request"  # somebody asked for more, or somebody has decided
     WEBHOOK_TEST = "webhook.test"  # sent to a webhook when its owner asks; never written
 
 

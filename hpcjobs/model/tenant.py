@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 
-Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_][a-z0-9_.-]{0,62}$")]
+NAME: Final = "^[a-z0-9_][a-z0-9_.-]{0,62}$"
+Name = Annotated[str, msgspec.Meta(pattern=NAME)]
 """Of an account or user: Slurm keeps accounts in small letters."""
 Kind = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{0,63}$")]
 """Of GPUs, as Slurm's type; ``""``: all kinds together."""
@@ -94,7 +95,7 @@ class Tenant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     fairshare: Annotated[int, msgspec.Meta(ge=1, le=2**31 - 2)] | None = None
     members: tuple[Name, ...] = ()
     managers: tuple[Name, ...] = ()
-    quota: Quota = Quota()
+    quota: Quota = msgspec.field(default_factory=Quota)
 
 
 class BudgetState(msgspec.Struct, frozen=True):

@@ -27,11 +27,16 @@ def diff(
     changes = [
         _change(setting, found.get(setting, ""), value, _why(setting, value, made))
         for setting, value in wanted.items()
-        if found.get(setting, "") != value
+        if found.get(setting, "") != value and not _comes_with_account(setting, found)
     ]
     changes += [_given_back(row, found.get(setting, "")) for setting, row in made.items() if setting not in wanted]
     parents = {setting.project: value for setting, value in wanted.items() if setting.field == "parent"}
     return tuple(sorted(changes, key=lambda change: _place(change, parents)))
+
+
+def _comes_with_account(setting: Setting, found: Mapping[Setting, str]) -> bool:
+    """Whether it is said when the account is made, which is still to be done."""
+    return setting.field == "parent" and Setting(setting.project, "account") not in found
 
 
 def _change(setting: Setting, was: str, value: str, why: str, *, ours: bool = True) -> Change:

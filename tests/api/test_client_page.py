@@ -16,6 +16,7 @@ from hpcjobs.client import ApiProblem, AsyncClient
 from hpcjobs.model.action import JobSet
 from hpcjobs.model.order import Verb
 from hpcjobs.model.plugin import PluginSet
+from hpcjobs.model.tenant import Decision, Quota, QuotaAsked, Tenant
 from hpcjobs.sbatch.called import Call
 from hpcjobs.settings import ClusterSettings
 from tests.api.bench import UnrulySlurm, settings_of, shared_app
@@ -72,6 +73,9 @@ async def test_every_route_of_the_api_has_a_method(bench, tmp_path):
             client.ready(), client.accounting("big"), client.plugins(), client.change_plugins(PluginSet(())),
             client.configuration("big"), client.policies("big"), client.sbatch(Call(("--wrap", "x"), {}, "/", 0.0)),
             client.submit_gang([]), client.reports(), client.report(),
+            client.quotas(), client.quota("v"), client.declare_project("v", Tenant()),
+            client.withdraw_project("v"), client.quota_requests("v"), client.request_quota("v", QuotaAsked(Quota())),
+            client.decide_quota("v", "0" * 32, Decision(approve=False)), client.quota_plan(), client.apply_quotas(),
             files.stat("/a"), files.mkdir("/a"), files.remove("/a"), files.rename("/a", "/b"),
             files.checksum("/a"), files.read("/a"), files.write("/a", b""), files.begin_upload("/a", 1),
             files.upload_status("x"), files.abort_upload("x"), hooks.make("https://x"), listed(hooks.every()),

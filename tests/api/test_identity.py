@@ -169,6 +169,15 @@ NEEDED = {
     ("PATCH", "/v1/clusters/{cluster}/files/uploads/{upload_id}"): "files:write",
     ("DELETE", "/v1/clusters/{cluster}/files/uploads/{upload_id}"): "files:write",
     ("GET", "/v1/projects"): "clusters:read",
+    ("GET", "/v1/projects/{project}"): "clusters:read",
+    ("PUT", "/v1/projects/{project}"): "admin",
+    ("DELETE", "/v1/projects/{project}"): "admin",
+    ("GET", "/v1/projects/{project}/requests"): "clusters:read",
+    ("POST", "/v1/projects/{project}/requests"): "jobs:write",
+    ("POST", "/v1/projects/{project}/requests/{request_id}/decision"): "jobs:write",
+    ("GET", "/v1/quotas"): "clusters:read",
+    ("GET", "/v1/quotas/plan"): "clusters:read",
+    ("POST", "/v1/quotas/apply"): "admin",
     ("GET", "/metrics"): "clusters:read",
     ("GET", "/v1/audit"): "admin",
     ("GET", "/v1/events"): "events:read",
@@ -194,7 +203,8 @@ async def test_every_route_names_its_scope_in_the_openapi_document_and_holds_cal
     assert told == {route: [{"token": [scope] if scope else []}] for route, scope in NEEDED.items()}
     for (method, path), scope in NEEDED.items():
         others = [one for one in Scope if one != scope]
-        where = path.format(name="usage", job_id="1", cluster="big", upload_id="0" * 32, webhook_id="0" * 32)
+        ids = dict.fromkeys(("upload_id", "webhook_id", "request_id"), "0" * 32)
+        where = path.format(name="usage", job_id="1", cluster="big", project="vision", **ids)
         told = {"Accept": "application/json"}  # an answer that ends
         answer = await bench.call(method, where, "boss", scopes=others, headers=told)
         if scope is None:

@@ -51,6 +51,11 @@ PATHS = [
     *((method, "/v1/plugins") for method in ("GET", "PUT")),
     ("GET", "/v1/clusters/{cluster}/configuration"),
     ("GET", "/v1/clusters/{cluster}/policies"),
+    *((method, "/v1/projects/{project}") for method in ("GET", "PUT", "DELETE")),
+    *((method, "/v1/projects/{project}/requests") for method in ("GET", "POST")),
+    ("POST", "/v1/projects/{project}/requests/{request_id}/decision"),
+    *(("GET", path) for path in ("/v1/quotas", "/v1/quotas/plan")),
+    ("POST", "/v1/quotas/apply"),
     ("POST", "/v1/sbatch"),
     ("POST", "/v1/gangs"),
     ("POST", "/v1/webhooks/{webhook_id}/test"),
@@ -83,8 +88,8 @@ async def test_every_path_but_the_open_ones_needs_a_token(bench):
     expected = {*PATHS, *(("HEAD", path) for method, path in PATHS if method == "GET")}
     assert sorted(closed) == sorted(expected), "a new route: is it meant to be open?"
     for method, path in closed:
-        where = path.format(name="usage", job_id="1", cluster="big", upload_id="x", webhook_id="x")
-        answer = await bench.http.request(method, where)
+        ids = {"name": "usage", "job_id": "1", "cluster": "big", "project": "vision", "request_id": "0" * 32}
+        answer = await bench.http.request(method, path.format(**ids, upload_id="x", webhook_id="x"))
         assert answer.status_code == 401, (method, path)
         assert method == "HEAD" or problem_of(answer)["code"] == "not-authenticated"
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="hpcjobs"'

@@ -20,6 +20,7 @@ from hpcjobs.model.partition import PartitionList
 from hpcjobs.model.plugin import ConfigurationFile, Generation, PluginSet
 from hpcjobs.model.policy import PolicyReport
 from hpcjobs.model.scheduling import Scheduling
+from hpcjobs.model.tenant import Decision, Plan, ProjectQuota, QuotaAsked, QuotaRequest, Tenant
 from hpcjobs.model.who import Me, ProjectList
 from hpcjobs.reports.ready import Catalogue
 from hpcjobs.reports.table import Table
@@ -152,6 +153,56 @@ class Service(Caller):
     def policies(self, cluster: str) -> PolicyReport:
         """What the policies want of a cluster now, and how they fare; for operators."""
         return self.ask(PolicyReport, "GET", f"/v1/clusters/{segment(cluster)}/policies")
+
+    def quotas(self, *, cluster: str | None = None) -> list[ProjectQuota]:
+        """What one's projects may use and what is left of it; for operators all."""
+        return self.ask(list[ProjectQuota], "GET", "/v1/quotas", {"cluster": cluster})
+
+    def quota(self, project: str, *, cluster: str | None = None) -> ProjectQuota:
+        """What one project may use and what is left of it."""
+        return self.ask(ProjectQuota, "GET", f"/v1/projects/{segment(project)}", {"cluster": cluster})
+
+    def declare_project(self, project: str, tenant: Tenant, *, cluster: str | None = None) -> ProjectQuota:
+        """Say what a project shall be; for admins. Slurm hears of it when the plan is applied.
+
+        Raises:
+            Refused: It cannot be so.
+        """
+        path = f"/v1/projects/{segment(project)}"
+        return self.ask(ProjectQuota, "PUT", path, {"cluster": cluster}, body=msgspec.json.encode(tenant))
+
+    def withdraw_project(self, project: str, *, cluster: str | None = None) -> None:
+        """Say nothing of a project any more; for admins. The next plan gives back what was there before."""
+        self.request("DELETE", f"/v1/projects/{segment(project)}", {"cluster": cluster}, repeatable=False)
+
+    def quota_requests(self, project: str, *, cluster: str | None = None) -> list[QuotaRequest]:
+        """A project's requests for more, the newest first; members see their own."""
+        path = f"/v1/projects/{segment(project)}/requests"
+        return self.ask(list[QuotaRequest], "GET", path, {"cluster": cluster})
+
+    def request_quota(self, project: str, asked: QuotaAsked, *, cluster: str | None = None) -> QuotaRequest:
+        """Ask for another quota."""
+        path = f"/v1/projects/{segment(project)}/requests"
+        return self.ask(QuotaRequest, "POST", path, {"cluster": cluster}, body=msgspec.json.encode(asked))
+
+    def decide_quota(
+        self, project: str, request_id: str, decision: Decision, *, cluster: str | None = None
+    ) -> QuotaRequest:
+        """Grant a request or not; for admins and managers of a project above.
+
+        Raises:
+            Conflict: It is decided already.
+        """
+        path = f"/v1/projects/{segment(project)}/requests/{segment(request_id)}/decision"
+        return self.ask(QuotaRequest, "POST", path, {"cluster": cluster}, body=msgspec.json.encode(decision))
+
+    def quota_plan(self, *, cluster: str | None = None) -> Plan:
+        """What must change in Slurm's accounting for it to be as declared; for operators. Nothing is done."""
+        return self.ask(Plan, "GET", "/v1/quotas/plan", {"cluster": cluster})
+
+    def apply_quotas(self, *, cluster: str | None = None) -> Plan:
+        """Change Slurm's accounting so; for admins. Returns what was done."""
+        return self.ask(Plan, "POST", "/v1/quotas/apply", {"cluster": cluster})
 
     def health(self) -> dict[str, str]:
         """Whether the service's process is alive, and its version."""

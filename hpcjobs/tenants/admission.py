@@ -1,0 +1,89 @@
+"""Whether a job may still be submitted: budgets that are used up refuse it before Slurm is asked."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+from zoneinfo import ZoneInfo
+
+from hpcjobs.errors import Refusal, Refused
+from hpcjobs.identity.directory import Directory
+from hpcjobs.model.gres import gpus_of_gres, names_gpus, parse_gpus
+from hpcjobs.model.spec import JobSpec, Resources
+from hpcjobs.model.tenant import BudgetState
+from hpcjobs.tenants.standing import Standing
+
+EXHAUSTED: Final = "quota-exhausted"
+_SHARES: Final = ("shard", "mps")
+
+
+def kinds_asked(resources: Resources) -> frozenset[str]:
+    """Kinds of GPUs that a component asks for; ``""``: some without a type; none: no GPUs. Pure."""
+    said = (resources.gpus, resources.gpus_per_node, resources.gpus_per_socket, resources.gpus_per_task)
+    counts = [parse_gpus(str(text)) for text in said if text is not None]
+    counts.append(gpus_of_gres(resources.gres or ""))
+    counts += [gpus_of_gres(resources.gres or "", name) for name in _SHARES]
+    found = {kind for each in counts for kind, count in each.items() if count}
+    if resources.tres_per_task is not None and names_gpus(resources.tres_per_task):
+        found.add("")
+    return frozenset(found)
+
+
+def refusal_of(project: str, state: BudgetState) -> Refusal:
+    """Why a job of a project is refused whose budget stands so."""
+    budget = state.budget
+    there_is = (budget.hard_h or 0.0) + state.carried_h
+    kind = f" of {budget.kind}" if budget.kind else ""
+    again = ""
+    if state.until:
+        again = f"; until {datetime.fromtimestamp(state.until, ZoneInfo(budget.timezone)):%d %B %Y}"
+    detail = f"Project {project} has used {state.used_h:.1f} of {there_is:.1f} GPU-hours{kind} ({budget.period})"
+    return Refusal("account", f"{detail}{again}, nothing is left. `hpcjobs quota request` asks for more.", EXHAUSTED)
+
+
+class QuotaRule:
+    """The rule.
+
+    Args:
+        standing: How projects stand.
+        directory: Whose projects are whose.
+    """
+
+    def __init__(self, standing: Standing, directory: Directory) -> None:
+        self.standing = standing
+        self.directory = directory
+
+    async def check(self, user: str, cluster: str, spec: JobSpec) -> None:
+        """Refuse a job whose project, or one above it, has none of the GPU-hours left that it would use.
+
+        A job without account is its user's only project's; who has several is left to Slurm, which knows the default.
+
+        Args:
+            user: Whom it runs as.
+            cluster: Where.
+            spec: As admitted so far.
+
+        Raises:
+            Refused: With every budget that is used up.
+            Unavailable: It cannot be said.
+        """
+        found = await self.standing.of(cluster)
+        if not found.tenants:
+            return
+        kinds = frozenset().union(*(kinds_asked(part) for part in (spec.resources, *(c.resources for c in spec.het))))
+        project = spec.account or self._only_project(user, cluster)
+        if not kinds or not project:
+            return
+        faults = [
+            refusal_of(name, state)
+            for name in self.standing.lineage(cluster, project, found.tenants)
+            for state in found.budgets.get(name, ())
+            if state.hard_passed and (not state.budget.kind or state.budget.kind in kinds)
+        ]
+        if faults:
+            raise Refused(faults)
+
+    def _only_project(self, user: str, cluster: str) -> str | None:
+        of_user = [place.account for place in self.directory.projects_of(user)]
+        names = [account.name for account in of_user if account.cluster == cluster and user in account.members]
+        return names[0] if len(names) == 1 else None

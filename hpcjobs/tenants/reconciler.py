@@ -1,0 +1,136 @@
+"""Brings Slurm's accounting to what tenants say: a plan, then its orders, each written down before it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import defaultdict
+from typing import Final
+
+from hpcjobs.errors import HpcjobsError, NotSupported
+from hpcjobs.model.event import Event, EventKind
+from hpcjobs.model.tenant import BudgetState, Change, Ledger, LedgerOrder, Plan, Tenant, Verb
+from hpcjobs.slurm.base import Backend, Op
+from hpcjobs.store import tenants as rows
+from hpcjobs.store.store import Store
+from hpcjobs.tenants.desired import desired
+from hpcjobs.tenants.plan import diff, kept_of
+from hpcjobs.tenants.standing import Found, Standing
+
+log = logging.getLogger(__name__)
+
+MOST_CHANGES: Final = 1000
+"""Of one turn; the next goes on."""
+
+
+class Reconciler:
+    """Plans and applies, one cluster at a time.
+
+    Killed between two orders it goes on with the next turn: what was sent is seen in Slurm, the rest is planned again.
+
+    Args:
+        store: Where what is ours is written down.
+        standing: How projects stand.
+    """
+
+    def __init__(self, store: Store, standing: Standing) -> None:
+        self.store = store
+        self.standing = standing
+        self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+
+    async def plan(self, cluster: str, backend: Backend) -> Plan:
+        """What must change for Slurm to be as the tenants say; nothing is done.
+
+        Raises:
+            NotSupported: No way to the cluster knows accounts.
+            Unavailable: Slurm's accounting, the database or usage do not answer.
+        """
+        return (await self._plan(cluster, backend))[0]
+
+    async def _plan(self, cluster: str, backend: Backend) -> tuple[Plan, Found]:
+        if why := backend.lacks(Op.LEDGER):
+            raise NotSupported(f"Cluster {cluster!r}: {why}.")
+        ledger = await backend.ledger()
+        self.learn(cluster, ledger)
+        found = await self.standing.of(cluster)
+        wanted, unmet = desired(found.tenants, found.exhausted(), ledger.tres)
+        changes = diff(wanted, ledger.settings, await self.store.read(rows.made, cluster))
+        return Plan(cluster, changes, unmet), found
+
+    def learn(self, cluster: str, ledger: Ledger) -> None:
+        """Take over which account is below which."""
+        parents = {key.project: value for key, value in ledger.settings.items() if key.field == "parent"}
+        if self.standing.slurms_parents.get(cluster) != parents:
+            self.standing.slurms_parents[cluster] = parents
+            self.standing.changed(cluster)
+
+    async def apply(self, cluster: str, backend: Backend) -> Plan:
+        """Carry out the plan as it is now.
+
+        Returns:
+            What was done.
+
+        Raises:
+            HpcjobsError: Slurm refused an order, or did not answer; ``kept`` says how many were done before.
+        """
+        async with self._locks[cluster]:
+            plan, found = await self._plan(cluster, backend)
+            for number, change in enumerate(plan.changes[:MOST_CHANGES]):
+                try:
+                    await self._make(cluster, backend, change, found.tenants)
+                except HpcjobsError as error:
+                    error.kept = f"{number} of {len(plan.changes)} changes are made; the next run goes on."
+                    raise
+        return plan
+
+    async def _make(self, cluster: str, backend: Backend, change: Change, tenants: dict[str, Tenant]) -> None:
+        kept = kept_of(change, await self.store.read(rows.made, cluster), time.time())
+        if kept is not None:
+            await self.store.write(rows.keep, cluster, kept)
+        if change.verb is not Verb.FORGET:
+            tenant = tenants.get(change.setting.project, Tenant())
+            parent = tenant.parent or "root"
+            order = LedgerOrder(change.setting, change.value, parent, tenant.description, tenant.organization)
+            await backend.enter(order)
+        if kept is None:
+            await self.store.write(rows.forget, cluster, change.setting)
+
+    async def tell(self, cluster: str) -> None:
+        """Write an event where a budget has passed a bound, or is within it again.
+
+        Raises:
+            Unavailable: The database or usage do not answer.
+        """
+        found = await self.standing.of(cluster)
+        if not found.tenants:
+            return
+        before = await self.store.read(rows.levels, cluster)
+        for project, states in found.budgets.items():
+            now = {f"{state.budget.kind}/{state.budget.period}": level_of(state) for state in states}
+            told = before.get(project, {})
+            if now != told:
+                changed = [
+                    _event(cluster, project, state, found.at)
+                    for state, (key, level) in zip(states, now.items(), strict=True)
+                    if told.get(key, "") != level
+                ]
+                await self.store.write(rows.tell, cluster, project, now, changed)
+
+
+def level_of(state: BudgetState) -> str:
+    """Which bound a budget has passed: ``hard``, ``soft`` or ``""``."""
+    return "hard" if state.hard_passed else "soft" if state.soft_passed else ""
+
+
+def _event(cluster: str, project: str, state: BudgetState, now: float) -> Event:
+    data: dict[str, str | int | float | bool | None] = {
+        "project": project,
+        "kind": state.budget.kind,
+        "period": state.budget.period.value,
+        "passed": level_of(state),
+        "used_h": round(state.used_h, 3),
+        "left_h": None if state.left_h is None else round(state.left_h, 3),
+        "exhausted_at": state.exhausted_at,
+    }
+    return Event(0, now, EventKind.QUOTA_STATE, cluster, account=project, data=data)

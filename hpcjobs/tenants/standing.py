@@ -1,0 +1,105 @@
+"""How projects stand: what is declared of them, and what accounting says that they used."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import Final
+
+import msgspec
+
+from hpcjobs.model.tenant import BudgetState, ProjectQuota, Tenant
+from hpcjobs.store import tenants as rows
+from hpcjobs.store.store import Store
+from hpcjobs.tenants.desired import below
+from hpcjobs.tenants.used import read_until, state_of
+from hpcjobs.usage.store import UsageStore
+
+KEPT_S: Final = 30.0
+"""So long what was found holds, in seconds: usage is no newer than accounting is read."""
+
+
+class Found(msgspec.Struct, frozen=True):
+    """How a cluster's projects stood.
+
+    Attributes:
+        at: Unix seconds.
+        tenants: As declared.
+        budgets: By project.
+        read_until: See ProjectQuota.
+    """
+
+    at: float
+    tenants: dict[str, Tenant]
+    budgets: dict[str, tuple[BudgetState, ...]]
+    read_until: int
+
+    def exhausted(self) -> dict[str, frozenset[str]]:
+        """Of projects the kinds of which a hard bound is passed."""
+        passed = {
+            project: frozenset(state.budget.kind for state in states if state.hard_passed)
+            for project, states in self.budgets.items()
+        }
+        return {project: kinds for project, kinds in passed.items() if kinds}
+
+
+class Standing:
+    """Finds it, and keeps it for a while.
+
+    Args:
+        store: Where tenants are declared.
+        usage: What was used.
+    """
+
+    def __init__(self, store: Store, usage: UsageStore) -> None:
+        self.store = store
+        self.usage = usage
+        self.slurms_parents: dict[str, dict[str, str]] = {}
+        """By cluster: of each account the one above it, as Slurm last said."""
+        self._found: dict[str, Found] = {}
+
+    def changed(self, cluster: str) -> None:
+        """What was found of a cluster holds no longer."""
+        self._found.pop(cluster, None)
+
+    async def of(self, cluster: str) -> Found:
+        """How a cluster's projects stand.
+
+        Raises:
+            Unavailable: The database or the tables of usage do not answer.
+        """
+        now = time.time()
+        found = self._found.get(cluster)
+        if found is None or not 0 <= now - found.at < KEPT_S:
+            found = self._found[cluster] = await self._find(cluster, now)
+        return found
+
+    async def _find(self, cluster: str, now: float) -> Found:
+        tenants = await self.store.read(rows.declared, cluster)
+        if not tenants:
+            return Found(now, {}, {}, 0)
+        above = self._parents(cluster, tenants)
+        budgets: dict[str, tuple[BudgetState, ...]] = {}
+        for project, tenant in tenants.items():
+            names = below(project, above)
+            budgets[project] = tuple(
+                [await self.usage.read(state_of, budget, cluster, names, now) for budget in tenant.quota.budgets]
+            )
+        return Found(now, tenants, budgets, await self.usage.read(read_until, cluster))
+
+    def _parents(self, cluster: str, tenants: Mapping[str, Tenant]) -> dict[str, str]:
+        said = {name: tenant.parent for name, tenant in tenants.items() if tenant.parent is not None}
+        return self.slurms_parents.get(cluster, {}) | said
+
+    def lineage(self, cluster: str, project: str, tenants: Mapping[str, Tenant]) -> list[str]:
+        """A project and all above it, upwards."""
+        above = self._parents(cluster, tenants)
+        found = [project]
+        while (parent := above.get(found[-1])) is not None and parent not in found:
+            found.append(parent)
+        return found
+
+
+def shown(cluster: str, project: str, found: Found) -> ProjectQuota:
+    """One project as people see it."""
+    return ProjectQuota(cluster, project, found.tenants[project], found.budgets.get(project, ()), found.read_until)
