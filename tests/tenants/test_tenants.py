@@ -17,7 +17,9 @@ from tests.tenants.test_budget import put
 PHYSICS = Account("big", "physics", members=frozenset({"erin"}), coordinators=frozenset({"erin"}))
 VISION = Account("big", "vision", members=frozenset({"alice", "bob"}), coordinators=frozenset({"bob"}))
 CLIMATE = Account("big", "climate", members=frozenset({"carol"}))
-HARD = {"parent": "physics", "members": ["alice"], "quota": {"budgets": [{"hard_h": 10, "soft_h": 5}]}}
+EVER = {"period": "fixed", "until": 4_000_000_000}
+"""No month that begins while a test runs."""
+HARD = {"parent": "physics", "members": ["alice"], "quota": {"budgets": [{**EVER, "hard_h": 10, "soft_h": 5}]}}
 
 
 @pytest.fixture
@@ -115,7 +117,7 @@ async def test_a_hard_bound_that_is_passed_refuses_gpus_and_says_what_was_used(t
 
 async def test_what_is_used_below_counts_above_and_a_bound_above_holds_below(tenants):
     await declare(tenants, "vision", {"parent": "physics"})
-    await declare(tenants, "physics", {"quota": {"budgets": [{"hard_h": 10}]}})
+    await declare(tenants, "physics", {"quota": {"budgets": [{**EVER, "hard_h": 10}]}})
     await use(tenants, "vision", 11)
     assert (await quotas(tenants, "erin"))["physics"].budgets[0].left_h == 0
     refused = await submit(tenants, account="vision", resources={"gpus": 1})
