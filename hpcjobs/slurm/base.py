@@ -17,6 +17,7 @@ from hpcjobs.model.reservation import ReservationOrder
 from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.model.tenant import Ledger, LedgerOrder
+from hpcjobs.model.usage import Run
 from hpcjobs.sbatch.units import ceil_div as ceil_div
 
 _MARK = re.compile(r" ?\bhpcjobs:([0-9a-f]{32})\b")
@@ -147,6 +148,15 @@ class Backend(Protocol):
 
     async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
         """What accounting knows; a requeued job is its last run only."""
+        ...
+
+    async def runs(self, since: int, until: int) -> tuple[Run, ...]:
+        """Every run of a job that accounting has in a time: each try, size, task and component for itself.
+
+        Args:
+            since: Unix seconds: what had not ended before.
+            until: Unix seconds: what was there before; 0: any time.
+        """
         ...
 
     async def accounts(self) -> tuple[Account, ...]:

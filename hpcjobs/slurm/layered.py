@@ -15,6 +15,7 @@ from hpcjobs.model.order import Changes, Estimate, Order, Verb
 from hpcjobs.model.reservation import ReservationOrder, ReservationVerb
 from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.model.tenant import Ledger, LedgerOrder
+from hpcjobs.model.usage import Run
 from hpcjobs.slurm.base import Backend, Launch, Op, Subject
 
 T = TypeVar("T")
@@ -56,6 +57,10 @@ class Layered:
     async def view(self, now: float) -> ClusterView:
         """See Backend."""
         return await self._do(Op.VIEW, None, lambda way: way.view(now))
+
+    async def runs(self, since: int, until: int) -> tuple[Run, ...]:
+        """See Backend."""
+        return await self._do(Op.HISTORY, None, lambda way: way.runs(since, until))
 
     async def scheduling(self) -> Scheduling:
         """See Backend."""

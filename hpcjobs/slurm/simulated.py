@@ -24,10 +24,12 @@ from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.model.spans import fold_tasks
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.model.tenant import Ledger, LedgerOrder
+from hpcjobs.model.usage import Run
 from hpcjobs.sbatch.hostlists import fold_hostlist
 from hpcjobs.slurm.base import Launch, Op, Subject
 from hpcjobs.slurm.cluster_orders import check_nodes, check_reservation, retold
 from hpcjobs.slurm.errnos import error_of
+from hpcjobs.slurm.sacct_runs import run_of
 from hpcjobs.slurm.simulated_cluster import changed_node, check_access, kept_from, reserved
 from hpcjobs.slurm.simulated_history import accounted_of
 from hpcjobs.slurm.simulated_ledger import entered, ledger_of
@@ -335,6 +337,11 @@ class SimulatedBackend:
     async def history(self, query: HistoryQuery) -> tuple[Accounted, ...]:
         """See Backend."""
         return accounted_of((entry.record for entry in self._jobs.values()), query, self.now)
+
+    async def runs(self, since: int, until: int) -> tuple[Run, ...]:
+        """See Backend."""
+        query = HistoryQuery(since=since, until=until, steps=True, duplicates=True)
+        return tuple(map(run_of, await self.history(query)))
 
     async def scheduling(self) -> Scheduling:
         """See Backend."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from hpcjobs.model.amount import MIB
 from hpcjobs.model.history import Accounted, HistoryQuery, Ledger, Step
 from hpcjobs.model.job import JobRecord
 
@@ -35,7 +36,22 @@ def _is_so(record: JobRecord, query: HistoryQuery) -> bool:
 
 def _ledger(record: JobRecord, now: float) -> Ledger:
     elapsed_s = int(record.end_time or now) - record.start_time if record.start_time else 0
-    return Ledger(elapsed_s=elapsed_s, cpus_req=record.cpus, nodes_req=record.nodes, nodes_alloc=record.nodes)
+    tres = {"cpu": record.cpus, **_gpus(record), "mem": f"{record.mem_bytes // MIB}M", "node": record.nodes}
+    text = ",".join(f"{name}={count}" for name, count in tres.items())
+    return Ledger(
+        tres_req=text,
+        tres_alloc=text if record.start_time and record.node_list else "",
+        elapsed_s=elapsed_s,
+        cpus_req=record.cpus,
+        nodes_req=record.nodes,
+        nodes_alloc=record.nodes,
+    )
+
+
+def _gpus(record: JobRecord) -> dict[str, int]:
+    """GPUs as Slurm counts them: all, and each type that is known."""
+    typed = {f"gres/gpu:{kind}": count for kind, count in record.gpus.items() if kind}
+    return {"gres/gpu": sum(record.gpus.values()), **typed} if record.gpus else {}
 
 
 def _steps(record: JobRecord) -> tuple[Step, ...]:

@@ -27,6 +27,7 @@ from hpcjobs.model.partition import Partition
 from hpcjobs.model.reservation import Reservation, ReservationOrder, ReservationVerb
 from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.model.tenant import Ledger, LedgerOrder
+from hpcjobs.model.usage import Run
 from hpcjobs.slurm import slurmrestd_cluster as cluster_orders
 from hpcjobs.slurm import slurmrestd_orders as orders
 from hpcjobs.slurm.accounting import AccountsTold, accounts_of
@@ -34,12 +35,13 @@ from hpcjobs.slurm.base import Launch, Op, Subject
 from hpcjobs.slurm.cluster_orders import check_nodes, check_reservation, retold
 from hpcjobs.slurm.configuration import ConfigurationTold, said_scheduling
 from hpcjobs.slurm.errnos import NO_LONGER, error_of
-from hpcjobs.slurm.history import history_params, of_whom, state_by_state
+from hpcjobs.slurm.history import DAWN, DUSK, history_params, of_whom, state_by_state
 from hpcjobs.slurm.openapi import ErrorWords, JobWords, Reply, ReservationsTold, decode, record_of
 from hpcjobs.slurm.openapi_accounting import AccountingReply, accounted_of
 from hpcjobs.slurm.openapi_cluster import node_of, partition_of
 from hpcjobs.slurm.openapi_reservations import reservation_of
 from hpcjobs.slurm.outcomes import verdict
+from hpcjobs.slurm.sacct_runs import run_of
 from hpcjobs.slurm.slurmrestd_body import VERSIONS, job_body
 from hpcjobs.slurm.slurmrestd_marks import MarkLists
 from hpcjobs.slurm.targets import Target, expand_tasks, parse_target, signal_number
@@ -325,6 +327,11 @@ class SlurmrestdBackend:
             params = httpx.QueryParams([*common, *(("step", str(number)) for number in numbers)])
             found.extend(map(accounted_of, (await self._told(AccountingReply, "/jobs/", params)).jobs))
         return found
+
+    async def runs(self, since: int, until: int) -> tuple[Run, ...]:
+        """See Backend."""
+        query = HistoryQuery(since=max(since, DAWN), until=until or DUSK, steps=True, duplicates=True)
+        return tuple(map(run_of, await self._history(query)))
 
     async def accounts(self) -> tuple[Account, ...]:
         """See Backend."""

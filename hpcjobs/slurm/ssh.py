@@ -18,6 +18,7 @@ from hpcjobs.model.order import Estimate, Order, Verb
 from hpcjobs.model.reservation import ReservationOrder, ReservationVerb
 from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.model.tenant import Ledger, LedgerOrder
+from hpcjobs.model.usage import Run
 from hpcjobs.slurm import cluster_commands, configuration, ledger
 from hpcjobs.slurm import slurm_commands as commands
 from hpcjobs.slurm.accounting import SACCTMGR, AccountsTold, accounts_of
@@ -32,6 +33,7 @@ from hpcjobs.slurm.openapi_reservations import reservation_of
 from hpcjobs.slurm.outcomes import verdict
 from hpcjobs.slurm.printed_partitions import WORDS as PARTITIONS
 from hpcjobs.slurm.printed_partitions import partitions_of
+from hpcjobs.slurm.sacct_runs import new_delimiter, runs_printed, runs_words
 from hpcjobs.slurm.ssh_transport import AnswerLost, NotSent, Ran, SshPool
 from hpcjobs.slurm.targets import Target, expand_tasks, parse_target, signal_number
 
@@ -259,6 +261,14 @@ class SshBackend:
             return ()
         ran = await self._words(self.observer, history_words(query), LISTING_S, LISTING_BYTES)
         return tuple(map(accounted_of, self._document(ran, AccountingReply).jobs))
+
+    async def runs(self, since: int, until: int) -> tuple[Run, ...]:
+        """See Backend."""
+        delimiter = new_delimiter()
+        ran = await self._words(self.observer, runs_words(delimiter, since, until), LISTING_S, LISTING_BYTES)
+        if ran.status:
+            raise commands.fault_of(ran.err)
+        return await asyncio.to_thread(runs_printed, ran.out, delimiter)
 
     async def accounts(self) -> tuple[Account, ...]:
         """See Backend."""

@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from hpcjobs.errors import Conflict, JobUnknown, NotAllowed, NotSupported, Refused
+from hpcjobs.model.gres import parse_tres
 from hpcjobs.model.history import HistoryQuery
 from hpcjobs.model.job import Fate, State
 from hpcjobs.model.node_order import NodeOrder
@@ -361,6 +362,26 @@ async def test_accounting_knows_a_job_that_has_ended_and_its_steps_where_they_ar
     assert batch.end_time >= batch.start_time > 0
     plain = await subject.backend.history(HistoryQuery(numbers=(number,)))
     assert [(one.record, one.steps) for one in plain] == [(job.record, ())]
+
+
+async def test_accounting_tells_each_run_with_what_it_had(subject: Subject) -> None:
+    script = "#!/bin/bash\nsleep 1\n"
+    number = await subject.submit(script, resources=Resources(gpus_per_node="1", wall_s=120))
+    ended = await subject.ended(number)
+
+    for _ in range(400):
+        runs = await subject.backend.runs(ended.submit_time, 0)
+        found = [run for run in runs if run.slurm_job_id == number]
+        if found and found[0].end_time:
+            break
+        await subject.pause()
+    (run,) = found
+    assert (run.user, run.raw_state, run.nodes, run.wall_s) == ("alice", "COMPLETED", 1, 120)
+    assert run.submit_time <= run.eligible_time <= run.start_time <= run.end_time
+    assert (run.submit_time, run.start_time, run.end_time) == (ended.submit_time, ended.start_time, ended.end_time)
+    assert parse_tres(run.tres_alloc)["gres/gpu"] == 1
+    assert run.node_list == ended.node_list
+    assert run.suspended_s == 0
 
 
 async def test_accounting_is_asked_for_a_span_of_time(subject: Subject) -> None:
