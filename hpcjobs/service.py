@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import time
 from typing import Final
 
 from hpcjobs import clock
@@ -22,6 +23,8 @@ from hpcjobs.identity.directory import Directory
 from hpcjobs.identity.ratelimit import RateLimiter
 from hpcjobs.identity.tokens import load_key
 from hpcjobs.metrics import Metrics
+from hpcjobs.model.audit import AuditEvent
+from hpcjobs.model.tenant import Change
 from hpcjobs.observe.observer import Observer
 from hpcjobs.orders import Orders
 from hpcjobs.output import OutputReader
@@ -68,7 +71,9 @@ class Service:
         self.hooks = Hooks(self.store, settings.plugins)
         self.discoveries = Discoveries(self.store, self.hooks, [cluster.name for cluster in settings.clusters])
         self.directory = Directory()
-        self.tenants = Tenants(self.store, self.usage, self.directory, lambda name: self.target(name).observer.backend)
+        self.tenants = Tenants(
+            self.store, self.usage, self.directory, lambda name: self.target(name).observer.backend, self._changed_slurm
+        )
         admitting = Admitting(self.hooks, self.files, self.tenants.rule)
         self.submission = Submission(self.store, settings.forbidden, settings.min_uid, admitting)
         self.together = Together(self.submission)
@@ -172,6 +177,14 @@ class Service:
             await self.tenants.tick(cluster.name, applies=cluster.tenants == "apply")
         except HpcjobsError as error:
             log.warning("cluster %s: quotas are not seen to now: %s", cluster.name, error.detail)
+
+    async def _changed_slurm(self, cluster: str, change: Change) -> None:
+        """Write down what was changed in a cluster's accounting, by the service's own user."""
+        setting = change.setting
+        what = f"{cluster} {setting.project} {setting.field} {setting.of}".rstrip()
+        told = f"{what}: {change.was or '-'} -> {change.value or '-'} ({change.why})"
+        user = self.settings.service_user
+        await self.audit.write(AuditEvent(at=time.time(), user=user, action=f"sacctmgr {change.verb}", target=told))
 
     async def forget_events(self, now: float) -> None:
         """Forget events that are older than the settings say, few at a time: others want to write too.

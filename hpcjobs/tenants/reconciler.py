@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from hpcjobs.errors import HpcjobsError, NotSupported
@@ -32,11 +33,13 @@ class Reconciler:
     Args:
         store: Where what is ours is written down.
         standing: How projects stand.
+        done: Is told of each change after it was made, with the cluster.
     """
 
-    def __init__(self, store: Store, standing: Standing) -> None:
+    def __init__(self, store: Store, standing: Standing, done: Callable[[str, Change], Awaitable[None]]) -> None:
         self.store = store
         self.standing = standing
+        self.done = done
         self._locks: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def plan(self, cluster: str, backend: Backend) -> Plan:
@@ -93,6 +96,7 @@ class Reconciler:
             parent = tenant.parent or "root"
             order = LedgerOrder(change.setting, change.value, parent, tenant.description, tenant.organization)
             await backend.enter(order)
+            await self.done(cluster, change)
         if kept is None:
             await self.store.write(rows.forget, cluster, change.setting)
 

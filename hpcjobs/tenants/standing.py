@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from typing import Final
 
@@ -57,10 +59,13 @@ class Standing:
         self.slurms_parents: dict[str, dict[str, str]] = {}
         """By cluster: of each account the one above it, as Slurm last said."""
         self._found: dict[str, Found] = {}
+        self._asking: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
+        self._changes: Counter[str] = Counter()
 
     def changed(self, cluster: str) -> None:
         """What was found of a cluster holds no longer."""
         self._found.pop(cluster, None)
+        self._changes[cluster] += 1
 
     async def of(self, cluster: str) -> Found:
         """How a cluster's projects stand.
@@ -68,11 +73,20 @@ class Standing:
         Raises:
             Unavailable: The database or the tables of usage do not answer.
         """
-        now = time.time()
+        if (found := self._fresh(cluster)) is not None:
+            return found
+        async with self._asking[cluster]:  # many ask at once, and one finds it for all
+            if (found := self._fresh(cluster)) is not None:
+                return found
+            changes = self._changes[cluster]
+            found = await self._find(cluster, time.time())
+            if changes == self._changes[cluster]:
+                self._found[cluster] = found
+            return found
+
+    def _fresh(self, cluster: str) -> Found | None:
         found = self._found.get(cluster)
-        if found is None or not 0 <= now - found.at < KEPT_S:
-            found = self._found[cluster] = await self._find(cluster, now)
-        return found
+        return found if found is not None and 0 <= time.time() - found.at < KEPT_S else None
 
     async def _find(self, cluster: str, now: float) -> Found:
         tenants = await self.store.read(rows.declared, cluster)

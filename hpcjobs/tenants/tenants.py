@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -14,6 +14,7 @@ from hpcjobs.identity.policy import Identity
 from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.tenant import (
     Budget,
+    Change,
     Decision,
     Plan,
     ProjectQuota,
@@ -45,16 +46,22 @@ class Tenants:
         usage: What was used.
         directory: Whose projects are whose.
         backend_of: The backend of a cluster, by its name.
+        done: See Reconciler.
     """
 
     def __init__(
-        self, store: Store, usage: UsageStore, directory: Directory, backend_of: Callable[[str], Backend]
+        self,
+        store: Store,
+        usage: UsageStore,
+        directory: Directory,
+        backend_of: Callable[[str], Backend],
+        done: Callable[[str, Change], Awaitable[None]],
     ) -> None:
         self.store = store
         self.directory = directory
         self.backend_of = backend_of
         self.standing = Standing(store, usage)
-        self.reconciler = Reconciler(store, self.standing)
+        self.reconciler = Reconciler(store, self.standing, done)
         self.rule = QuotaRule(self.standing, directory)
 
     def _role(self, who: Identity, cluster: str, project: str, tenants: Mapping[str, Tenant]) -> Membership | None:

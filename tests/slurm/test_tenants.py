@@ -12,7 +12,7 @@ from hpcjobs.errors import Refused
 from hpcjobs.identity.directory import Directory
 from hpcjobs.identity.policy import Identity
 from hpcjobs.model.spec import JobSpec, Resources
-from hpcjobs.model.tenant import Budget, Period, Quota, Setting, Tenant, Verb
+from hpcjobs.model.tenant import Budget, Change, Period, Quota, Setting, Tenant, Verb
 from hpcjobs.model.who import Role
 from hpcjobs.store.store import Store
 from hpcjobs.tenants.tenants import Tenants
@@ -69,6 +69,11 @@ class Site:
         return " ".join(told)
 
 
+async def noted(_cluster: str, change: Change) -> None:
+    """Everything that is done has a reason."""
+    assert change.why
+
+
 @pytest.fixture
 async def site(stack: Stack, tmp_path: Path) -> AsyncIterator[Site]:
     store, usage = Store(f"sqlite:///{tmp_path}/jobs.db"), UsageStore(":memory:")
@@ -78,7 +83,7 @@ async def site(stack: Stack, tmp_path: Path) -> AsyncIterator[Site]:
     async with opened(way, stack, tmp_path) as backend:
         directory = Directory()
         directory.learn(stack.cluster, await backend.accounts(), time.time())
-        yield Site(Tenants(store, usage, directory, lambda _name: backend), stack, usage)
+        yield Site(Tenants(store, usage, directory, lambda _name: backend, noted), stack, usage)
     for project in (LOW, TOP):
         stack.run("slurmctld", f"scancel -A {project}; sacctmgr -i delete account {project}", check=False)
     usage.close()

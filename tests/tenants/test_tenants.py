@@ -143,6 +143,9 @@ async def test_a_plan_is_applied_once_and_what_is_nobodys_here_stays(tenants):
     assert ledger[Setting("retina", "parent")] == "vision"
     assert ledger[Setting("climate", "GrpJobs")] == "9"
     assert Setting("vision", "member", "bob") in ledger
+    entries = (await tenants.call("GET", "/v1/audit", "boss", params={"action": "sacctmgr add"})).json()["items"]
+    assert "big vision GrpTRES gres/gpu: - -> 8 (the tenant says so)" in {entry["target"] for entry in entries}
+    assert {entry["user"] for entry in entries} == {"hpcjobs"}
     # by hand
     ledger[Setting("vision", "GrpTRES", "gres/gpu")] = "80"
     (drift,) = (await plan(tenants)).changes
