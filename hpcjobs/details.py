@@ -20,6 +20,7 @@ from hpcjobs.slurm.sparing import Sparing
 from hpcjobs.store import attempts, events, repository
 from hpcjobs.store.listing import same_job
 from hpcjobs.store.store import Store
+from hpcjobs.tenants.admission import QuotaRule
 
 STEPS_AGE_S: Final = 5.0
 TURN_S: Final = 5.0
@@ -37,10 +38,12 @@ class Details:
 
     Args:
         store: Where the rows are.
+        quotas: What projects have left.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(self, store: Store, quotas: QuotaRule) -> None:
         self.store = store
+        self.quotas = quotas
         self._steps: dict[str, tuple[float, tuple[Step, ...]]] = {}
         self._sparing: Sparing[str, tuple[Step, ...]] = Sparing(TURN_S)
         """By our id."""
@@ -69,7 +72,14 @@ class Details:
             events=await self.store.read(events.latest_of, job.id, MOST_EVENTS),
             observed_at=observer.view.asked_at if observer.view else None,
             members=members,
+            quotas=() if job.final else await self._quotas_of(job),
         )
+
+    async def _quotas_of(self, job: Job) -> tuple[str, ...]:
+        try:
+            return await self.quotas.notes(job.cluster, job.account) if job.account else ()
+        except HpcjobsError as error:
+            return (f"How its project stands is not known now: {error.detail}",)
 
     async def _steps_of(self, job: Job, observer: Observer) -> tuple[tuple[Step, ...], str]:
         """The steps, asked of accounting at most once in a while however many ask, and few at a time."""

@@ -78,7 +78,7 @@ class Service:
         self.submission = Submission(self.store, settings.forbidden, settings.min_uid, admitting)
         self.together = Together(self.submission)
         self.orders = Orders(self.store)
-        self.details = Details(self.store)
+        self.details = Details(self.store, self.tenants.rule)
         self.accounting = Accounting()
         self.audit = AuditLog(self.store)
         self.hub = EventHub(self.store)

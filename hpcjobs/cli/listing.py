@@ -163,6 +163,8 @@ def _show(detail: JobDetail, with_events: bool) -> None:
         if why.start_estimate is not None:
             lines.append(f"Slurm expects it to start at {view.moment(why.start_estimate)}.")
         more["waits for"] = " ".join(lines)
+    if detail.quotas:
+        more["quota"] = " ".join(detail.quotas)
     if spec is not None:
         more["asked for"] = shlex.join(argv_of(spec))
         more["arguments"] = shlex.join(spec.args)

@@ -26,6 +26,7 @@ class JobDetail(msgspec.Struct, frozen=True):
         steps_note: Why there are no steps though it has run, or ``""``.
         attempts: How it came into Slurm, first to last.
         events: What happened to it, oldest first, the last 200.
+        quotas: What its project, or one above, has passed a bound of, in plain words; none where it has ended.
         observed_at: Unix seconds of the listing that this is from; None where there was none yet.
     """
 
@@ -38,3 +39,4 @@ class JobDetail(msgspec.Struct, frozen=True):
     events: list[Event]
     observed_at: float | None
     members: tuple[JobSpec, ...] = ()
+    quotas: tuple[str, ...] = ()

@@ -31,14 +31,23 @@ def kinds_asked(resources: Resources) -> frozenset[str]:
 
 def refusal_of(project: str, state: BudgetState) -> Refusal:
     """Why a job of a project is refused whose budget stands so."""
+    detail = f"{stands(project, state)} `hpcjobs quota request` asks for more."
+    return Refusal("account", detail, EXHAUSTED)
+
+
+def stands(project: str, state: BudgetState) -> str:
+    """How a project's budget stands, in a sentence. Pure."""
     budget = state.budget
-    there_is = (budget.hard_h or 0.0) + state.carried_h
+    there_is = "" if budget.hard_h is None else f" of {budget.hard_h + state.carried_h:.1f}"
     kind = f" of {budget.kind}" if budget.kind else ""
-    again = ""
-    if state.until:
-        again = f"; until {datetime.fromtimestamp(state.until, ZoneInfo(budget.timezone)):%d %B %Y}"
-    detail = f"Project {project} has used {state.used_h:.1f} of {there_is:.1f} GPU-hours{kind} ({budget.period})"
-    return Refusal("account", f"{detail}{again}, nothing is left. `hpcjobs quota request` asks for more.", EXHAUSTED)
+    told = f"Project {project} has used {state.used_h:.1f}{there_is} GPU-hours{kind} ({budget.period})"
+    if state.hard_passed:
+        again = (
+            f" until {datetime.fromtimestamp(state.until, ZoneInfo(budget.timezone)):%d %B %Y}" if state.until else ""
+        )
+        return f"{told}: nothing is left{again}."
+    soft = f", more than {budget.soft_h + state.carried_h:.1f}" if state.soft_passed and budget.soft_h else ""
+    return f"{told}{soft}; {state.left_h:.1f} are left." if state.left_h is not None else f"{told}{soft}."
 
 
 class QuotaRule:
@@ -82,6 +91,20 @@ class QuotaRule:
         ]
         if faults:
             raise Refused(faults)
+
+    async def notes(self, cluster: str, project: str) -> tuple[str, ...]:
+        """What a project, or one above it, has passed a bound of, hard or soft, a sentence each.
+
+        Raises:
+            Unavailable: It cannot be said.
+        """
+        found = await self.standing.of(cluster)
+        return tuple(
+            stands(name, state)
+            for name in self.standing.lineage(cluster, project, found.tenants)
+            for state in found.budgets.get(name, ())
+            if state.hard_passed or state.soft_passed
+        )
 
     def _only_project(self, user: str, cluster: str) -> str | None:
         of_user = [place.account for place in self.directory.projects_of(user)]

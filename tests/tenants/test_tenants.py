@@ -115,6 +115,16 @@ async def test_a_hard_bound_that_is_passed_refuses_gpus_and_says_what_was_used(t
     assert (await submit(tenants, "carol", account="climate", resources={"gpus": 1})).status_code == 201
 
 
+async def test_a_soft_bound_that_is_passed_is_told_with_the_job(tenants):
+    await declare(tenants, "vision", HARD)
+    made = (await submit(tenants, account="vision", resources={"gpus": 1})).json()
+    assert (await tenants.get(f"/v1/jobs/{made['id']}/detail")).json()["quotas"] == []
+    await use(tenants, "vision", 6)
+    assert (await submit(tenants, account="vision", resources={"gpus": 1})).status_code == 201
+    (told,) = (await tenants.get(f"/v1/jobs/{made['id']}/detail")).json()["quotas"]
+    assert told == "Project vision has used 6.0 of 10.0 GPU-hours (fixed), more than 5.0; 4.0 are left."
+
+
 async def test_what_is_used_below_counts_above_and_a_bound_above_holds_below(tenants):
     await declare(tenants, "vision", {"parent": "physics"})
     await declare(tenants, "physics", {"quota": {"budgets": [{**EVER, "hard_h": 10}]}})
