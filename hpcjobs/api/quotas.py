@@ -93,7 +93,7 @@ class ProjectsController(Controller):
         security=needs(Scope.JOBS_WRITE),
         responses=problems(),
         summary="Ask for more",
-        description="Another quota in the place of the project's, by its members and managers.",
+        description="By members and managers: what of the quota should be otherwise; what is left out stays.",
     )
     async def ask(
         self,

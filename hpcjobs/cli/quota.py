@@ -84,7 +84,7 @@ def unset(project: str, cluster: str | None) -> None:
 @cluster_option
 @json_option
 def request(project: str, file: IO[bytes], reason: str, cluster: str | None, as_json: bool) -> None:
-    """Ask for another quota: a JSON file (- is stdin), as {"budgets": [{"hard_h": 2000}]}."""
+    """Ask for more: a JSON file (- is stdin) with what should be otherwise, as {"budgets": [{"hard_h": 2000}]}."""
     import msgspec
 
     from hpcjobs.model.tenant import Quota, QuotaAsked

@@ -76,6 +76,14 @@ class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     storage_bytes: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
+def changed(quota: Quota, asked: Quota) -> Quota:
+    """A quota with what is asked for in it: what that leaves out stays, a budget is of a kind and period. Pure."""
+    said = {name: value for name in Quota.__struct_fields__ if (value := getattr(asked, name)) is not None}
+    budgets = {(budget.kind, budget.period): budget for budget in (*quota.budgets, *asked.budgets)}
+    said |= {"budgets": tuple(budgets.values()), "gpus": quota.gpus | asked.gpus}
+    return msgspec.structs.replace(quota, **said)
+
+
 class Tenant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A project as it shall be. What is None stays as Slurm has it.
 
@@ -274,7 +282,7 @@ class QuotaAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A request for more.
 
     Attributes:
-        quota: As it should be.
+        quota: What should be otherwise; what it leaves out stays.
         reason: Why.
     """
 
@@ -286,7 +294,7 @@ class Decision(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What becomes of a request.
 
     Attributes:
-        approve: Whether its quota takes the place of the project's.
+        approve: Whether the project's quota becomes what is asked for.
         note: For who asked.
     """
 

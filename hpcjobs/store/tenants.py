@@ -11,7 +11,7 @@ from sqlmodel import Field, SQLModel
 
 from hpcjobs.errors import Conflict, NotFound
 from hpcjobs.model.event import Event
-from hpcjobs.model.tenant import Made, QuotaRequest, RequestState, Setting, Tenant
+from hpcjobs.model.tenant import Made, QuotaRequest, RequestState, Setting, Tenant, changed
 from hpcjobs.store import events
 
 
@@ -153,7 +153,7 @@ def requests(connection: Connection, cluster: str, project: str) -> list[QuotaRe
 
 
 def decide(connection: Connection, cluster: str, project: str, decided: QuotaRequest, told: Event) -> None:
-    """Write a decision; a quota that is granted takes its place in the same transaction.
+    """Write a decision; what is granted is the quota in the same transaction.
 
     Args:
         connection: The database.
@@ -174,6 +174,6 @@ def decide(connection: Connection, cluster: str, project: str, decided: QuotaReq
         raise Conflict("The request is decided already.")
     if decided.state is RequestState.APPROVED:
         before = declared(connection, cluster).get(project, Tenant())
-        tenant = msgspec.structs.replace(before, quota=decided.asked.quota)
+        tenant = msgspec.structs.replace(before, quota=changed(before.quota, decided.asked.quota))
         declare(connection, cluster, project, tenant, decided.decided_by, decided.decided_at or 0.0)
     events.write(connection, [told])

@@ -78,6 +78,7 @@ def test_a_quota_is_declared_planned_applied_asked_for_and_granted(run, slurm, v
     assert "already" in run("quota", "deny", "vision", number, user="boss").stderr
     shown = run("quota", "show", "vision", user="bob").stdout
     assert "all GPUs at a time: 9" in shown
+    assert "50.0" in shown
     assert number in shown
     assert json.loads(run("quota", "--json", user="carol").stdout) == []
     assert run("quota", "unset", "vision", user="boss").exit_code == 0

@@ -6,7 +6,7 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcjobs.model.tenant import Made, Quota, Setting, Tenant, Verb
+from hpcjobs.model.tenant import Budget, Made, Period, Quota, Setting, Tenant, Verb, changed
 from hpcjobs.tenants.desired import THERE, below, desired
 from hpcjobs.tenants.plan import diff, kept_of, trace
 
@@ -107,3 +107,14 @@ def test_below_are_all_generations_and_a_ring_ends():
 
 def test_a_tenant_says_no_more_than_it_was_given():
     assert msgspec.json.encode(Tenant(quota=Quota(cpus=2))) == b'{"quota":{"cpus":2}}'
+
+
+def test_what_a_request_leaves_out_stays():
+    month, decay = Budget(hard_h=10), Budget(Period.DECAY, hard_h=5, half_life_s=9)
+    quota = Quota(budgets=(month, decay), gpus={"": 8, "h100": 1}, cpus=64, wall_s=60)
+    more = Quota(budgets=(Budget(hard_h=20), Budget(kind="h100", hard_h=1)), gpus={"h100": 2}, cpus=0)
+    assert changed(quota, more) == Quota(
+        budgets=(Budget(hard_h=20), decay, Budget(kind="h100", hard_h=1)), gpus={"": 8, "h100": 2}, cpus=0, wall_s=60
+    )
+    assert changed(quota, Quota()) == quota
+    assert changed(Quota(), quota) == quota

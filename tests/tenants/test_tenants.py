@@ -109,7 +109,8 @@ async def test_a_hard_bound_that_is_passed_refuses_gpus_and_says_what_was_used(t
     assert problem_of(refused)["code"] == "refused"
     (fault,) = refused.json()["errors"]
     assert (fault["field"], fault["code"]) == ("account", "quota-exhausted")
-    assert "12.0 of 10.0 GPU-hours" in fault["detail"]
+    said = "Project vision has used 12.0 of 10.0 GPU-hours (fixed): nothing is left until 02 October 2096."
+    assert fault["detail"].startswith(said)
     assert (await submit(tenants, resources={"gpus": 1})).status_code == 422  # alice has one project only
     assert (await submit(tenants)).status_code == 201  # no GPUs
     assert (await submit(tenants, "carol", account="climate", resources={"gpus": 1})).status_code == 201
@@ -223,7 +224,7 @@ async def test_a_used_up_budget_holds_in_slurm_too_and_is_told_once(tenants):
 
 async def test_a_request_is_decided_once_by_who_manages_the_project_above(tenants):
     await declare(tenants, "vision", HARD)
-    more = {"quota": {"budgets": [{"hard_h": 99}]}, "reason": "the paper"}
+    more = {"quota": {"budgets": [{**EVER, "hard_h": 99}]}, "reason": "the paper"}
     path = "/v1/projects/vision/requests"
     assert (await tenants.call("POST", path, "carol", json=more)).status_code == 404
     made = (await tenants.call("POST", path, "alice", json=more)).json()
