@@ -33,6 +33,7 @@ from hpcjobs.push.telling import Telling
 from hpcjobs.push.webhooks import Webhooks
 from hpcjobs.settings import ClusterSettings, Settings
 from hpcjobs.slurm.base import Backend
+from hpcjobs.slurm.history import DAWN
 from hpcjobs.slurm.layered import ways_of
 from hpcjobs.steering.runner import PolicyRunner
 from hpcjobs.store import events, webhooks
@@ -40,6 +41,7 @@ from hpcjobs.store.store import Store
 from hpcjobs.submission import Submission, Target
 from hpcjobs.tenants.tenants import Tenants
 from hpcjobs.together import Together
+from hpcjobs.usage.reading import UsageReader
 from hpcjobs.usage.store import UsageStore
 from hpcjobs.ways import open_ways
 
@@ -88,6 +90,7 @@ class Service:
         self.token_key = b""
         self.authenticator = Authenticator(settings, self.token_key, self.directory)
         self.policies: dict[str, PolicyRunner] = {}
+        self.usage_readers: dict[str, UsageReader] = {}
         self._accounting_trouble: set[str] = set()
         self.targets: dict[str, Target] = {}
         self.metrics = Metrics(self.store, self.pool, self.submission, self.hub, self.targets, self.policies)
@@ -121,10 +124,13 @@ class Service:
             target = self.targets[cluster.name]
             policies = PolicyRunner(self.store, self.hooks, observer, self.settings.service_user)
             self.policies[cluster.name] = policies
+            reader = self._reader(cluster.name, observer)
+            self.usage_readers[cluster.name] = reader
             entries += [
                 clock.Entry(f"policies-{cluster.name}", cluster.observe_s, policies.beat),
                 clock.Entry(f"observe-{cluster.name}", cluster.observe_s, observer.beat),
                 clock.Entry(f"endings-{cluster.name}", 2 * cluster.observe_s, observer.endings.tick),
+                clock.Entry(f"usage-{cluster.name}", self.settings.usage.period_s, reader.tick),
                 clock.Entry(
                     f"send-{cluster.name}", cluster.observe_s, functools.partial(self.submission.send_waiting, target)
                 ),
@@ -150,6 +156,18 @@ class Service:
 
     async def _open(self, cluster: ClusterSettings) -> Backend:
         return await open_ways(cluster, self.pool, self.settings.service_user)
+
+    def _reader(self, cluster: str, observer: Observer) -> UsageReader:
+        wanted = self.settings.usage
+        return UsageReader(
+            cluster,
+            observer.backend,
+            self.usage,
+            lambda: observer.view,
+            begin=DAWN,
+            overlap_s=wanted.overlap_s,
+            again_days=wanted.again_days,
+        )
 
     async def learn_accounts(self, cluster: str, now: float) -> None:
         """Ask a cluster's accounting who belongs to which project; what was known stays good while it is away.

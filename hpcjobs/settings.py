@@ -163,11 +163,17 @@ class UsageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             is SQLite, else in /var/lib/hpcjobs.
         memory: How much memory questions may take together, as ``512MB``; what is more goes to disk beside the file.
         timezone: Whose calendar days and months are of, where nobody says another (IANA name).
+        period_s: Seconds between two readings of accounting.
+        overlap_s: How much of what was read last is read again, in seconds: slurmdbd may hear of things late.
+        again_days: How many days are read once more each day.
     """
 
     path: str = ""
     memory: Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]*[MG]B$")] = "512MB"
     timezone: str = "UTC"
+    period_s: Annotated[float, msgspec.Meta(ge=1)] = 20.0
+    overlap_s: Annotated[float, msgspec.Meta(ge=0)] = 900.0
+    again_days: Annotated[float, msgspec.Meta(ge=0)] = 8.0
 
 
 class PluginSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
