@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping
@@ -14,7 +15,7 @@ from hpcjobs.model.tenant import BudgetState, ProjectQuota, Tenant
 from hpcjobs.store import tenants as rows
 from hpcjobs.store.store import Store
 from hpcjobs.tenants.desired import below
-from hpcjobs.tenants.used import read_until, state_of
+from hpcjobs.tenants.used import read_until, states_of
 from hpcjobs.usage.store import UsageStore
 
 KEPT_S: Final = 30.0
@@ -93,12 +94,13 @@ class Standing:
         if not tenants:
             return Found(now, {}, {}, 0)
         above = self._parents(cluster, tenants)
-        budgets: dict[str, tuple[BudgetState, ...]] = {}
-        for project, tenant in tenants.items():
-            names = below(project, above)
-            budgets[project] = tuple(
-                [await self.usage.read(state_of, budget, cluster, names, now) for budget in tenant.quota.budgets]
-            )
+        wanted = [
+            (budget, below(project, above)) for project, tenant in tenants.items() for budget in tenant.quota.budgets
+        ]
+        states = iter(await self.usage.read(states_of, cluster, wanted, now))
+        budgets = {
+            project: tuple(itertools.islice(states, len(tenant.quota.budgets))) for project, tenant in tenants.items()
+        }
         return Found(now, tenants, budgets, await self.usage.read(read_until, cluster))
 
     def _parents(self, cluster: str, tenants: Mapping[str, Tenant]) -> dict[str, str]:

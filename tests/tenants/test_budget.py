@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from hpcjobs.model.tenant import Budget, Period
 from hpcjobs.tenants.budget import DAY_S, RATE_DAYS, bounds, faults, state
-from hpcjobs.tenants.used import read_until, state_of
+from hpcjobs.tenants.used import read_until, states_of
 from hpcjobs.usage.store import UsageStore
 
 HOURS = st.floats(0, 1e6)
@@ -133,17 +133,34 @@ async def filled(usage, now):
     await usage.write(fill)
 
 
+async def stands(usage, budget, cluster, projects, now):
+    (told,) = await usage.read(states_of, cluster, [(budget, projects)], now)
+    return told
+
+
+async def test_many_budgets_stand_as_each_does_alone(usage):
+    now = at(2026, 3, 10)
+    await filled(usage, now)
+    budgets = [
+        Budget(kind=kind, period=period) for kind in ("", "a100", "h100") for period in (Period.MONTH, Period.YEAR)
+    ]
+    wanted = [(budget, projects) for budget in budgets for projects in ({"vision"}, {"vision", "retina"}, {"none"})]
+    together = await usage.read(states_of, "big", wanted, now)
+    assert together == [await stands(usage, budget, "big", projects, now) for budget, projects in wanted]
+    assert {round(told.used_h) for told in together} > {0, 17, 25}
+
+
 async def test_hours_are_those_of_the_period_of_the_project_and_of_those_below_it(usage):
     now = at(2026, 3, 10)
     await filled(usage, now)
     both = {"vision", "retina"}
-    all_kinds = await usage.read(state_of, Budget(hard_h=30), "big", both, now)
+    all_kinds = await stands(usage, Budget(hard_h=30), "big", both, now)
     assert all_kinds.used_h == pytest.approx(8 + 9 + 8)
     assert all_kinds.left_h == pytest.approx(5)
     assert all_kinds.rate_h == pytest.approx((16 + 9 + 8) / RATE_DAYS)
-    assert (await usage.read(state_of, Budget(kind="a100"), "big", both, now)).used_h == pytest.approx(16)
-    assert (await usage.read(state_of, Budget(), "big", {"vision"}, now)).used_h == pytest.approx(17)
-    assert (await usage.read(state_of, Budget(), "other", both, now)).used_h == 0
+    assert (await stands(usage, Budget(kind="a100"), "big", both, now)).used_h == pytest.approx(16)
+    assert (await stands(usage, Budget(), "big", {"vision"}, now)).used_h == pytest.approx(17)
+    assert (await stands(usage, Budget(), "other", both, now)).used_h == 0
     assert await usage.read(read_until, "big") == now
     assert await usage.read(read_until, "other") == 0
 
@@ -151,7 +168,7 @@ async def test_hours_are_those_of_the_period_of_the_project_and_of_those_below_i
 async def test_what_was_left_in_february_comes_over(usage):
     now = at(2026, 3, 10)
     await filled(usage, now)
-    told = await usage.read(state_of, Budget(hard_h=20, carry_over_h=100), "big", {"vision"}, now)
+    told = await stands(usage, Budget(hard_h=20, carry_over_h=100), "big", {"vision"}, now)
     assert told.carried_h == pytest.approx(12)
     assert told.left_h == pytest.approx(20 + 12 - 17)
 
@@ -159,6 +176,6 @@ async def test_what_was_left_in_february_comes_over(usage):
 async def test_decayed_hours_are_the_integral_of_what_still_counts(usage):
     now, half_life = at(2026, 3, 10), 3 * 86400.0
     await filled(usage, now)
-    told = await usage.read(state_of, Budget(Period.DECAY, half_life_s=half_life, hard_h=50), "big", {"retina"}, now)
+    told = await stands(usage, Budget(Period.DECAY, half_life_s=half_life, hard_h=50), "big", {"retina"}, now)
     by_hand = sum(4 * 2 ** (-(second + 0.5) / half_life) for second in range(7200)) / 3600
     assert told.used_h == pytest.approx(by_hand, rel=1e-6)
