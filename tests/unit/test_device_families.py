@@ -12,7 +12,7 @@ from hpcjobs.errors import SettingsError
 
 def test_every_fact_of_a_family_has_a_page_or_says_that_it_has_none() -> None:
     known = families()
-    assert {"ascend", "cambricon", "neuron"} <= set(known)
+    assert {"amd", "ascend", "cambricon", "intel", "neuron", "nvidia"} <= set(known)
     for name, family in known.items():
         for field in ("gres", "visible", "files"):
             if getattr(family, field) is not None:
