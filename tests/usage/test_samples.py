@@ -1,0 +1,45 @@
+"""How busy GPUs were: kept once, and added up for a run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import duckdb
+import pytest
+
+from hpcjobs.usage.efficiency import Busy
+from hpcjobs.usage.samples import Sample, busy_of, write_samples
+from hpcjobs.usage.tables import TABLES
+
+
+@pytest.fixture
+def usage() -> Iterator[duckdb.DuckDBPyConnection]:
+    with duckdb.connect(":memory:") as connection:
+        connection.execute(TABLES)
+        yield connection
+
+
+def sample(bucket: int, job: int | None = 7, device: str = "GPU-a", busy_s: float = 30) -> Sample:
+    return Sample(node="n1", device=device, bucket=bucket, slurm_job_id=job, samples=20, covered_s=300, busy_s=busy_s)
+
+
+def test_a_batch_that_is_told_twice_is_kept_once(usage: duckdb.DuckDBPyConnection) -> None:
+    batch = [sample(0), sample(0, device="GPU-b"), sample(300), sample(0, job=None)]
+    write_samples(usage, "c", batch)
+    once = usage.execute("FROM samples ORDER BY ALL").fetchall()
+    write_samples(usage, "c", batch)
+    assert usage.execute("FROM samples ORDER BY ALL").fetchall() == once
+    assert len(once) == 4
+
+
+def test_what_is_told_of_a_bucket_later_replaces_what_was_told(usage: duckdb.DuckDBPyConnection) -> None:
+    write_samples(usage, "c", [sample(0, busy_s=1), sample(0, busy_s=2)])
+    write_samples(usage, "c", [sample(0, busy_s=90)])
+    assert busy_of(usage, "c", 7, 0, 300) == Busy(300, 90)
+
+
+def test_a_run_has_the_samples_of_its_job_and_time_only(usage: duckdb.DuckDBPyConnection) -> None:
+    write_samples(usage, "c", [sample(0), sample(300), sample(600), sample(300, job=8, device="GPU-b")])
+    write_samples(usage, "other", [sample(300)])
+    assert busy_of(usage, "c", 7, 300, 600) == Busy(300, 30)
+    assert busy_of(usage, "c", 9, 300, 600) is None
