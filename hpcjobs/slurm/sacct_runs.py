@@ -26,6 +26,8 @@ FIELDS: Final = (
 )  # fmt: skip
 ENVIRONMENT: Final = {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0"}
 """Times in Unix seconds; ranges of tasks are not written out."""
+ENDS_A_TRY: Final = frozenset({"REQUEUED", "RESIZING"})
+"""States of a run after which another follows; JSON has them beside that of the job."""
 _SCALE: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50}
 
 
@@ -185,18 +187,20 @@ def run_of(told: Accounted) -> Run:
     nodes, cpus, memory = _counts(alloc, req)
     cpu = sum(step.total_cpu_s for step in told.steps) if told.steps else ledger.total_cpu_s
     peak = max((step.mem_max_bytes for step in told.steps), default=0)
+    words = record.raw_state.split(",")
+    began = record.start_time if record.node_list else 0  # without nodes it is when it ended
     exclusive = ledger.exclusive == "YES" if ledger.exclusive else None
     return Run(
         slurm_job_id=record.slurm_job_id,
         submit_time=record.submit_time,
         eligible_time=record.eligible_time,
-        start_time=record.start_time,
+        start_time=began,
         end_time=record.end_time,
         user=record.user,
         account=record.account,
         partition=record.partition,
         qos=record.qos,
-        raw_state=record.raw_state.partition(",")[0],
+        raw_state=next((word for word in words if word in ENDS_A_TRY and record.end_time), words[0]),
         suspended_s=ledger.suspended_s,
         wall_s=record.wall_s,
         nodes=nodes or record.nodes,
@@ -211,7 +215,7 @@ def run_of(told: Accounted) -> Run:
         exit_signal=record.exit_signal,
         restarts=record.restarts,
         reason=record.reason,
-        cpu_used_s=cpu if record.start_time else None,
+        cpu_used_s=cpu if began else None,
         mem_max_bytes=peak or None,
         energy_j=ledger.energy_j or None,
         array_job_id=record.array_job_id,

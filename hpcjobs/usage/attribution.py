@@ -35,7 +35,8 @@ def gpus_of(run: Run, fleet: Fleet) -> tuple[GpuUse, ...]:
         return ()
     pool = fleet.pool(run.node_list, run.start_time)
     alone = pool is not None and (bool(run.exclusive) or 0 < pool.cpus <= run.cpus)
-    line = "" if "gres/" in run.tres_alloc else run.submit_line
+    # The command of a heterogeneous job is that of all its components.
+    line = "" if "gres/" in run.tres_alloc or run.het_job_id else run.submit_line
     return _gpus(run.tres_alloc, line, run.nodes, pool or NO_POOL, alone)
 
 

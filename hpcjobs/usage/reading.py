@@ -138,7 +138,8 @@ class UsageReader:
         while True:
             until = min(since + self._span_s, now)
             try:
-                runs = await self.backend.runs(since, until + 1)
+                # At last without an end: sacct leaves out what could start only after it, though it is cancelled.
+                runs = await self.backend.runs(since, until if until < now else 0)
             except HpcjobsError:
                 self._span_s = max(self._span_s // 2, LEAST_S)  # it may have been too much to ask for
                 raise

@@ -101,6 +101,7 @@ def test_without_gpus_in_accounting_the_command_says_what_was_asked(line, device
     told = had("cpu=1,mem=1G,node=2", "a[1-2]", nodes=2, submit_line=line)
     assert [(one[0], one[2], one[5]) for one in told] == ([("a100", devices, Basis.ASKED)] if devices else [])
     assert had("cpu=1,gres/gpu=1", "a1", submit_line="sbatch -G 8 x")[0][2] == 1, "what it had is what counts"
+    assert had("cpu=1", "a1", submit_line=line, het_job_id=7) == [], "it is the command of all components"
 
 
 def test_what_never_ran_had_nothing():

@@ -42,7 +42,7 @@ class Slurmdbd:
         return tuple(
             run
             for run in self.runs_there.values()
-            if run.eligible_time < until and (not run.end_time or run.end_time >= since)
+            if (not until or run.eligible_time < until) and (not run.end_time or run.end_time >= since)
         )
 
 
@@ -84,7 +84,7 @@ async def test_all_of_the_past_is_read_once_and_then_what_is_new(store):
     slurmdbd.tell(900, NOW + 5, start_time=NOW + 6)
     slurmdbd.asked.clear()
     await reading.tick(NOW + 20)
-    assert slurmdbd.asked == [(NOW - 901, NOW + 21)]
+    assert slurmdbd.asked == [(NOW - 901, 0)]
     slurmdbd.tell(900, NOW + 5, start_time=NOW + 6, end_time=NOW + 30)
     await reading.tick(NOW + 40)
     assert (await kept(store))[-1] == (900, NOW + 5, NOW + 30)
@@ -123,8 +123,8 @@ async def test_each_day_the_last_days_are_read_once_more(store):
     await reading.tick(NOW + 20)
     await reading.tick(NOW + DAY_S)
     await reading.tick(NOW + DAY_S + 20)
-    spans = [until - since for since, until in slurmdbd.asked]
-    assert spans == [922, 8 * DAY_S + 1, 922]
+    times = (NOW + 20, NOW + DAY_S, NOW + DAY_S + 20)
+    assert [now - since for now, (since, _) in zip(times, slurmdbd.asked, strict=True)] == [921, 8 * DAY_S, 921]
 
 
 async def test_accounting_that_is_away_is_asked_again_for_all_that_is_not_known(store):

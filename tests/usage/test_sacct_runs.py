@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 
 from hpcjobs.errors import Unavailable
+from hpcjobs.model.history import Accounted, Ledger
+from hpcjobs.model.job import JobRecord
 from hpcjobs.model.usage import Run
-from hpcjobs.slurm.sacct_runs import FIELDS, new_delimiter, runs_of_text, runs_printed, runs_words, seconds_of
+from hpcjobs.slurm.sacct_runs import FIELDS, new_delimiter, run_of, runs_of_text, runs_printed, runs_words, seconds_of
 
 D = "\x1fab12cd34"
 TOLD = {
@@ -58,6 +61,21 @@ def test_tasks_and_components_know_what_they_are_of():
 )
 def test_no_text_of_a_user_is_another_line(text):
     assert [run.submit_line for run in read(TOLD | {"SubmitLine": text}, TOLD)] == [text, TOLD["SubmitLine"]]
+
+
+def test_json_of_slurmrestd_says_the_same():
+    told = JobRecord(
+        slurm_job_id=7, user="alice", raw_state="PENDING,REQUEUED", submit_time=1, start_time=5, end_time=9,
+        node_list="c1",
+    )  # fmt: skip
+    tres = Ledger(tres_alloc="cpu=2,gres/gpu=1,mem=10M,node=1", suspended_s=1, exclusive="YES")
+    run = run_of(Accounted(told, (), tres))
+    assert (run.raw_state, run.start_time, run.cpus, run.nodes, run.mem_bytes) == ("REQUEUED", 5, 2, 1, 10 * 2**20)
+    assert (run.suspended_s, run.exclusive) == (1, True)
+    waits = run_of(Accounted(msgspec.structs.replace(told, end_time=0), (), tres))
+    assert waits.raw_state == "PENDING"
+    never = msgspec.structs.replace(told, raw_state="CANCELLED", node_list="", start_time=9)
+    assert (run_of(Accounted(never)).start_time, run_of(Accounted(never)).cpu_used_s) == (0, None)
 
 
 def test_our_mark_is_nobodys_business():
