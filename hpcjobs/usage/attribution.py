@@ -7,7 +7,6 @@ named it (measured on 26.05 and 24.11). So the type comes from the nodes where t
 from __future__ import annotations
 
 import shlex
-from collections import defaultdict
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Final
@@ -105,22 +104,27 @@ def _share(sharing: str, kind: str, parts: int, nodes: int, pool: Pool) -> GpuUs
 
 
 def _holding(found: list[GpuUse], there: Mapping[str, int]) -> list[GpuUse]:
-    """The same of a run that had its nodes to itself: it held all of their GPUs."""
-    nodes = {kind: float(count * worth(kind)) for kind, count in there.items()}
-    held: dict[str, float] = defaultdict(float)
+    """The same of a run that had its nodes to itself: it held all of their GPUs.
+
+    Those that it did not use are told under their kinds; where the kind of what it used is not known, neither is
+    that of the others, and they are told with it.
+    """
+    whole = {kind: float(count * worth(kind)) for kind, count in there.items()}
+    if any(use.kind == UNTYPED for use in found):
+        known = sum(use.equivalent for use in found if use.kind != UNTYPED)
+        rest = max(0.0, sum(whole.values()) - known)
+        told = []
+        for use in found:
+            held = max(use.equivalent, rest) if use.kind == UNTYPED else use.equivalent
+            told.append(GpuUse(use.kind, use.sharing, use.devices, use.equivalent, held, use.basis))
+            rest = 0.0 if use.kind == UNTYPED else rest
+        return told
     told = []
     for use in found:
-        whole = max(nodes.get(use.kind, 0.0) - held[use.kind], use.equivalent)
-        held[use.kind] += whole
-        told.append(GpuUse(use.kind, use.sharing, use.devices, use.equivalent, whole, use.basis))
-    unknown = held[UNTYPED]
-    for kind, whole in nodes.items():
-        if not held[kind]:
-            left = max(0.0, whole - unknown)  # those of unknown kind are among these
-            unknown -= whole - left
-            if left:
-                told.append(GpuUse(kind, MIG if is_slice(kind) else "", 0, 0.0, left, Basis.NODES))
-    return told
+        held = max(use.equivalent, whole.pop(use.kind, 0.0))
+        told.append(GpuUse(use.kind, use.sharing, use.devices, use.equivalent, held, use.basis))
+    others = ((kind, left) for kind, left in whole.items() if left)
+    return told + [GpuUse(kind, MIG if is_slice(kind) else "", 0, 0.0, left, Basis.NODES) for kind, left in others]
 
 
 @lru_cache(maxsize=10_000)
