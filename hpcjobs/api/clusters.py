@@ -22,6 +22,7 @@ from hpcjobs.identity import Scope
 from hpcjobs.model.capability import Capability
 from hpcjobs.model.cluster import ClusterSummary, ClusterView, Node, NodeList
 from hpcjobs.model.partition import Partition, PartitionList
+from hpcjobs.model.pool import GpuKind, GpuPool, kinds_of
 from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.observe.observer import Observer
 from hpcjobs.service import Service
@@ -158,6 +159,21 @@ class ClustersController(Controller):
     ) -> Response[PartitionList]:
         """List."""
         return _listed(request, service.target(cluster).observer, Partition, _in_slurms_order, fields, max_age_s)
+
+    @get(
+        "/{cluster:str}/gpus",
+        security=needs(Scope.CLUSTERS_READ),
+        responses=problems() | {200: ResponseSpec(GpuPool, description="By type.", generate_examples=False)},
+        summary="Accelerators of a cluster",
+        description="How many of each type there are, in use, idle and down, and of what use the idle ones are; as the "
+        "last listing had them.",
+    )
+    async def gpus(
+        self, request: Asked, service: NamedDependency[Service], cluster: ClusterName, max_age_s: MaxAge = None
+    ) -> Response[GpuPool]:
+        """Count."""
+        observer = service.target(cluster).observer
+        return _listed(request, observer, GpuKind, lambda view: kinds_of(view.nodes.values()), None, max_age_s)
 
     @get(
         "/{cluster:str}/scheduling",

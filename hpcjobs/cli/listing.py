@@ -203,6 +203,22 @@ def nodes(cluster: str | None, as_json: bool, **query: Any) -> None:  # noqa: AN
 @cluster_option
 @max_age_option
 @json_option
+def gpus(cluster: str | None, as_json: bool, **query: Any) -> None:  # noqa: ANN401
+    """Count the GPUs of a cluster by type: in use, idle, down.
+
+    FRAGMENTED are idle ones beside some that are in use, STRANDED those without a free CPU or memory.
+    """
+    from hpcjobs.cli import show as view
+
+    with service() as client:
+        found = client.gpus(cluster or client.clusters()[0].name, **given(**query))
+        print_json(found) if as_json else view.gpu_kinds(found.items)
+
+
+@click.command()
+@cluster_option
+@max_age_option
+@json_option
 def partitions(cluster: str | None, as_json: bool, **query: Any) -> None:  # noqa: ANN401
     """List the partitions of a cluster, and what is free in them."""
     from hpcjobs.cli import show as view

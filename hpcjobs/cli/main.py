@@ -16,7 +16,7 @@ from hpcjobs.cli.config import config
 from hpcjobs.cli.events import events
 from hpcjobs.cli.files import files
 from hpcjobs.cli.gang import gang
-from hpcjobs.cli.listing import jobs, nodes, partitions, show
+from hpcjobs.cli.listing import gpus, jobs, nodes, partitions, show
 from hpcjobs.cli.login import login, logout, whoami
 from hpcjobs.cli.output import logs
 from hpcjobs.cli.place import place
@@ -56,7 +56,7 @@ COMMANDS: Final[tuple[click.Command, ...]] = (
     *(login, logout, whoami, config),
     *(submit, gang, jobs, show, logs, retry, top, spool),
     *orders.COMMANDS,
-    *(nodes, partitions, events, files, place, report, plugins, policies, quota, tune, simulate, completion),
+    *(nodes, partitions, gpus, events, files, place, report, plugins, policies, quota, tune, simulate, completion),
     *stand_ins.commands(),
     *(serve, operate.token, operate.audit),
 )

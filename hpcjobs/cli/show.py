@@ -16,6 +16,7 @@ from hpcjobs.model.file import FileEntry
 from hpcjobs.model.history import Step
 from hpcjobs.model.job import Job
 from hpcjobs.model.partition import Partition
+from hpcjobs.model.pool import GpuKind
 
 COLOUR: Mapping[str, str] = {
     "RUNNING": "green", "COMPLETED": "green", "PENDING": "yellow", "SUBMITTING": "yellow", "HELD": "yellow",
@@ -186,6 +187,20 @@ def nodes(found: Sequence[Node]) -> None:
         for node in found
     ]
     table(("NODE", "STATE", "CPUS", "MEM GiB", "GPUS", "FEATURES", "PARTITIONS", "REASON"), rows, 1)
+
+
+def gpu_kinds(found: Sequence[GpuKind]) -> None:
+    """A line a type of accelerator, and their sum where there are several."""
+
+    def number(value: float) -> str:
+        return f"{value:.2f}".rstrip("0").rstrip(".")
+
+    fields = ("nodes", "total", "allocated", "begun", "idle", "fragmented", "stranded", "reserved", "down")
+    rows = [(one.kind or "(no type)", *(number(getattr(one, field)) for field in fields)) for one in found]
+    if len(found) > 1:
+        sums = [number(sum(getattr(one, field) for one in found)) for field in fields]
+        rows.append(("total", "", *sums[1:]))  # nodes with several types would count twice
+    table(("GPU", *(field.upper() for field in fields)), rows, None)
 
 
 def partitions(found: Sequence[Partition], nodes: Sequence[Node]) -> None:

@@ -68,7 +68,7 @@ async def test_every_route_of_the_api_has_a_method(bench, tmp_path):
             listed(client.jobs(1)), client.update(1, nice=1), client.hold(1), client.release(1), client.suspend(1),
             client.resume(1), client.requeue(1), client.signal(1, "TERM"), client.act(Verb.HOLD, JobSet(name="x")),
             client.cancel(1), client.output(1), client.events_page(), client.clusters(), client.nodes("big"),
-            client.partitions("big"), client.scheduling("big"),
+            client.partitions("big"), client.gpus("big"), client.scheduling("big"),
             client.capabilities("big"), client.me(), client.projects(), listed(client.audit()), client.health(),
             client.ready(), client.accounting("big"), client.plugins(), client.change_plugins(PluginSet(())),
             client.configuration("big"), client.policies("big"), client.sbatch(Call(("--wrap", "x"), {}, "/", 0.0)),

@@ -158,6 +158,13 @@ def test_partitions_are_listed_with_what_is_free_in_them(run):
     assert json.loads(run("partitions", "--json").stdout)[0]["name"] == "gpu"
 
 
+def test_gpus_are_counted(run):
+    header, *rows = run("gpus").stdout.splitlines()
+    assert header.split("\t")[:4] == ["GPU", "NODES", "TOTAL", "ALLOCATED"]
+    assert rows
+    assert json.loads(run("gpus", "--json").stdout)["items"]
+
+
 def test_nodes_are_listed(run):
     lines = run("nodes").stdout.splitlines()
     assert lines[0].split("\t")[0] == "NODE"

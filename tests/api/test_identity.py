@@ -152,6 +152,7 @@ NEEDED = {
     ("GET", "/v1/clusters"): "clusters:read",
     ("GET", "/v1/clusters/{cluster}/nodes"): "clusters:read",
     ("GET", "/v1/clusters/{cluster}/partitions"): "clusters:read",
+    ("GET", "/v1/clusters/{cluster}/gpus"): "clusters:read",
     ("GET", "/v1/clusters/{cluster}/accounting"): "jobs:read",
     ("GET", "/v1/clusters/{cluster}/scheduling"): "clusters:read",
     ("GET", "/v1/clusters/{cluster}/capabilities"): "clusters:read",

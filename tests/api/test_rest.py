@@ -40,6 +40,7 @@ PATHS = [
     ("GET", "/v1/clusters/{cluster}/scheduling"),
     ("GET", "/v1/clusters/{cluster}/nodes"),
     ("GET", "/v1/clusters/{cluster}/partitions"),
+    ("GET", "/v1/clusters/{cluster}/gpus"),
     ("GET", "/metrics"),
     ("GET", "/v1/me"),
     ("GET", "/v1/projects"),
@@ -233,6 +234,14 @@ async def test_the_clusters_and_their_nodes_are_listed(bench):
         ("n2", {"a100": 8}, {}),
     ]
     assert nodes["observed_at"] == bench.observer.view.asked_at
+
+
+async def test_the_gpus_of_a_cluster_are_counted_by_type(bench):
+    found = (await bench.get("/v1/clusters/big/gpus")).json()
+    nodes = bench.observer.view.nodes.values()
+    assert found["observed_at"] == bench.observer.view.asked_at
+    assert {one["kind"] for one in found["items"]} == {kind for node in nodes for kind in node.gpus}
+    assert sum(one["total"] for one in found["items"]) == sum(sum(node.gpus.values()) for node in nodes) > 0
 
 
 async def test_the_partitions_of_a_cluster_are_listed_in_slurms_order(bench):

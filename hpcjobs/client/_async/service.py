@@ -18,6 +18,7 @@ from hpcjobs.model.history import AccountedList
 from hpcjobs.model.partition import PartitionList
 from hpcjobs.model.plugin import ConfigurationFile, Generation, PluginSet
 from hpcjobs.model.policy import PolicyReport
+from hpcjobs.model.pool import GpuPool
 from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.model.tenant import Decision, Plan, ProjectQuota, QuotaAsked, QuotaRequest, Tenant
 from hpcjobs.model.who import Me, ProjectList
@@ -50,6 +51,15 @@ class AsyncService(AsyncCaller):
         """
         path = f"/v1/clusters/{segment(cluster)}/partitions"
         return await self.ask(PartitionList, "GET", path, {"max_age_s": max_age_s})
+
+    async def gpus(self, cluster: str, *, max_age_s: float | None = None) -> GpuPool:
+        """The accelerators of a cluster by type: in use, idle, down.
+
+        Args:
+            cluster: Its name.
+            max_age_s: How old the listing may be that they are from, in seconds.
+        """
+        return await self.ask(GpuPool, "GET", f"/v1/clusters/{segment(cluster)}/gpus", {"max_age_s": max_age_s})
 
     async def scheduling(self, cluster: str) -> Scheduling:
         """What of Slurm's configuration decides when and where jobs start on a cluster; the controller is asked.
