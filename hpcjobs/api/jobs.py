@@ -40,9 +40,11 @@ from hpcjobs.errors import Refusal, Refused, ViewStale
 from hpcjobs.identity import Scope, policy
 from hpcjobs.model.detail import JobDetail
 from hpcjobs.model.job import Fate, Job, JobPage, State
+from hpcjobs.model.job_usage import JobUsage
 from hpcjobs.model.order import Changes, Verb, Verdict
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.orders import Wish
+from hpcjobs.reports.one_job import usage_of
 from hpcjobs.service import Service
 from hpcjobs.store.repository import JobFilter
 
@@ -269,6 +271,21 @@ class JobsController(Controller):
         check_fresh(service, job, max_age_s)
         whole = request.user.sees_all or request.user.user == job.user
         return await service.details.of(job, service.target(job.cluster).observer, whole)
+
+    @get(
+        "/{job_id:str}/usage",
+        security=needs(Scope.JOBS_READ),
+        responses=problems(),
+        summary="What a job used",
+        description="Each run of it, as far as Slurm's accounting has been read: GPUs by kind, hours used and held, "
+        "how busy they were. " + JOB_ID_IS,
+    )
+    async def usage(
+        self, request: Asked, service: NamedDependency[Service], job_id: JobId, cluster: Cluster = None
+    ) -> JobUsage:
+        """Show."""
+        job = await own_job(service, request, job_id, cluster)
+        return await service.usage.read(usage_of, job)
 
     @patch(
         "/{job_id:str}",

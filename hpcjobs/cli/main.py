@@ -30,6 +30,7 @@ from hpcjobs.cli.spool.commands import spool
 from hpcjobs.cli.submit import submit
 from hpcjobs.cli.top.command import top
 from hpcjobs.cli.tune import tune
+from hpcjobs.cli.usage import usage
 
 
 @click.group(cls=Brought, context_settings={"help_option_names": ["-h", "--help"]})
@@ -56,7 +57,8 @@ COMMANDS: Final[tuple[click.Command, ...]] = (
     *(login, logout, whoami, config),
     *(submit, gang, jobs, show, logs, retry, top, spool),
     *orders.COMMANDS,
-    *(nodes, partitions, gpus, events, files, place, report, plugins, policies, quota, tune, simulate, completion),
+    *(nodes, partitions, gpus, events, files, place, plugins, policies, tune, simulate, completion),
+    *(usage, report, quota),
     *stand_ins.commands(),
     *(serve, operate.token, operate.audit),
 )

@@ -65,6 +65,7 @@ async def test_every_route_of_the_api_has_a_method(bench, tmp_path):
         files, hooks, hook = client.files("big"), client.webhooks, "0" * 32
         for call in (
             client.submit(script="#!/bin/sh\n"), client.validate(script="x"), client.job(1), client.detail(1),
+            client.job_usage(1),
             listed(client.jobs(1)), client.update(1, nice=1), client.hold(1), client.release(1), client.suspend(1),
             client.resume(1), client.requeue(1), client.signal(1, "TERM"), client.act(Verb.HOLD, JobSet(name="x")),
             client.cancel(1), client.output(1), client.events_page(), client.clusters(), client.nodes("big"),

@@ -158,6 +158,14 @@ def test_partitions_are_listed_with_what_is_free_in_them(run):
     assert json.loads(run("partitions", "--json").stdout)[0]["name"] == "gpu"
 
 
+def test_what_a_job_used_is_told_once_accounting_has_told_of_it(run):
+    number = str(submitted(run))
+    told = run("usage", number)
+    assert told.stdout.startswith("JOB\tSTATE\tSTARTED\tUSED\tGPUS"), told.stderr
+    assert "accounting has not told of it yet" in told.stderr
+    assert json.loads(run("usage", "--json", number).stdout)["runs"] == []
+
+
 def test_gpus_are_counted(run):
     header, *rows = run("gpus").stdout.splitlines()
     assert header.split("\t")[:4] == ["GPU", "NODES", "TOTAL", "ALLOCATED"]

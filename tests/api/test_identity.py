@@ -137,6 +137,7 @@ NEEDED = {
     ("GET", "/v1/clusters/{cluster}/configuration"): "clusters:read",
     ("GET", "/v1/clusters/{cluster}/policies"): "clusters:read",
     ("GET", "/v1/jobs/{job_id}"): "jobs:read",
+    ("GET", "/v1/jobs/{job_id}/usage"): "jobs:read",
     ("DELETE", "/v1/jobs/{job_id}"): "jobs:write",
     ("GET", "/v1/jobs/{job_id}/output"): "jobs:read",
     ("GET", "/v1/jobs/{job_id}/detail"): "jobs:read",

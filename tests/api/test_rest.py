@@ -27,6 +27,7 @@ PATHS = [
     ("PATCH", "/v1/jobs/{job_id}"),
     ("DELETE", "/v1/jobs/{job_id}"),
     ("GET", "/v1/jobs/{job_id}/detail"),
+    ("GET", "/v1/jobs/{job_id}/usage"),
     ("GET", "/v1/reports"),
     ("GET", "/v1/reports/{name}"),
     *(

@@ -17,6 +17,7 @@ from hpcjobs.client.wire import NDJSON, JobFilters, JobName, Lines, body_of, clu
 from hpcjobs.model.detail import JobDetail
 from hpcjobs.model.gang import Gang
 from hpcjobs.model.job import Job, JobPage
+from hpcjobs.model.job_usage import JobUsage
 from hpcjobs.model.order import Verdict
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.sbatch.called import Call, Sbatched
@@ -179,6 +180,10 @@ class Jobs(Caller):
         """Everything about one job: why it waits, what was asked for, its steps, attempts and events."""
         query = {"cluster": cluster_of(job, cluster), "max_age_s": max_age_s}
         return self.ask(JobDetail, "GET", job_path(job, "/detail"), query)
+
+    def job_usage(self, job: JobName, *, cluster: str | None = None) -> JobUsage:
+        """What a job used, run by run, as far as accounting has been read."""
+        return self.ask(JobUsage, "GET", job_path(job, "/usage"), {"cluster": cluster_of(job, cluster)})
 
     def jobs_page(self, *, cursor: str | None = None, limit: int = 100, **filters: Unpack[JobFilters]) -> JobPage:
         """One page of jobs, newest first, and how old what it shows is.

@@ -1,0 +1,106 @@
+"""What one job used, of usage."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any, Final
+
+import duckdb
+
+from hpcjobs.model.job import Job
+from hpcjobs.model.job_usage import JobUsage, RunUsage
+from hpcjobs.model.usage import Basis, GpuUse, Run
+from hpcjobs.usage.amounts import held_s, used_s
+from hpcjobs.usage.efficiency import efficiency
+from hpcjobs.usage.intake import read_until
+from hpcjobs.usage.samples import busy_of
+
+MOST_RUNS: Final = 1_000
+ALWAYS: Final = (0, 2**40)
+"""From before all jobs until after them."""
+FIELDS: Final = (
+    "slurm_job_id", "submit_time", "start_time", "end_time", "raw_state", "suspended_s", "nodes", "node_list", "cpus",
+    "cpu_used_s", "mem_max_bytes", "energy_j",
+)  # fmt: skip
+
+
+def usage_of(connection: duckdb.DuckDBPyConnection, job: Job) -> JobUsage:
+    """What a job used.
+
+    Args:
+        connection: To usage.
+        job: Which; of an array or a heterogeneous job all tasks and components count.
+    """
+    until = read_until(connection, job.cluster)
+    whole = JobUsage(id=job.id, cluster=job.cluster, slurm_job_id=job.slurm_job_id, read_until=until)
+    if job.slurm_job_id is None or until is None:
+        return whole
+    one = "het_job_id" if job.het_job_id == job.slurm_job_id else "slurm_job_id"
+    number = "array_job_id" if job.array_size else one
+    told = ", ".join(f"r.{field}" for field in FIELDS)
+    rows = connection.execute(
+        f"SELECT r.run, {used_s(*ALWAYS)}, {held_s(*ALWAYS)}, {told}"
+        " FROM runs AS r JOIN clusters AS c ON c.cluster = r.cluster"
+        f" WHERE r.cluster = $cluster AND r.{number} = $number ORDER BY r.submit_time, r.slurm_job_id",
+        {"cluster": job.cluster, "number": job.slurm_job_id},
+    ).fetchall()
+    gpus = _gpus(connection, [row[0] for row in rows])
+    runs = [_run(connection, job.cluster, row, gpus[row[0]], until) for row in rows]
+    return JobUsage(
+        id=job.id,
+        cluster=job.cluster,
+        slurm_job_id=job.slurm_job_id,
+        read_until=until,
+        runs=tuple(runs[:MOST_RUNS]),
+        more=max(0, len(runs) - MOST_RUNS),
+        gpu_hours=sum(run.gpu_hours for run in runs),
+        gpu_hours_equivalent=sum(run.gpu_hours_equivalent for run in runs),
+        gpu_hours_held=sum(run.gpu_hours_held for run in runs),
+        cpu_hours=sum(run.cpu_hours for run in runs),
+    )
+
+
+def _gpus(connection: duckdb.DuckDBPyConnection, runs: list[int]) -> dict[int, tuple[GpuUse, ...]]:
+    found: dict[int, tuple[GpuUse, ...]] = defaultdict(tuple)
+    for run, kind, sharing, devices, equivalent, held, basis in connection.execute(
+        "SELECT run, kind, sharing, devices, equivalent, held, basis FROM run_gpus"
+        " WHERE list_contains($runs::BIGINT[], run) ORDER BY run, devices DESC, kind",
+        {"runs": runs},
+    ).fetchall():
+        found[run] += (GpuUse(kind, sharing, devices, equivalent, held, Basis(basis)),)
+    return found
+
+
+def _run(
+    connection: duckdb.DuckDBPyConnection, cluster: str, row: tuple[Any, ...], gpus: tuple[GpuUse, ...], until: int
+) -> RunUsage:
+    _, used, held, *told = row
+    optional = ("cpu_used_s", "mem_max_bytes", "energy_j")
+    facts = {name: value for name, value in zip(FIELDS, told, strict=True) if value is not None or name in optional}
+    run = Run(**facts)
+    end = run.end_time or until
+    busy = busy_of(connection, cluster, run.slurm_job_id, run.start_time, end) if gpus and run.start_time else None
+    well = efficiency(run, gpus, busy, until)
+    return RunUsage(
+        slurm_job_id=run.slurm_job_id,
+        submit_time=run.submit_time,
+        start_time=run.start_time,
+        end_time=run.end_time,
+        raw_state=run.raw_state,
+        nodes=run.nodes,
+        node_list=run.node_list,
+        cpus=run.cpus,
+        gpus=gpus,
+        used_s=used,
+        held_s=held,
+        gpu_hours=sum(use.devices for use in gpus) * used / 3600,
+        gpu_hours_equivalent=sum(use.equivalent for use in gpus) * used / 3600,
+        gpu_hours_held=sum(use.held for use in gpus) * held / 3600,
+        cpu_hours=run.cpus * used / 3600,
+        cpu_efficiency=well.cpu if run.end_time else None,
+        gpu_busy=well.gpu,
+        gpu_coverage=well.gpu_coverage,
+        gpu_hours_idle=well.idle_gpu_h,
+        mem_max_bytes=run.mem_max_bytes,
+        energy_kwh=well.energy_kwh,
+    )
