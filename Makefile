@@ -32,9 +32,9 @@ format:         ## let ruff set the lines
 	@.venv/bin/ruff format hpcjobs plugins tests
 	@.venv/bin/ruff check --fix hpcjobs plugins tests
 
-bench:          ## NAME=submit|list|poll|memory|scale|cli on the dockerized cluster, NAME=placement|topology|policy|utilisation|report without, NAME=gang|agreement on one of its own
+bench:          ## NAME=submit|list|poll|memory|scale|cli on the dockerized cluster, NAME=placement|topology|policy|utilisation|report|ingest without, NAME=gang|agreement on one of its own
 	@scripts/venv
-	@case "$(NAME)" in placement|topology|policy|utilisation|report) ;; gang|agreement) scripts/engine && scripts/images 26.05 ;; *) scripts/engine && scripts/images 26.05 && scripts/cluster up ;; esac
+	@case "$(NAME)" in placement|topology|policy|utilisation|report|ingest) ;; gang|agreement) scripts/engine && scripts/images 26.05 ;; *) scripts/engine && scripts/images 26.05 && scripts/cluster up ;; esac
 	@.venv/bin/python -m tests.bench $(NAME)
 
 kills:          ## every part of both clusters is killed 200 times in a stream of submissions (a tenth of an hour)

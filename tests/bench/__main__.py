@@ -9,9 +9,9 @@ from tests.bench.lab import Lab
 
 NAMES = {"submit": "submit", "list": "listing", "poll": "poll", "memory": "memory", "scale": "scale", "cli": "cli",
          "placement": "placement", "topology": "topology", "policy": "policy", "gang": "gang",
-         "agreement": "agreement", "utilisation": "utilisation", "report": "report"}  # fmt: skip
+         "agreement": "agreement", "utilisation": "utilisation", "report": "report", "ingest": "ingest"}  # fmt: skip
 
-ALONE = {"placement", "topology", "policy", "gang", "agreement", "utilisation", "report"}
+ALONE = {"placement", "topology", "policy", "gang", "agreement", "utilisation", "report", "ingest"}
 """Those that need no cluster, or start one of their own (the Makefile starts none for them)."""
 
 

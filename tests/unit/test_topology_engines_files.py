@@ -127,7 +127,7 @@ def test_keys_may_have_any_case_and_names_stand_on_their_line():
         ("# nothing\n", 0, "says nothing"),
         ("[]", 0, "names no topology"),
         ("[" * 100 + "]" * 100, 1, "too deep"),
-        ("[" * 100_000, 1, "too deep"),
+        ("[" * 100_000, 1, "too deep|nesting depth"),  # PyYAML 6.0.4 counts itself
         ("- topology: a\n\ttree: 1\n", 2, "this is no YAML"),
     ],
     ids=str.split("unclosed alias key empty no-entries deep very-deep tab"),
