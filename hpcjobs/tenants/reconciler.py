@@ -9,6 +9,8 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+import msgspec
+
 from hpcjobs.errors import HpcjobsError, NotSupported
 from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.tenant import BudgetState, Change, Ledger, LedgerOrder, Plan, Tenant, Verb
@@ -79,13 +81,14 @@ class Reconciler:
         """
         async with self._locks[cluster]:
             plan, found = await self._plan(cluster, backend)
-            for number, change in enumerate(plan.changes[:MOST_CHANGES]):
+            turn = plan.changes[:MOST_CHANGES]
+            for number, change in enumerate(turn):
                 try:
                     await self._make(cluster, backend, change, found.tenants)
                 except HpcjobsError as error:
                     error.kept = f"{number} of {len(plan.changes)} changes are made; the next run goes on."
                     raise
-        return plan
+        return msgspec.structs.replace(plan, changes=turn)
 
     async def _make(self, cluster: str, backend: Backend, change: Change, tenants: dict[str, Tenant]) -> None:
         kept = kept_of(change, await self.store.read(rows.made, cluster), time.time())

@@ -1,8 +1,8 @@
 """Accounting into usage: runs a second from what sacct prints to tables that are committed, and bytes a run.
 
 The print is made up, in sacct's form, two lines a job (job and batch step), with 900 users, 60 projects, 1,250 nodes
-and GPUs typed, untyped and in slices. It is read and written in pieces of a month, as the service does at its first start,
-then once more, as after a crash: that must change nothing.
+and GPUs typed, untyped and in slices. It is read and written in pieces, as the service does at its first start, then
+once more, as after a crash: that must change nothing.
 """
 
 from __future__ import annotations

@@ -260,3 +260,14 @@ async def test_the_manager_above_decides_too_and_a_denied_request_changes_nothin
     denied = await tenants.call("POST", f"{path}/{made['id']}/decision", "erin", json={"approve": False})
     assert denied.json()["state"] == "denied"
     assert (await quotas(tenants, "bob"))["vision"].budgets[0].budget.hard_h == 10
+
+
+async def test_a_turn_that_makes_some_of_many_changes_says_which_and_the_next_goes_on(tenants, monkeypatch):
+    monkeypatch.setattr("hpcjobs.tenants.reconciler.MOST_CHANGES", 2)
+    wanted = {"parent": "vision", "members": ["alice"], "quota": {"gpus": {"": 8}, "cpus": 4, "running_jobs": 3}}
+    await declare(tenants, "retina", wanted)
+    there = (await plan(tenants)).changes
+    assert len(there) > 4
+    done = msgspec.json.decode((await tenants.call("POST", "/v1/quotas/apply", "boss")).content, type=Plan)
+    assert done.changes == there[:2]
+    assert (await plan(tenants)).changes == there[2:]
