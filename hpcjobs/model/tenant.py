@@ -214,14 +214,20 @@ class Made(msgspec.Struct, frozen=True):
     Attributes:
         setting: Which.
         was: What was there before; ``""``: nothing.
-        value: What was made of it.
+        value: What was made of it; written down before it is ordered.
         at: Unix seconds.
+        over: Our own value that it is in place of, which stays where the order was never sent; None: there was none.
     """
 
     setting: Setting
     was: str
     value: str
     at: float = 0.0
+    over: str | None = None
+
+    def ours(self, found: str) -> bool:
+        """Whether a value that Slurm has is one that we set."""
+        return found == self.value or (self.over is not None and found == self.over)
 
 
 class Unmet(msgspec.Struct, frozen=True):

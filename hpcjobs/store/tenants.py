@@ -40,6 +40,7 @@ class MadeRow(SQLModel, table=True):
     was: str = Field(sa_type=Text)
     value: str = Field(sa_type=Text)
     at: float
+    over: str | None = Field(default=None, sa_type=Text)
 
 
 class RequestRow(SQLModel, table=True):
@@ -109,7 +110,7 @@ def tell(connection: Connection, cluster: str, project: str, now: Mapping[str, s
 def made(connection: Connection, cluster: str) -> dict[Setting, Made]:
     """What of a cluster's accounting is ours."""
     rows = connection.execute(select(MADE).where(MADE.c.cluster == cluster))
-    found = (Made(Setting(row.project, row.field, row.of), row.was, row.value, row.at) for row in rows)
+    found = (Made(Setting(row.project, row.field, row.of), row.was, row.value, row.at, row.over) for row in rows)
     return {row.setting: row for row in found}
 
 
@@ -117,7 +118,7 @@ def keep(connection: Connection, cluster: str, row: Made) -> None:
     """Write down what will be made, in the place of what was made of the same setting."""
     forget(connection, cluster, row.setting)
     told = {"project": row.setting.project, "field": row.setting.field, "of": row.setting.of}
-    values = {"cluster": cluster, **told, "was": row.was, "value": row.value, "at": row.at}
+    values = {"cluster": cluster, **told, "was": row.was, "value": row.value, "at": row.at, "over": row.over}
     connection.execute(insert(MADE), [values])
 
 

@@ -25,7 +25,7 @@ def diff(
         made: What of that is ours.
     """
     changes = [
-        _change(setting, found.get(setting, ""), value, _why(setting, value, made))
+        _change(setting, found.get(setting, ""), value, _why(setting, found.get(setting, ""), value, made))
         for setting, value in wanted.items()
         if found.get(setting, "") != value and not _comes_with_account(setting, found)
     ]
@@ -44,15 +44,16 @@ def _change(setting: Setting, was: str, value: str, why: str, *, ours: bool = Tr
     return Change(verb, setting, was, value, why, ours)
 
 
-def _why(setting: Setting, value: str, made: Mapping[Setting, Made]) -> str:
+def _why(setting: Setting, found: str, value: str, made: Mapping[Setting, Made]) -> str:
     row = made.get(setting)
     if row is not None and row.value == value:
-        return "somebody has changed it since hpcjobs set it"
+        unsent = found == (row.was if row.over is None else row.over)
+        return "it was not sent yet" if unsent else "somebody has changed it since hpcjobs set it"
     return "the tenant says so" if row is None else f"the tenant said {row.value or 'nothing'} before"
 
 
 def _given_back(row: Made, found: str) -> Change:
-    if found != row.value:
+    if not row.ours(found):
         why = "no longer declared; somebody has changed it since"
         return Change(Verb.FORGET, row.setting, found, found, why, ours=False)
     if row.setting.field == "account" or (row.setting.field == "parent" and not row.was):
@@ -90,7 +91,8 @@ def kept_of(change: Change, made: Mapping[Setting, Made], now: float) -> Made | 
     if not change.ours:
         return None
     row = made.get(change.setting)
-    return Made(change.setting, row.was if row else change.was, change.value, now)
+    over = change.was if row and row.ours(change.was) else None
+    return Made(change.setting, row.was if row else change.was, change.value, now, over)
 
 
 def trace(changes: Iterable[Change], found: Mapping[Setting, str]) -> dict[Setting, str]:

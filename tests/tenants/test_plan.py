@@ -52,6 +52,38 @@ def test_nothing_is_touched_that_is_neither_declared_nor_ours(wanted, found, own
     assert {change.setting for change in diff(wanted, found, made)} <= set(wanted) | set(made)
 
 
+def killed_before_the_last(wanted, found, made, most):
+    """The same, where the last change was written down, as far as that comes first, and never sent."""
+    changes = diff(wanted, found, made)[:most]
+    slurm, kept = carried_out(wanted, found, made, max(0, len(changes) - 1))
+    for change in changes[-1:]:
+        if row := kept_of(change, kept, 0.0):
+            kept[change.setting] = row
+    return slurm, kept
+
+
+@given(LEDGERS, LEDGERS, LEDGERS, st.integers(0, 20))
+def test_declared_no_more_after_a_change_that_was_never_sent_it_is_as_it_was_before(first, second, found, most):
+    slurm, made = carried_out(first, found, {})
+    slurm, made = killed_before_the_last(second, slurm, made, most)
+    slurm, made = carried_out({}, slurm, made)
+    slurm, made = carried_out({}, slurm, made)
+    assert made == {}
+    accounts = {key: value for key, value in slurm.items() if key.field == "account"}
+    assert {key: value for key, value in slurm.items() if key.field != "account"} == {
+        key: value for key, value in found.items() if key.field != "account"
+    }
+    assert accounts.keys() >= {key for key in found if key.field == "account"}
+
+
+def test_a_change_that_was_not_sent_is_nobodys_but_ours():
+    jobs = Setting("vision", "GrpJobs")
+    (change,) = diff({jobs: "5"}, {jobs: "4"}, {jobs: Made(jobs, "2", "5", over="4")})
+    assert (change.why, change.value) == ("it was not sent yet", "5")
+    (change,) = diff({jobs: "5"}, {jobs: "2"}, {jobs: Made(jobs, "2", "5")})
+    assert change.why == "it was not sent yet"
+
+
 def test_what_somebody_changed_since_is_not_given_back():
     jobs = Setting("vision", "GrpJobs")
     (change,) = diff({}, {jobs: "7"}, {jobs: Made(jobs, "", "5")})
