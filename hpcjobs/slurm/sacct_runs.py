@@ -26,6 +26,8 @@ FIELDS: Final = (
 )  # fmt: skip
 ENVIRONMENT: Final = {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0"}
 """Times in Unix seconds; ranges of tasks are not written out."""
+ALONE: Final = frozenset({"YES", "NODE"})
+"""What JSON says of a run that had its nodes to itself; 26.05 says NODE."""
 ENDS_A_TRY: Final = frozenset({"REQUEUED", "RESIZING"})
 """States of a run after which another follows; JSON has them beside that of the job."""
 _SCALE: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50}
@@ -33,7 +35,7 @@ _SCALE: Final = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**
 
 def new_delimiter() -> str:
     """What fields end with: unknown to whoever wrote a text before."""
-    return f"\x1f{secrets.token_hex(4)}"
+    return f"\x1f{secrets.token_hex(8)}"
 
 
 def runs_words(delimiter: str, since: int, until: int) -> list[str]:
@@ -189,7 +191,7 @@ def run_of(told: Accounted) -> Run:
     peak = max((step.mem_max_bytes for step in told.steps), default=0)
     words = record.raw_state.split(",")
     began = record.start_time if record.node_list else 0  # without nodes it is when it ended
-    exclusive = ledger.exclusive == "YES" if ledger.exclusive else None
+    exclusive = ledger.exclusive in ALONE if ledger.exclusive else None
     return Run(
         slurm_job_id=record.slurm_job_id,
         submit_time=record.submit_time,

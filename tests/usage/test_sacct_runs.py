@@ -68,7 +68,7 @@ def test_json_of_slurmrestd_says_the_same():
         slurm_job_id=7, user="alice", raw_state="PENDING,REQUEUED", submit_time=1, start_time=5, end_time=9,
         node_list="c1",
     )  # fmt: skip
-    tres = Ledger(tres_alloc="cpu=2,gres/gpu=1,mem=10M,node=1", suspended_s=1, exclusive="YES")
+    tres = Ledger(tres_alloc="cpu=2,gres/gpu=1,mem=10M,node=1", suspended_s=1, exclusive="NODE")
     run = run_of(Accounted(told, (), tres))
     assert (run.raw_state, run.start_time, run.cpus, run.nodes, run.mem_bytes) == ("REQUEUED", 5, 2, 1, 10 * 2**20)
     assert (run.suspended_s, run.exclusive) == (1, True)
