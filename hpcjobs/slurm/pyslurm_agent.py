@@ -59,4 +59,5 @@ OPERATIONS: Mapping[str, Operation] = {
     "act_nodes": act_nodes,
     "reserve": reserve,
     "history": sacct_agent.ask,
+    "runs": sacct_agent.runs,
 }

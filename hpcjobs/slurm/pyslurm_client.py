@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any, Final, TypeVar
 
 from hpcjobs.agents.pool import AgentFailure, AgentPool, Key, SpawnRefused
@@ -32,7 +31,6 @@ from hpcjobs.slurm.base import Launch, Op, Subject
 from hpcjobs.slurm.cluster_orders import check_nodes, check_reservation, retold
 from hpcjobs.slurm.delta import Listing, merged
 from hpcjobs.slurm.errnos import error_of
-from hpcjobs.slurm.sacct_runs import new_delimiter, runs_printed, runs_words
 from hpcjobs.slurm.targets import signal_number
 
 T = TypeVar("T")
@@ -184,10 +182,10 @@ class PyslurmBackend:
         return await self._call(self.observer, "history", args, tuple[Accounted, ...], HISTORY_TIMEOUT_S, number=idle)
 
     async def runs(self, since: int, until: int) -> tuple[Run, ...]:
-        """See Backend. As accounts()."""
-        delimiter = new_delimiter()
-        told = await accounting.asked(runs_words(delimiter, since, until), self.slurm_conf)
-        return await asyncio.to_thread(runs_printed, told, delimiter)
+        """See Backend."""
+        args = {"since": since, "until": until}
+        idle = min(HISTORIANS, key=lambda number: self.pool.load(self._key(self.observer, number)))
+        return await self._call(self.observer, "runs", args, tuple[Run, ...], HISTORY_TIMEOUT_S, number=idle)
 
     async def accounts(self) -> tuple[Account, ...]:
         """See Backend. Runs as the service's user, which this process is and which Slurm lets see all accounts."""

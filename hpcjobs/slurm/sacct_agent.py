@@ -11,11 +11,14 @@ from typing import IO, Any, Final, cast
 import msgspec
 
 from hpcjobs.agents.serve import SlurmFailure
+from hpcjobs.errors import Unavailable
 from hpcjobs.model.history import Accounted, HistoryQuery
+from hpcjobs.model.usage import Run
 from hpcjobs.slurm.errtexts import number_of
 from hpcjobs.slurm.history import NO_DATABASE, can_be_any, history_words
 from hpcjobs.slurm.openapi import decode
 from hpcjobs.slurm.openapi_accounting import AccountingReply, accounted_of
+from hpcjobs.slurm.sacct_runs import new_delimiter, runs_printed, runs_words
 
 TIMEOUT_S: Final = 50.0
 """How long sacct may take."""
@@ -87,3 +90,17 @@ def ask(query: dict[str, Any]) -> tuple[Accounted, ...]:
     for fault in reply.errors:
         raise SlurmFailure(fault.error_number, fault.error or fault.description or "an error without words")
     return tuple(map(accounted_of, reply.jobs))
+
+
+def runs(since: int, until: int) -> tuple[Run, ...]:
+    """Every run of a job that accounting has in a time; see Backend.
+
+    Raises:
+        SlurmFailure: Accounting does not answer.
+        ValueError: The answer is too large.
+    """
+    delimiter = new_delimiter()
+    try:
+        return runs_printed(_run(runs_words(delimiter, since, until)), delimiter)
+    except Unavailable as error:
+        raise SlurmFailure(NO_DATABASE, error.detail) from error
