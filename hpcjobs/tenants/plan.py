@@ -47,7 +47,7 @@ def _change(setting: Setting, was: str, value: str, why: str, *, ours: bool = Tr
 def _why(setting: Setting, found: str, value: str, made: Mapping[Setting, Made]) -> str:
     row = made.get(setting)
     if row is not None and row.value == value:
-        unsent = found == (row.was if row.over is None else row.over)
+        unsent = row.over is not None and found == row.over
         return "it was not sent yet" if unsent else "somebody has changed it since hpcjobs set it"
     return "the tenant says so" if row is None else f"the tenant said {row.value or 'nothing'} before"
 
