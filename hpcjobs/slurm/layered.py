@@ -19,6 +19,8 @@ from hpcjobs.model.usage import Run
 from hpcjobs.slurm.base import Backend, Launch, Op, Subject
 
 T = TypeVar("T")
+SLOW: Final = "slurmrestd"
+"""The way by which accounting is not read where there is another."""
 
 
 class Layered:
@@ -59,7 +61,10 @@ class Layered:
         return await self._do(Op.VIEW, None, lambda way: way.view(now))
 
     async def runs(self, since: int, until: int) -> tuple[Run, ...]:
-        """See Backend."""
+        """See Backend. By slurmrestd only where nothing else can: its JSON of many jobs keeps it from all else."""
+        others = [way for way in self.ways if way.kind != SLOW and not way.lacks(Op.HISTORY)]
+        if others:
+            return await others[0].runs(since, until)
         return await self._do(Op.HISTORY, None, lambda way: way.runs(since, until))
 
     async def scheduling(self) -> Scheduling:

@@ -29,6 +29,8 @@ MOST_S: Final = 86_400 * 10_000
 FEW, MANY = 20_000, 200_000
 """Where an answer has fewer runs, the next asks for twice as much time; where it has more, for half."""
 DAY_S: Final = 86_400
+AGAIN_AFTER_S: Final = 1_800
+"""How long after a start the last days are read once more."""
 
 Key = tuple[int, int]
 
@@ -120,6 +122,8 @@ class UsageReader:
         """Read until now, and once a day and at the start what may have been told late."""
         if self.read_until is None:
             self.read_until = await self.store.read(intake.read_until, self.cluster)
+            # Whoever begins again has other things to do first than to read days of accounting.
+            self._again_at = 0 if self.read_until is None else now + AGAIN_AFTER_S
         since = self.begin if self.read_until is None else self.read_until - self.overlap_s
         if now >= self._again_at:
             since = min(since, now - self.again_s)

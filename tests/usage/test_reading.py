@@ -13,7 +13,7 @@ from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.node_particulars import NodeParticulars
 from hpcjobs.model.usage import Run
 from hpcjobs.slurm.base import Op
-from hpcjobs.usage.reading import DAY_S, UsageReader
+from hpcjobs.usage.reading import AGAIN_AFTER_S, DAY_S, UsageReader
 from hpcjobs.usage.store import UsageStore
 
 NOW = 1_790_000_000
@@ -109,7 +109,10 @@ async def test_a_run_whose_end_was_told_late_is_asked_for_again(store):
     slurmdbd.tell(1, NOW - 40 * DAY_S, start_time=NOW - 40 * DAY_S, end_time=NOW - 30 * DAY_S)
     slurmdbd.tell(2, NOW - 3 * DAY_S, start_time=NOW - 3 * DAY_S, end_time=NOW - 2 * DAY_S)
     slurmdbd.tell(3, NOW - 2 * DAY_S, start_time=NOW - 2 * DAY_S, end_time=NOW - 2 * DAY_S + 5)
-    await reader(slurmdbd, store).tick(NOW + 20)  # begun anew
+    anew = reader(slurmdbd, store)
+    await anew.tick(NOW + 20)
+    assert slurmdbd.asked[-1] == (NOW - 901, 0), "at first it only goes on"
+    await anew.tick(NOW + 20 + AGAIN_AFTER_S)
     assert await kept(store, "slurm_job_id, end_time") == [
         (1, NOW - 30 * DAY_S), (2, NOW - 2 * DAY_S), (3, NOW - 2 * DAY_S + 5),
     ]  # fmt: skip
