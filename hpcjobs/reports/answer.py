@@ -11,7 +11,7 @@ from hpcjobs.identity.policy import Visibility
 from hpcjobs.reports.asked import Asked
 from hpcjobs.reports.dimensions import DIMENSIONS
 from hpcjobs.reports.measures import MEASURES, Of
-from hpcjobs.reports.query import FROM_RUNS, SEEN, Sql, cut, may_see, sql_of
+from hpcjobs.reports.query import FROM_RUNS, Sql, may_see, seen, sql_of
 from hpcjobs.reports.table import Cell, Column, Table
 from hpcjobs.sbatch.hostlists import expand_hostlist
 
@@ -30,9 +30,9 @@ def answer(connection: duckdb.DuckDBPyConnection, asked: Asked, visible: Visibil
     rows_of, total_of = sql_of(asked, visible), sql_of(asked, visible, total=True)
     if rows_of.nodes:
         _share_among_nodes(connection, asked, visible)
-    found = _rows(connection, rows_of)
-    total = found[0] if not asked.by else _rows(connection, total_of)[0]
-    rows = [_labelled(asked, row) for row in found[: asked.limit]]
+    found, there = _rows(connection, rows_of)
+    total = found[0] if not asked.by else _rows(connection, total_of)[0][0]
+    rows = [_labelled(asked, row) for row in found]
     if asked.step and len(asked.by) == 1 and len(rows) < asked.limit:
         rows = _without_gaps(asked, rows)
     as_of = connection.execute("SELECT min(read_until) FROM clusters").fetchone()
@@ -49,7 +49,7 @@ def answer(connection: duckdb.DuckDBPyConnection, asked: Asked, visible: Visibil
         columns=columns_of(asked),
         rows=tuple(rows),
         total=(*("" for _ in asked.by), *total) if asked.by else None,
-        more=max(0, _how_many(connection, rows_of, len(found), asked.limit)),
+        more=there - len(found),
         as_of=as_of[0] if as_of else None,
         notes=(NOT_SAMPLED,) if unsampled else (),
     )
@@ -71,17 +71,10 @@ def columns_of(asked: Asked) -> tuple[Column, ...]:
     )
 
 
-def _rows(connection: duckdb.DuckDBPyConnection, sql: Sql) -> list[tuple[Any, ...]]:
-    return connection.execute(sql.text, sql.parameters).fetchall()
-
-
-def _how_many(connection: duckdb.DuckDBPyConnection, sql: Sql, found: int, limit: int) -> int:
-    """How many rows a limit leaves out."""
-    if found <= limit:
-        return 0
-    text, _, _ = sql.text.rpartition("\nORDER BY")
-    counted = connection.execute(f"SELECT count(*) FROM ({text})", sql.parameters).fetchone()
-    return (counted[0] if counted else 0) - limit
+def _rows(connection: duckdb.DuckDBPyConnection, sql: Sql) -> tuple[list[tuple[Any, ...]], int]:
+    """Rows of a statement, and how many there are without its limit."""
+    found = connection.execute(sql.text, sql.parameters).fetchall()
+    return [row[:-1] for row in found], found[0][-1] if found else 0
 
 
 def _labelled(asked: Asked, row: Sequence[Any]) -> tuple[Cell, ...]:
@@ -89,17 +82,17 @@ def _labelled(asked: Asked, row: Sequence[Any]) -> tuple[Cell, ...]:
     if not asked.step:
         return tuple(row)
     place = asked.by.index(asked.step)
-    return (*row[:place], cut(asked)[int(row[place])].label, *row[place + 1 :])
+    return (*row[:place], asked.pieces[int(row[place])].label, *row[place + 1 :])
 
 
 def _without_gaps(asked: Asked, rows: list[tuple[Cell, ...]]) -> list[tuple[Cell, ...]]:
     """The same with a row for each piece of time in which nothing was."""
     there = {row[0] for row in rows}
     nothing = tuple(MEASURES[name].absent for name in asked.measures)
-    lacking: list[tuple[Cell, ...]] = [(piece.label, *nothing) for piece in cut(asked) if piece.label not in there]
+    lacking: list[tuple[Cell, ...]] = [(piece.label, *nothing) for piece in asked.pieces if piece.label not in there]
     if asked.order != asked.step:
         return rows + lacking
-    order = {piece.label: place for place, piece in enumerate(cut(asked))}
+    order = {piece.label: place for place, piece in enumerate(asked.pieces)}
     return sorted(rows + lacking, key=lambda row: order[str(row[0])], reverse=asked.falling)
 
 
@@ -108,7 +101,7 @@ def _share_among_nodes(connection: duckdb.DuckDBPyConnection, asked: Asked, visi
     condition, parameters = may_see(visible)
     parameters |= {"since": asked.period.since, "until": asked.period.until}
     lists = connection.execute(
-        f"SELECT DISTINCT r.node_list {FROM_RUNS} WHERE {SEEN} AND {condition}", parameters
+        f"SELECT DISTINCT r.node_list {FROM_RUNS} WHERE {seen()} AND {condition}", parameters
     ).fetchall()
     told: list[tuple[str, str, float]] = []
     for (node_list,) in lists:

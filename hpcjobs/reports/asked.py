@@ -11,7 +11,7 @@ import msgspec
 from hpcjobs.errors import Refusal, Refused
 from hpcjobs.reports.dimensions import DIMENSIONS, FILTERS
 from hpcjobs.reports.measures import MEASURES
-from hpcjobs.reports.periods import STEPS, Period, period_of, zone_of
+from hpcjobs.reports.periods import STEPS, Period, buckets, period_of, zone_of
 
 BUCKETS: Final = ("hour", *STEPS)
 DEFAULT_MEASURES: Final = ("gpu_hours_equivalent", "cpu_hours", "runs", "wait_mean_s", "failed_share")
@@ -50,6 +50,7 @@ class Asked(NamedTuple):
         zone: Whose calendar.
         by: What rows are told apart by.
         step: What of it cuts time, or ``""``.
+        pieces: What it cuts time into, in order; none without.
         measures: Which.
         where: Conditions.
         order: The column by which rows are ordered.
@@ -61,6 +62,7 @@ class Asked(NamedTuple):
     zone: ZoneInfo
     by: tuple[str, ...]
     step: str
+    pieces: tuple[Period, ...]
     measures: tuple[str, ...]
     where: dict[str, tuple[str, ...]]
     order: str
@@ -112,9 +114,10 @@ def check(query: ReportQuery, timezone: str, now: float) -> Asked:
     if faults:
         raise Refused(faults)
     rising = query.order.startswith("-") or (bool(steps) and not order) or order in query.by
+    step = steps[0] if steps else ""
     return Asked(
-        period, zone, query.by, steps[0] if steps else "", measures, query.where,
-        order or (steps[0] if steps else measures[0]), not rising, query.limit or MOST_ROWS,
+        period, zone, query.by, step, tuple(buckets(period, step, zone)) if step else (), measures, query.where,
+        order or step or measures[0], not rising, query.limit or MOST_ROWS,
     )  # fmt: skip
 
 

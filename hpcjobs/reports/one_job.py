@@ -6,12 +6,13 @@ from collections import defaultdict
 from typing import Any, Final
 
 import duckdb
+import msgspec
 
 from hpcjobs.model.job import Job
 from hpcjobs.model.job_usage import JobUsage, RunUsage
 from hpcjobs.model.usage import Basis, GpuUse, Run
 from hpcjobs.usage.amounts import held_s, used_s
-from hpcjobs.usage.efficiency import efficiency
+from hpcjobs.usage.efficiency import Busy, efficiency
 from hpcjobs.usage.intake import read_until
 from hpcjobs.usage.samples import busy_of
 
@@ -44,13 +45,11 @@ def usage_of(connection: duckdb.DuckDBPyConnection, job: Job) -> JobUsage:
         f" WHERE r.cluster = $cluster AND r.{number} = $number ORDER BY r.submit_time, r.slurm_job_id",
         {"cluster": job.cluster, "number": job.slurm_job_id},
     ).fetchall()
-    gpus = _gpus(connection, [row[0] for row in rows])
-    runs = [_run(connection, job.cluster, row, gpus[row[0]], until) for row in rows]
-    return JobUsage(
-        id=job.id,
-        cluster=job.cluster,
-        slurm_job_id=job.slurm_job_id,
-        read_until=until,
+    numbers = [row[0] for row in rows]
+    gpus, busy = _gpus(connection, numbers), busy_of(connection, numbers)
+    runs = [_run(row, gpus[row[0]], busy.get(row[0]), until) for row in rows]
+    return msgspec.structs.replace(
+        whole,
         runs=tuple(runs[:MOST_RUNS]),
         more=max(0, len(runs) - MOST_RUNS),
         gpu_hours=sum(run.gpu_hours for run in runs),
@@ -71,15 +70,11 @@ def _gpus(connection: duckdb.DuckDBPyConnection, runs: list[int]) -> dict[int, t
     return found
 
 
-def _run(
-    connection: duckdb.DuckDBPyConnection, cluster: str, row: tuple[Any, ...], gpus: tuple[GpuUse, ...], until: int
-) -> RunUsage:
+def _run(row: tuple[Any, ...], gpus: tuple[GpuUse, ...], busy: Busy | None, until: int) -> RunUsage:
     _, used, held, *told = row
     optional = ("cpu_used_s", "mem_max_bytes", "energy_j")
     facts = {name: value for name, value in zip(FIELDS, told, strict=True) if value is not None or name in optional}
     run = Run(**facts)
-    end = run.end_time or until
-    busy = busy_of(connection, cluster, run.slurm_job_id, run.start_time, end) if gpus and run.start_time else None
     well = efficiency(run, gpus, busy, until)
     return RunUsage(
         slurm_job_id=run.slurm_job_id,

@@ -8,14 +8,11 @@ from hpcjobs.identity.policy import Visibility
 from hpcjobs.reports.asked import Asked
 from hpcjobs.reports.dimensions import DIMENSIONS, NO_GPU, UNRESOLVED
 from hpcjobs.reports.measures import MEASURES, Of
-from hpcjobs.reports.periods import Period, buckets
 from hpcjobs.usage.amounts import held_s, used_s
+from hpcjobs.usage.samples import OF_RUN
 
 FROM_RUNS: Final = "FROM runs AS r JOIN clusters AS c ON c.cluster = r.cluster"
 """Where every amount is of (hpcjobs.usage.amounts)."""
-SEEN: Final = """coalesce(r.start_time, r.end_time) < $until
-    AND coalesce(r.end_time, c.read_until) >= $since"""
-"""Runs that can have anything to do with the period."""
 KIND: Final = f"CASE WHEN g.kind = '' THEN '{UNRESOLVED}' ELSE g.kind END"
 MAIN_KIND: Final = """LEFT JOIN (
     SELECT run, arg_max(kind, (devices, kind)) AS kind FROM run_gpus GROUP BY run
@@ -37,6 +34,11 @@ class Sql(NamedTuple):
     text: str
     parameters: dict[str, Any]
     nodes: bool = False
+
+
+def seen(a: str = "$since", b: str = "$until") -> str:
+    """The condition on runs that can have anything to do with a time from a until before b, over ``r`` and ``c``."""
+    return f"coalesce(r.start_time, r.end_time) < {b} AND coalesce(r.end_time, c.read_until) >= {a}"
 
 
 def may_see(visible: Visibility) -> tuple[str, dict[str, Any]]:
@@ -83,10 +85,10 @@ def _relation(asked: Asked, by: tuple[str, ...], step: str, of: Of, visible: str
     asks = {*by, *asked.where}
     told = ["b.place" if name == step else _dimension(name, of) for name in by]
     lines = [f"{sql} AS d{index}" for index, sql in enumerate(told)]
-    source, conditions = [FROM_RUNS], [SEEN, visible]
+    source, conditions = [FROM_RUNS], [seen(), visible]
     conditions += [_condition(name, of) for name in asked.where]
     if step:
-        source.append(f"JOIN buckets AS b ON {_in_bucket(of)}")
+        source.append(f"JOIN buckets AS b ON {seen(a, b)}")
     if of is Of.GPUS:
         source.append("JOIN run_gpus AS g ON g.run = r.run")
     elif "gpu" in by and of is Of.RUNS:
@@ -101,17 +103,9 @@ def _relation(asked: Asked, by: tuple[str, ...], step: str, of: Of, visible: str
             conditions.append("list_contains($where_node, n.node)")
     lines += _amounts(of, a, b, share)
     if of is Of.SAMPLES:
-        source.append(
-            "JOIN samples AS s ON s.cluster = r.cluster AND s.slurm_job_id = r.slurm_job_id"
-            " AND s.bucket >= r.start_time - 299 AND s.bucket < coalesce(r.end_time, c.read_until)"
-        )
+        source.append(f"JOIN samples AS s ON {OF_RUN}")
         conditions.append(f"s.bucket >= {a} AND s.bucket < {b}")
     return f"SELECT {', '.join(lines)}\n  {' '.join(source)}\n  WHERE {' AND '.join(conditions)}"
-
-
-def _in_bucket(of: Of) -> str:
-    last = "coalesce(r.end_time, c.read_until)"
-    return f"coalesce(r.start_time, r.end_time) < b.until AND {last} >= b.since"
 
 
 def _amounts(of: Of, a: str, b: str, share: str) -> list[str]:
@@ -160,7 +154,8 @@ def sql_of(asked: Asked, visible: Visibility, total: bool = False) -> Sql:
         total: Whether the one row is wanted that is the total.
 
     Returns:
-        Its columns are ``d0`` ... and the measures, in their order; pieces of time are their place in ``cut``.
+        Its columns are ``d0`` ... and the measures, in their order, and how many rows there are without the limit;
+        pieces of time are their place in ``asked.pieces``.
     """
     by, step = ((), "") if total else (asked.by, asked.step)
     condition, parameters = may_see(visible)
@@ -172,26 +167,20 @@ def sql_of(asked: Asked, visible: Visibility, total: bool = False) -> Sql:
         joined += f"\nFULL JOIN {tables[of]} USING ({', '.join(names)})" if names else f"\nCROSS JOIN {tables[of]}"
     absent = {name: MEASURES[name].absent for name in asked.measures}
     measured = [name if absent[name] is None else f"coalesce({name}, 0) AS {name}" for name in asked.measures]
-    columns = ", ".join([*names, *measured])
+    columns = ", ".join([*names, *measured, "count(*) OVER ()"])
     parameters |= {"since": asked.period.since, "until": asked.period.until}
     parameters |= {f"where_{name}": list(words) for name, words in asked.where.items()}
     text = f"SELECT {columns} FROM {joined}"
     if step:
         told = "SELECT unnest($places) AS place, unnest($firsts) AS since, unnest($lasts) AS until"
         text = f"WITH buckets AS ({told})\n{text}"
-        pieces = cut(asked)
         parameters |= {
-            "places": [f"{place:05d}" for place in range(len(pieces))],
-            "firsts": [piece.since for piece in pieces],
-            "lasts": [piece.until for piece in pieces],
+            "places": [f"{place:05d}" for place in range(len(asked.pieces))],
+            "firsts": [piece.since for piece in asked.pieces],
+            "lasts": [piece.until for piece in asked.pieces],
         }
     if not total:
         key = f"d{by.index(asked.order)}" if asked.order in by else asked.order
         order = [f"{key} {'DESC' if asked.falling else 'ASC'} NULLS LAST", *names] if names else []
-        text += (f"\nORDER BY {', '.join(order)}" if order else "") + f"\nLIMIT {asked.limit + 1}"
+        text += (f"\nORDER BY {', '.join(order)}" if order else "") + f"\nLIMIT {asked.limit}"
     return Sql(text, parameters, "node" in by or "node" in asked.where)
-
-
-def cut(asked: Asked) -> list[Period]:
-    """The pieces of time that rows are of."""
-    return buckets(asked.period, asked.step, asked.zone)

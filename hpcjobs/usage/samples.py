@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import duckdb
@@ -11,6 +11,12 @@ import msgspec
 from hpcjobs.usage.efficiency import Busy
 
 BUCKET_S: Final = 300
+OF_RUN: Final = (
+    "s.cluster = r.cluster AND s.slurm_job_id = r.slurm_job_id"
+    f" AND s.bucket > r.start_time - {BUCKET_S} AND s.bucket < coalesce(r.end_time, c.read_until)"
+)
+"""Which samples ``s`` are of a run ``r`` of a cluster ``c``: those that touch it. One in which a job was requeued and
+started again is of both runs."""
 
 
 class Sample(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,16 +81,12 @@ def write_samples(connection: duckdb.DuckDBPyConnection, cluster: str, told: Ite
         )
 
 
-def busy_of(
-    connection: duckdb.DuckDBPyConnection, cluster: str, slurm_job_id: int, start_time: int, end_time: int
-) -> Busy | None:
-    """What the samples of a run add up to; None: there are none.
-
-    A bucket counts where it touches the run: one in which a job was requeued and started again counts for both runs.
-    """
+def busy_of(connection: duckdb.DuckDBPyConnection, runs: Collection[int]) -> dict[int, Busy]:
+    """What the samples of runs add up to, by run (``runs.run``); those that have none are not among them."""
     found = connection.execute(
-        "SELECT sum(covered_s), sum(busy_s) FROM samples"
-        " WHERE cluster = ? AND slurm_job_id = ? AND bucket > ? AND bucket < ?",
-        [cluster, slurm_job_id, start_time - BUCKET_S, end_time],
-    ).fetchone()
-    return None if found is None or found[0] is None else Busy(found[0], found[1])
+        f"""SELECT r.run, sum(s.covered_s), sum(s.busy_s)
+        FROM runs AS r JOIN clusters AS c ON c.cluster = r.cluster JOIN samples AS s ON {OF_RUN}
+        WHERE list_contains($runs::BIGINT[], r.run) GROUP BY r.run""",
+        {"runs": list(runs)},
+    ).fetchall()
+    return {run: Busy(covered_s, busy_s) for run, covered_s, busy_s in found}

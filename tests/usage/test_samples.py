@@ -7,7 +7,10 @@ from collections.abc import Iterator
 import duckdb
 import pytest
 
+from hpcjobs.model.usage import Run
+from hpcjobs.usage import intake
 from hpcjobs.usage.efficiency import Busy
+from hpcjobs.usage.fleet import Fleet
 from hpcjobs.usage.samples import Sample, busy_of, write_samples
 from hpcjobs.usage.tables import TABLES
 
@@ -23,6 +26,16 @@ def sample(bucket: int, job: int | None = 7, device: str = "GPU-a", busy_s: floa
     return Sample(node="n1", device=device, bucket=bucket, slurm_job_id=job, samples=20, covered_s=300, busy_s=busy_s)
 
 
+def busy(usage: duckdb.DuckDBPyConnection, cluster: str, job: int, start: int, end: int) -> Busy | None:
+    """What the samples of a run say that had this time."""
+    run = Run(slurm_job_id=job, submit_time=1, end_time=end)
+    usage.execute("DELETE FROM runs")
+    intake.set_read_until(usage, cluster, end)
+    intake.write_runs(usage, cluster, [run], Fleet())
+    usage.execute("UPDATE runs SET start_time = ?", [start])  # 0 is none to accounting, and a time here
+    return busy_of(usage, [1]).get(1)
+
+
 def test_a_batch_that_is_told_twice_is_kept_once(usage: duckdb.DuckDBPyConnection) -> None:
     batch = [sample(0), sample(0, device="GPU-b"), sample(300), sample(0, job=None)]
     write_samples(usage, "c", batch)
@@ -35,11 +48,11 @@ def test_a_batch_that_is_told_twice_is_kept_once(usage: duckdb.DuckDBPyConnectio
 def test_what_is_told_of_a_bucket_later_replaces_what_was_told(usage: duckdb.DuckDBPyConnection) -> None:
     write_samples(usage, "c", [sample(0, busy_s=1), sample(0, busy_s=2)])
     write_samples(usage, "c", [sample(0, busy_s=90)])
-    assert busy_of(usage, "c", 7, 0, 300) == Busy(300, 90)
+    assert busy(usage, "c", 7, 0, 300) == Busy(300, 90)
 
 
 def test_a_run_has_the_samples_of_its_job_and_time_only(usage: duckdb.DuckDBPyConnection) -> None:
     write_samples(usage, "c", [sample(0), sample(300), sample(600), sample(300, job=8, device="GPU-b")])
     write_samples(usage, "other", [sample(300)])
-    assert busy_of(usage, "c", 7, 300, 600) == Busy(300, 30)
-    assert busy_of(usage, "c", 9, 300, 600) is None
+    assert busy(usage, "c", 7, 300, 600) == Busy(300, 30)
+    assert busy(usage, "c", 9, 300, 600) is None
