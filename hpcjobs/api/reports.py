@@ -17,18 +17,13 @@ from hpcjobs.errors import Refusal, Refused, ReportUnknown
 from hpcjobs.identity import Scope, policy
 from hpcjobs.reports import ready
 from hpcjobs.reports.answer import answer
-from hpcjobs.reports.asked import ReportQuery, check
+from hpcjobs.reports.asked import ReportQuery, check, several
 from hpcjobs.reports.formats import FORMATS, render
 from hpcjobs.reports.ready import CATALOGUE, READY, Catalogue
 from hpcjobs.reports.table import Table
 from hpcjobs.service import Service
 
 Words = list[str] | None
-
-
-def _several(words: Words) -> tuple[str, ...]:
-    """Words that were given one by one, with commas, or both."""
-    return tuple(word for text in words or () for word in text.split(",") if word)
 
 
 class ReportsController(Controller):
@@ -99,8 +94,8 @@ class ReportsController(Controller):
             "user": user, "project": project, "partition": partition, "qos": qos, "cluster": cluster, "gpu": gpu,
             "node": node, "state": run_state,
         }  # fmt: skip
-        where = {field: _several(words) for field, words in told.items() if words is not None}
-        query = ReportQuery(period, timezone, _several(by), _several(measures), where, order, limit)
+        where = {field: several(words) for field, words in told.items() if words is not None}
+        query = ReportQuery(period, timezone, several(by or ()), several(measures or ()), where, order, limit)
         query = ready.filled(READY[name], query)
         asked = check(query, service.settings.usage.timezone, time.time())
         visible = policy.visibility(request.user)

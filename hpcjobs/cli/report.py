@@ -26,10 +26,6 @@ def _where(command: click.Command) -> click.Command:
     return command
 
 
-def _several(words: tuple[str, ...]) -> tuple[str, ...]:
-    return tuple(word for text in words for word in text.split(",") if word)
-
-
 @_where
 @click.command()
 @click.argument("name", default="usage")
@@ -63,9 +59,11 @@ def report(
     "hpcjobs report list" explains these, all columns and all measures. Users see their own jobs, managers those of
     their projects, operators all.
     """
+    from hpcjobs.reports.asked import several
+
     filters: dict[str, Any] = given(
-        period=period, by=_several(by), measures=_several(measures), timezone=timezone, order=order, limit=limit,
-        **{field: _several(words) for field, words in where.items()},
+        period=period, by=several(by), measures=several(measures), timezone=timezone, order=order, limit=limit,
+        **{field: several(words) for field, words in where.items()},
     )  # fmt: skip
     form = out.suffix.removeprefix(".") if out else ""
     if out and form not in FORMS:
@@ -92,23 +90,18 @@ def _show(found: Table) -> None:
     from rich.text import Text
 
     from hpcjobs.cli.show import clean, moment, table
-    from hpcjobs.reports.shown import heading, shown
+    from hpcjobs.reports.shown import heading, rows_of, total_of
 
-    rows = [tuple(shown(column, cell) for column, cell in zip(found.columns, row, strict=True)) for row in found.rows]
-    if found.total is not None and rows:
-        rows.append(
-            tuple(
-                ("total" if place == 0 else "") if column.text else shown(column, found.total[place])
-                for place, column in enumerate(found.columns)
-            )
-        )
+    rows, total = rows_of(found), total_of(found)
+    if total is not None and rows:
+        rows.append(total)
     console = Console()
     if console.is_terminal:
         drawn = Drawn(box=None, pad_edge=False, header_style="bold", show_footer=False)
         for column in found.columns:
             drawn.add_column(heading(column), justify="left" if column.text else "right", overflow="fold")
         for place, row in enumerate(rows):
-            last = found.total is not None and place == len(rows) - 1
+            last = total is not None and place == len(rows) - 1
             drawn.add_row(*(Text(clean(cell)) for cell in row), style="bold" if last else None)
         console.print(drawn)
     else:

@@ -23,8 +23,10 @@ def usage(job: str, cluster: str | None, as_json: bool) -> None:
         print_json(found) if as_json else _show(found)
 
 
-def _share(share: float | None) -> str:
-    return "-" if share is None else f"{100 * share:.1f} %"
+def _share(part: float | None) -> str:
+    from hpcjobs.reports.shown import NOTHING, share
+
+    return NOTHING if part is None else share(part)
 
 
 def _gpus(run: RunUsage) -> str:

@@ -75,6 +75,11 @@ class Asked(NamedTuple):
         return f"{self.period.label} ({self.zone.key})"
 
 
+def several(words: Iterable[str]) -> tuple[str, ...]:
+    """Words that were given one by one, with commas, or both."""
+    return tuple(word for text in words for word in text.split(",") if word)
+
+
 def check(query: ReportQuery, timezone: str, now: float) -> Asked:
     """Understand a question.
 

@@ -12,7 +12,6 @@ from typing import Final, NamedTuple
 FAILURES: Final = ("FAILED", "NODE_FAIL", "TIMEOUT", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
 """States of runs that ended badly, other than by their owner or by preemption."""
 _FAILED: Final = "state IN ({})".format(", ".join(f"'{state}'" for state in FAILURES))
-_WAIT: Final = "wait_s"
 
 
 class Of(StrEnum):
@@ -33,6 +32,7 @@ class Measure(NamedTuple):
         sql: An aggregate over it.
         definition: In a sentence.
         adds_up: Whether the rows of a report have together what its total has.
+        absent: What it is where there is nothing to measure: 0 of hours and counts; None: nothing is known then.
     """
 
     title: str
@@ -41,12 +41,7 @@ class Measure(NamedTuple):
     sql: str
     definition: str
     adds_up: bool = True
-
-    @property
-    def absent(self) -> int | None:
-        """What it is where there is nothing: 0 of hours and counts; None of what is then not known."""
-        counted = self.sql.startswith("count(") and "nullif" not in self.sql
-        return 0 if counted or (self.of is not Of.SAMPLES and self.unit.endswith("h") and self.unit != "kWh") else None
+    absent: int | None = 0
 
 
 def _hours(amount: str) -> str:
@@ -99,31 +94,34 @@ MEASURES: Final[dict[str, Measure]] = {
         "Nodes that a job had or had a part of, times hours without suspension.",
     ),
     "started": Measure(
-        "started", "", Of.RUNS, f"count(*) FILTER (WHERE {_WAIT} IS NOT NULL)",
+        "started", "", Of.RUNS, "count(*) FILTER (WHERE wait_s IS NOT NULL)",
         "Runs that started in the period.", adds_up=False,
     ),
     "wait_mean_s": Measure(
-        "mean wait", "s", Of.RUNS, f"avg({_WAIT})",
+        "mean wait", "s", Of.RUNS, "avg(wait_s)",
         "From when a run could start (begin time, dependencies) to its start, of those that started in the period.",
-        adds_up=False,
+        adds_up=False, absent=None,
     ),
     **{
         f"wait_p{share}_s": Measure(
-            f"wait, {share} %", "s", Of.RUNS, f"quantile_cont({_WAIT}, 0.{share})",
+            f"wait, {share} %", "s", Of.RUNS, f"quantile_cont(wait_s, 0.{share})",
             f"So long at most waited {share} of 100 runs that started in the period.", adds_up=False,
+            absent=None,
         )
         for share in (50, 90, 99)
     },
-    "wait_max_s": Measure("longest wait", "s", Of.RUNS, f"max({_WAIT})", "The longest of these waits.", adds_up=False),
+    "wait_max_s": Measure(
+        "longest wait", "s", Of.RUNS, "max(wait_s)", "The longest of these waits.", adds_up=False, absent=None
+    ),
     "expansion_factor": Measure(
         "expansion", "", Of.RUNS, "sum(ended_wait_s + ended_run_s) / nullif(sum(ended_run_s), 0)",
         "Time from when a run could start to its end over the time that it ran: sums over the runs that ended in the "
-        "period, so that long runs count for more. 1: nobody waited.", adds_up=False,
+        "period, so that long runs count for more. 1: nobody waited.", adds_up=False, absent=None,
     ),
     "cpu_efficiency": Measure(
         "CPU efficiency", "share", Of.RUNS, "sum(ended_cpu_s) / nullif(sum(ended_cpu_capacity_s), 0)",
         "CPU time of steps over allocated CPUs times run time, of runs that ended in the period and were measured.",
-        adds_up=False,
+        adds_up=False, absent=None,
     ),
     "ended": Measure(
         "ended", "", Of.RUNS, "count(*) FILTER (WHERE ended)", "Runs that ended in the period.", adds_up=False
@@ -135,19 +133,20 @@ MEASURES: Final[dict[str, Measure]] = {
     "failed_share": Measure(
         "failed", "share", Of.RUNS,
         f"count(*) FILTER (WHERE ended AND {_FAILED}) / nullif(count(*) FILTER (WHERE ended), 0)",
-        "The share of failed runs in those that ended.", adds_up=False,
+        "The share of failed runs in those that ended.", adds_up=False, absent=None,
     ),
     "energy_kwh": Measure(
         "energy", "kWh", Of.RUNS, "sum(ended_energy_j * share) / 3.6e6",
         "Energy that Slurm measured of the nodes of runs that ended in the period; nothing where it measures none.",
+        absent=None,
     ),
     "gpu_busy": Measure(
         "GPU busy", "share", Of.SAMPLES, "sum(busy_s) / nullif(sum(covered_s), 0)",
-        "How much of the time that was sampled GPUs were busy.", adds_up=False,
+        "How much of the time that was sampled GPUs were busy.", adds_up=False, absent=None,
     ),
     "gpu_hours_idle": Measure(
         "GPU-hours idle", "h", Of.SAMPLES, "sum(covered_s - busy_s) / 3600.0",
-        "Hours in which devices that somebody had were not busy, as far as was sampled.",
+        "Hours in which devices that somebody had were not busy, as far as was sampled.", absent=None,
     ),
 }  # fmt: skip
 """By name."""

@@ -10,8 +10,7 @@ from contextlib import contextmanager
 from typing import Final
 
 import matplotlib as mpl
-from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from hpcjobs.reports.asked import BUCKETS
@@ -42,7 +41,7 @@ def _figure(table: Table) -> Figure:
         rows = table.rows[:MOST_BARS][::-1]
         names = [" / ".join(str(cell) or UNNAMED for cell in row[: table.words])[:48] for row in rows]
         axes.barh(range(len(rows)), [float(row[table.words] or 0) for row in rows], color=COLOURS[0])
-        axes.set_yticks(range(len(rows)), [name.replace("$", r"\$") for name in names])
+        axes.set_yticks(range(len(rows)), names)
     else:
         _over_time(axes, table, step)
     axes.set_title(f"{measured.title}{_unit(measured)}", loc="left", color=INK, fontsize=10)
@@ -61,7 +60,7 @@ def _unit(column: Column) -> str:
     return f" [{column.unit}]" if column.unit else ""
 
 
-def _over_time(axes: object, table: Table, step: int) -> None:
+def _over_time(axes: Axes, table: Table, step: int) -> None:
     """Stacked bars, one a piece of time; the largest series by name, the rest as one."""
     times = sorted({str(row[step]) for row in table.rows})
     sums: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
@@ -74,19 +73,22 @@ def _over_time(axes: object, table: Table, step: int) -> None:
         series.append((f"{len(rest)} others", [sum(sums[name][time] for name in rest) for time in times]))
     below = [0.0] * len(times)
     for (name, heights), colour in zip(series, COLOURS, strict=False):
-        axes.bar(range(len(times)), heights, 0.85, below, color=colour, label=name.replace("$", r"\$") or None)  # type: ignore[attr-defined]
+        axes.bar(range(len(times)), heights, 0.85, below, color=colour, label=name or None)
         below = [low + height for low, height in zip(below, heights, strict=True)]
     every = -(-len(times) // 12)
     places = range(0, len(times), every)
-    axes.set_xticks(places, [times[place] for place in places])  # type: ignore[attr-defined]
+    axes.set_xticks(places, [times[place] for place in places])
     if len(names) > 1 or names[0]:
-        axes.legend(fontsize=8, frameon=False, labelcolor=INK, ncols=2)  # type: ignore[attr-defined]
+        axes.legend(fontsize=8, frameon=False, labelcolor=INK, ncols=2)
 
 
 @contextmanager
 def _drawing() -> Iterator[None]:
-    """Texts stay texts, ids are the same each time; a letter that the font lacks is a box and no warning."""
-    with mpl.rc_context({"svg.hashsalt": "hpcjobs", "svg.fonttype": "none"}), warnings.catch_warnings():
+    """Texts stay texts, also with $; ids are the same each time; a letter that the font lacks is a box, no warning."""
+    with (
+        mpl.rc_context({"svg.hashsalt": "hpcjobs", "svg.fonttype": "none", "text.parse_math": False}),
+        warnings.catch_warnings(),
+    ):
         warnings.filterwarnings("ignore", message="Glyph .* missing")
         yield
 
@@ -95,8 +97,7 @@ def svg(table: Table) -> str:
     """The picture as an SVG element, without an XML head."""
     written = io.StringIO()
     with _drawing():
-        figure = _figure(table)
-        FigureCanvasSVG(figure).print_svg(written, metadata={"Date": None})  # type: ignore[no-untyped-call]
+        _figure(table).savefig(written, format="svg", metadata={"Date": None})
     _, begins, rest = written.getvalue().partition("<svg")
     return begins + rest
 
@@ -105,5 +106,5 @@ def png(table: Table) -> bytes:
     """The picture in pixels."""
     written = io.BytesIO()
     with _drawing():
-        FigureCanvasAgg(_figure(table)).print_png(written)  # type: ignore[no-untyped-call]
+        _figure(table).savefig(written, format="png")
     return written.getvalue()

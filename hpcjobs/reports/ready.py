@@ -72,7 +72,6 @@ READY: Final = {
     )
 }  # fmt: skip
 """By name."""
-DEFAULT: Final = "usage"
 
 
 class Explained(msgspec.Struct, frozen=True):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
-from hpcjobs.reports.table import Cell, Column
+from hpcjobs.reports.table import Cell, Column, Table
 
 NOTHING: Final = "-"
 UNNAMED: Final = "(none)"
@@ -28,12 +29,36 @@ def shown(column: Column, cell: Cell) -> str:
         return NOTHING
     number = float(cell)
     if column.unit == "share":
-        return f"{100 * number:.1f} %"
+        return share(number)
     if column.unit == "s":
         return lasting(number)
     if column.unit == "" and number == int(number):
         return f"{number:,.0f}"
     return f"{number:,.2f}"
+
+
+def share(part: float) -> str:
+    """A share of a whole: ``12.5 %``."""
+    return f"{100 * part:.1f} %"
+
+
+def rows_of(table: Table) -> list[tuple[str, ...]]:
+    """The rows in words."""
+    return [tuple(shown(column, cell) for column, cell in zip(table.columns, row, strict=True)) for row in table.rows]
+
+
+def total_of(table: Table) -> tuple[str, ...] | None:
+    """The total in words; None: the table has none."""
+    if table.total is None:
+        return None
+    cells = zip(table.columns, table.total, strict=True)
+    first, *others = ["" if column.text else shown(column, cell) for column, cell in cells]
+    return ("total" if table.columns[0].text else first, *others)
+
+
+def read_until(table: Table) -> str:
+    """Until when accounting had been read."""
+    return "never" if table.as_of is None else f"{datetime.fromtimestamp(table.as_of, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def heading(column: Column) -> str:

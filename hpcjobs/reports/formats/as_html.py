@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Final
 
 import jinja2
 from markupsafe import Markup
 
 from hpcjobs.reports.plots import drawable, svg
-from hpcjobs.reports.shown import heading, shown
+from hpcjobs.reports.shown import heading, read_until, rows_of, total_of
 from hpcjobs.reports.table import Table
 
 PAGE: Final = jinja2.Environment(
@@ -22,8 +21,9 @@ def render(table: Table) -> bytes:
     """HTML."""
     return PAGE.render(
         table=table,
-        as_of=None if table.as_of is None else f"{datetime.fromtimestamp(table.as_of, UTC):%Y-%m-%d %H:%M:%S} UTC",
+        read_until=read_until(table),
         picture=Markup(svg(table)) if drawable(table) else "",  # noqa: S704  matplotlib escapes texts
         heading=heading,
-        shown=shown,
+        rows=rows_of(table),
+        total=total_of(table),
     ).encode()

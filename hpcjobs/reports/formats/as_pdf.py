@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -12,7 +11,7 @@ from fpdf import FPDF
 from fpdf.fonts import FontFace
 
 from hpcjobs.reports.plots import drawable, png
-from hpcjobs.reports.shown import heading, shown
+from hpcjobs.reports.shown import heading, read_until, rows_of, total_of
 from hpcjobs.reports.table import Table
 
 FONTS: Final = Path(mpl.get_data_path()) / "fonts" / "ttf"
@@ -43,8 +42,7 @@ def render(table: Table) -> bytes:
     paper.add_page()
     paper.set_font("text", "B", 15)
     paper.cell(0, 8, table.title, new_x="LMARGIN", new_y="NEXT")
-    as_of = "never" if table.as_of is None else f"{datetime.fromtimestamp(table.as_of, UTC):%Y-%m-%d %H:%M:%S} UTC"
-    _line(paper, f"{table.period} · accounting read until {as_of}")
+    _line(paper, f"{table.period} · accounting read until {read_until(table)}")
     if drawable(table):
         paper.image(io.BytesIO(png(table)), w=min(220, PAGE_MM - 2 * MARGIN_MM))
         paper.ln(2)
@@ -76,11 +74,7 @@ def _table(paper: FPDF, table: Table) -> None:
         headings_style=head, text_align=aligned, line_height=4.6, borders_layout="HORIZONTAL_LINES", padding=0.6
     ) as drawn:
         drawn.row([heading(column) for column in table.columns])
-        for row in table.rows[:MOST_ROWS]:
-            drawn.row([shown(column, cell) for column, cell in zip(table.columns, row, strict=True)])
-        if table.total is not None:
-            cells = [
-                ("total" if place == 0 else "") if column.text else shown(column, table.total[place])
-                for place, column in enumerate(table.columns)
-            ]
-            drawn.row(cells, style=FontFace(emphasis="BOLD"))
+        for row in rows_of(table)[:MOST_ROWS]:
+            drawn.row(row)
+        if total := total_of(table):
+            drawn.row(total, style=FontFace(emphasis="BOLD"))

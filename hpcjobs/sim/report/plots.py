@@ -1,7 +1,7 @@
 """Pictures of a comparison, with matplotlib: utilisation and fragmentation over time, waits by size, Gantt charts.
 
-Imported only where pictures are wanted: matplotlib is an extra (``plots``). Colours are those of Okabe and Ito, which
-people tell apart who see colours otherwise ("Color Universal Design", 2008); lines differ in their dashes, too.
+Imported only where pictures are wanted: matplotlib takes long to load. Colours are those of Okabe and Ito, which people
+tell apart who see colours otherwise ("Color Universal Design", 2008); lines differ in their dashes, too.
 """
 
 from __future__ import annotations
