@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, Final
 
@@ -95,6 +96,14 @@ def request(project: str, file: IO[bytes], reason: str, cluster: str | None, as_
         print_json(made) if as_json else click.echo(_request_line(made))
 
 
+def _decision(command: Callable[..., None]) -> Callable[..., None]:
+    """The arguments and options of a command that decides a request."""
+    note = click.option("--note", default="", help="For who asked.")
+    for part in (json_option, cluster_option, note, click.argument("request_id"), click.argument("project")):
+        command = part(command)
+    return command
+
+
 def _decide(project: str, request_id: str, note: str, cluster: str | None, *, approve: bool, as_json: bool) -> None:
     from hpcjobs.model.tenant import Decision
 
@@ -104,22 +113,14 @@ def _decide(project: str, request_id: str, note: str, cluster: str | None, *, ap
 
 
 @quota.command()
-@click.argument("project")
-@click.argument("request_id")
-@click.option("--note", default="", help="For who asked.")
-@cluster_option
-@json_option
+@_decision
 def approve(project: str, request_id: str, note: str, cluster: str | None, as_json: bool) -> None:
     """Grant a request. For admins and managers of a project above."""
     _decide(project, request_id, note, cluster, approve=True, as_json=as_json)
 
 
 @quota.command()
-@click.argument("project")
-@click.argument("request_id")
-@click.option("--note", default="", help="For who asked.")
-@cluster_option
-@json_option
+@_decision
 def deny(project: str, request_id: str, note: str, cluster: str | None, as_json: bool) -> None:
     """Do not grant a request. For admins and managers of a project above."""
     _decide(project, request_id, note, cluster, approve=False, as_json=as_json)

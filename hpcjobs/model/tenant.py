@@ -190,6 +190,10 @@ class Ledger(msgspec.Struct, frozen=True):
     tres: frozenset[str]
 
 
+THERE: Final = "there"
+"""Value of an account, a member, a manager."""
+
+
 class LedgerOrder(msgspec.Struct, frozen=True):
     """One thing to be done in Slurm's accounting.
 

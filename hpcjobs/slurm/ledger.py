@@ -9,14 +9,13 @@ from typing import Final
 
 from hpcjobs.errors import Unavailable
 from hpcjobs.model.amount import MIB
-from hpcjobs.model.tenant import Ledger, LedgerOrder, Setting
+from hpcjobs.model.tenant import THERE, Ledger, LedgerOrder, Setting
 from hpcjobs.sbatch.units import ceil_div, parse_memory, parse_time
 from hpcjobs.slurm.accounting import SACCTMGR, AccountTold
 from hpcjobs.slurm.slurm_commands import fault_of
 
 COORDINATORS: Final = SACCTMGR
 TRES: Final = ("sacctmgr", "-nP", "show", "tres", "format=type,name")
-THERE: Final = "there"
 DONE_ALREADY: Final = ("Already existing", "already exist", "Nothing new", "Nothing deleted")
 """What sacctmgr says where there is nothing to be done."""
 _FIELDS: Final = ("account", "user", "parentname", "fairshare", "grptres", "grpjobs", "grpsubmit", "maxwall")

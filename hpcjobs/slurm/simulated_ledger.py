@@ -3,24 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
 
 from hpcjobs.errors import Refusal, Refused
 from hpcjobs.model.account import Account
-from hpcjobs.model.tenant import LedgerOrder, Setting
-
-_THERE: Final = "there"
+from hpcjobs.model.tenant import THERE, LedgerOrder, Setting
 
 
 def ledger_of(accounts: Iterable[Account]) -> dict[Setting, str]:
     """What stands of accounts before anybody changes them."""
     found: dict[Setting, str] = {}
     for account in accounts:
-        found[Setting(account.name, "account")] = _THERE
+        found[Setting(account.name, "account")] = THERE
         found[Setting(account.name, "parent")] = "root"
         found[Setting(account.name, "fairshare")] = "1"
-        found |= {Setting(account.name, "member", name): _THERE for name in account.members}
-        found |= {Setting(account.name, "manager", name): _THERE for name in account.coordinators}
+        found |= {Setting(account.name, "member", name): THERE for name in account.members}
+        found |= {Setting(account.name, "manager", name): THERE for name in account.coordinators}
     return found
 
 
@@ -37,7 +34,7 @@ def entered(order: LedgerOrder, ledger: dict[Setting, str]) -> None:
         if name not in ("root", project if field == "account" else "") and Setting(name, "account") not in ledger:
             raise Refused([Refusal("", f"Slurm says: There is no account {name}", "slurm-error")])
     if field == "account":
-        ledger |= {home: _THERE, Setting(project, "parent"): order.parent, Setting(project, "fairshare"): "1"}
+        ledger |= {home: THERE, Setting(project, "parent"): order.parent, Setting(project, "fairshare"): "1"}
     elif order.value:
         ledger[order.setting] = order.value
     else:

@@ -5,26 +5,13 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping
 
 from hpcjobs.model.amount import MIB
-from hpcjobs.model.tenant import Quota, Setting, Tenant, Unmet
+from hpcjobs.model.tenant import THERE, Quota, Setting, Tenant, Unmet
 from hpcjobs.sbatch.units import ceil_div
-
-THERE = "there"
-"""Value of an account, a member, a manager."""
 
 
 def gpus_tres(kind: str) -> str:
     """What Slurm calls GPUs of a kind where they are limited."""
     return f"gres/gpu:{kind}" if kind else "gres/gpu"
-
-
-def descent(project: str, tenants: Mapping[str, Tenant]) -> list[str]:
-    """A project and all above it that are known, upwards."""
-    found: list[str] = []
-    at: str | None = project
-    while at is not None and at in tenants and at not in found:
-        found.append(at)
-        at = tenants[at].parent
-    return found
 
 
 def below(project: str, parents: Mapping[str, str]) -> frozenset[str]:

@@ -6,14 +6,14 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Final
 
 import msgspec
 
 from hpcjobs.errors import HpcjobsError, NotSupported
 from hpcjobs.model.event import Event, EventKind
-from hpcjobs.model.tenant import BudgetState, Change, Ledger, LedgerOrder, Plan, Tenant, Verb
+from hpcjobs.model.tenant import BudgetState, Change, Ledger, LedgerOrder, Made, Plan, Setting, Tenant, Verb
 from hpcjobs.slurm.base import Backend, Op
 from hpcjobs.store import tenants as rows
 from hpcjobs.store.store import Store
@@ -51,17 +51,18 @@ class Reconciler:
             NotSupported: No way to the cluster knows accounts.
             Unavailable: Slurm's accounting, the database or usage do not answer.
         """
-        return (await self._plan(cluster, backend))[0]
+        plan, _, _ = await self._plan(cluster, backend)
+        return plan
 
-    async def _plan(self, cluster: str, backend: Backend) -> tuple[Plan, Found]:
+    async def _plan(self, cluster: str, backend: Backend) -> tuple[Plan, Found, dict[Setting, Made]]:
         if why := backend.lacks(Op.LEDGER):
             raise NotSupported(f"Cluster {cluster!r}: {why}.")
         ledger = await backend.ledger()
         self.learn(cluster, ledger)
         found = await self.standing.of(cluster)
         wanted, unmet = desired(found.tenants, found.exhausted(), ledger.tres)
-        changes = diff(wanted, ledger.settings, await self.store.read(rows.made, cluster))
-        return Plan(cluster, changes, unmet), found
+        made = await self.store.read(rows.made, cluster)
+        return Plan(cluster, diff(wanted, ledger.settings, made), unmet), found, made
 
     def learn(self, cluster: str, ledger: Ledger) -> None:
         """Take over which account is below which."""
@@ -80,18 +81,25 @@ class Reconciler:
             HpcjobsError: Slurm refused an order, or did not answer; ``kept`` says how many were done before.
         """
         async with self._locks[cluster]:
-            plan, found = await self._plan(cluster, backend)
+            plan, found, made = await self._plan(cluster, backend)
             turn = plan.changes[:MOST_CHANGES]
             for number, change in enumerate(turn):
                 try:
-                    await self._make(cluster, backend, change, found.tenants)
+                    await self._make(cluster, backend, change, found.tenants, made)
                 except HpcjobsError as error:
                     error.kept = f"{number} of {len(plan.changes)} changes are made; the next run goes on."
                     raise
         return msgspec.structs.replace(plan, changes=turn)
 
-    async def _make(self, cluster: str, backend: Backend, change: Change, tenants: dict[str, Tenant]) -> None:
-        kept = kept_of(change, await self.store.read(rows.made, cluster), time.time())
+    async def _make(
+        self,
+        cluster: str,
+        backend: Backend,
+        change: Change,
+        tenants: Mapping[str, Tenant],
+        made: Mapping[Setting, Made],
+    ) -> None:
+        kept = kept_of(change, made, time.time())
         if kept is not None:
             await self.store.write(rows.keep, cluster, kept)
         if change.verb is not Verb.FORGET:

@@ -9,6 +9,7 @@ import duckdb
 
 from hpcjobs.model.tenant import Budget, BudgetState, Period
 from hpcjobs.tenants.budget import DAY_S, RATE_DAYS, bounds, state
+from hpcjobs.usage import intake
 from hpcjobs.usage.amounts import ENDED, STARTED, used_s
 
 
@@ -85,5 +86,4 @@ def _state(hours: _Hours, budget: Budget, projects: Collection[str], second: int
 
 def read_until(connection: duckdb.DuckDBPyConnection, cluster: str) -> int:
     """Unix seconds up to which a cluster's accounting was read; 0: never."""
-    row = connection.execute("SELECT max(read_until) FROM clusters WHERE cluster = ?", [cluster]).fetchone()
-    return int(row[0]) if row and row[0] is not None else 0
+    return intake.read_until(connection, cluster) or 0
