@@ -11,13 +11,14 @@ help:           ## what there is
 demo: up        ## start the cluster and the service, run a real 4-node job as alice
 	@scripts/demo
 
-test:           ## every test: linters, unit tests, tests on both dockerized clusters
+test:           ## linters, unit tests, tests on the dockerized clusters: two of 26.05, one of 24.11
 	@scripts/venv
 	@scripts/engine
 	@scripts/images all
 	@scripts/cluster up --profile slurm2411
+	@scripts/cluster --second up
 	@scripts/lint
-	@.venv/bin/pytest -n 3 --dist loadgroup --durations=40 --cov --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
+	@HPCJOBS_TEST_SECOND=hpcjobs-second .venv/bin/pytest -n 4 --dist loadgroup --durations=40 --cov --cov-report=term:skip-covered --cov-fail-under=85 $(ARGS)
 
 fast:           ## in a minute: the linters, and of the tests without docker all but the thorough ones
 	@scripts/venv
@@ -32,9 +33,9 @@ format:         ## let ruff set the lines
 	@.venv/bin/ruff format hpcjobs plugins tests
 	@.venv/bin/ruff check --fix hpcjobs plugins tests
 
-bench:          ## NAME=submit|list|poll|memory|scale|cli on the dockerized cluster, NAME=placement|topology|policy|utilisation|report|ingest without, NAME=gang|agreement on one of its own
+bench:          ## NAME=submit|list|poll|memory|scale|cli|against|ddp|recovery on the dockerized cluster, NAME=placement|topology|policy|utilisation|report|ingest|ettr without, NAME=gang|agreement on one of its own
 	@scripts/venv
-	@case "$(NAME)" in placement|topology|policy|utilisation|report|ingest) ;; gang|agreement) scripts/engine && scripts/images 26.05 ;; *) scripts/engine && scripts/images 26.05 && scripts/cluster up ;; esac
+	@case "$(NAME)" in placement|topology|policy|utilisation|report|ingest|ettr) ;; gang|agreement) scripts/engine && scripts/images 26.05 ;; *) scripts/engine && scripts/images 26.05 && scripts/cluster up ;; esac
 	@.venv/bin/python -m tests.bench $(NAME)
 
 kills:          ## every part of both clusters is killed 200 times in a stream of submissions (a tenth of an hour)
@@ -53,9 +54,11 @@ up:             ## the cluster and the service, usable
 clean:          ## forget the clusters and all that they hold, keep the images
 	@scripts/venv
 	@scripts/engine
+	@scripts/cluster --second down
 	@scripts/cluster down
 
 down:           ## remove all of it: containers, volumes, images; an engine that we started
+	@scripts/cluster --second down
 	@scripts/cluster down --images --engine
 
 status:         ## what runs

@@ -14,7 +14,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import entry_points
 from typing import Any, ClassVar, Final
@@ -24,13 +24,16 @@ import msgspec
 from hpcjobs.errors import Refusal
 from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.event import Event, EventKind
+from hpcjobs.model.failure import Diagnosis, FailureClass, Sureness, Suspect
 from hpcjobs.model.hints import Hints
-from hpcjobs.model.job import JobRecord, State
+from hpcjobs.model.job import Fate, JobRecord, State
 from hpcjobs.model.partition import Partition
 from hpcjobs.model.placement import Placement, fault_of
+from hpcjobs.model.recovery import Decision, Ended, Retry, Tried
+from hpcjobs.model.report import Table, misshapen
 from hpcjobs.model.spec import Component, JobSpec, Resources
 from hpcjobs.model.steering import Action, jobs_of, nodes_of, unmeant
-from hpcjobs.plugin import ENTRY_POINTS, HOOKS, PLUGIN_API, Context, Hook, Inventory, Plugin
+from hpcjobs.plugin import ENTRY_POINTS, HOOKS, PLUGIN_API, Context, Hook, Inventory, Plugin, Recover, Report
 
 NOW: Final = 1_796_000_000.25
 HELLO: Final = "#!/bin/sh\nsrun hostname\n"
@@ -45,6 +48,23 @@ SPECS: Final = (
     JobSpec(HELLO, name="x" * 200, args=("-n", "", "$HOME"), parallel="tp=4,pp=2,dp=2"),
 )
 """Jobs of every shape: small, large, arrays, heterogeneous, with texts that are not English."""
+
+
+def _ended(kind: FailureClass, fate: Fate, progress: int | None) -> Ended:
+    diagnosis = Diagnosis(
+        failure=kind, sure=Sureness.WEAK, suspects=(Suspect("n1"), Suspect("")), sentence="It failed."
+    )
+    return Ended(fate=fate, diagnosis=diagnosis, at=NOW, progress=progress, nodes=4, nodes_min=2)
+
+
+ENDED: Final = tuple(
+    (_ended(kind, fate, progress), tried)
+    for kind in FailureClass
+    for fate in Fate
+    for progress in (None, 7)
+    for tried in ((), (Tried(at=NOW - 60.0, kind=kind, progress=progress, nodes=("n2",)),))
+)
+"""Runs that ended, by kind and fate, with what was tried before."""
 
 
 def _node(name: str, *, busy: bool) -> Node:
@@ -148,6 +168,15 @@ class PluginConformance:
         said = run(spec, Context("alice", "alpha", NOW))
         return (said if isinstance(said, JobSpec) else None), said
 
+    def _reported(self) -> list[tuple[str, Table]]:
+        """Each of its reports with each answer that it is tried with."""
+        hook = self._hooks().get(Report.kind)
+        if not isinstance(hook, Report):
+            return []
+        from hpcjobs.reports.tried import answers  # loads slowly, and few plugins report
+
+        return [(one.name, answer) for one in hook.reports for answer in answers(one)]
+
     def test_it_is_a_plugin_of_this_interface(self) -> None:
         """Name, version of the interface, hooks of known kinds."""
         _see(isinstance(self.plugin, Plugin), "plugin must be a Plugin")
@@ -206,6 +235,8 @@ class PluginConformance:
             run: Callable[..., Any] = self._hooks()["place"].run
             for spec in SPECS:
                 _see(run(spec, VIEW) == run(spec, VIEW), "two placements for one question")
+        for name, answer in self._reported():
+            _see(self._report(name, answer) == self._report(name, answer), f"two reports {name} of one answer")
 
     def test_a_placement_names_nodes_that_are_there(self) -> None:
         """Of the cluster that it was asked about."""
@@ -230,6 +261,30 @@ class PluginConformance:
             _see(isinstance(text, str), f"{name} is no text")
             _see(name, "a file without a name")
             _see("/" not in name, f"{name!r} is a path")
+
+    def _report(self, name: str, answer: Table) -> object:
+        run: Callable[..., object] = self._hooks()[Report.kind].run
+        return run(name, answer)
+
+    def test_its_reports_ask_what_can_be_asked(self) -> None:
+        """With names, titles and measures that there are."""
+        hook = self._hooks().get(Report.kind)
+        if isinstance(hook, Report):
+            from hpcjobs.reports.own import fault_of as fault_of_reports
+
+            fault = fault_of_reports(hook.reports)
+            _see(not fault, f"it {fault}")
+
+    def test_a_report_is_a_table_whatever_usage_answers(self) -> None:
+        """Of nothing at all, of slices, of GPUs whose kind nobody knows; its columns say what they are."""
+        for name, answer in self._reported():
+            said = self._report(name, answer)
+            _see(isinstance(said, Table), f"report returned {said!r:.200}")
+            table: Table = msgspec.msgpack.decode(msgspec.msgpack.encode(said), type=Table)
+            _see(table == said, "a report does not survive being sent")
+            _see(not misshapen(table), f"report {name} {misshapen(table)}")
+            for column in table.columns:
+                _see(column.title and column.definition, f"column {column.name} of {name} says not what it is")
 
     def test_events_of_every_kind_are_taken(self) -> None:
         """Also of kinds that came after the plugin was written."""
@@ -260,15 +315,45 @@ class PluginConformance:
             for view in TICKED:
                 _see(list(run(view, NOW)) == list(run(view, NOW)), "two answers to one question")
 
+    def test_a_run_that_ended_is_decided(self) -> None:
+        """Whatever ended it: a decision that survives being sent, or nothing; what completed is not started again."""
+        if Recover.kind not in self._hooks():
+            return
+        run: Callable[..., Any] = self._hooks()[Recover.kind].run
+        for ended, tried in ENDED:
+            said = run(ended, tried)
+            _see(said is None or isinstance(said, Decision), f"recover returned {said!r:.200}")
+            again: Decision | None = msgspec.msgpack.decode(msgspec.msgpack.encode(said), type=Decision | None)
+            _see(again == said, "a decision does not survive being sent")
+            _see(said is None or said.why, "a decision without a reason")
+            _see(not isinstance(said, Retry) or said.at >= ended.at, "it is to start before it ended")
+            _see(ended.fate is not Fate.COMPLETED or not isinstance(said, Retry), "what completed is started again")
+            _see(said == run(ended, tried), "two answers to one question")
+
+    def test_no_job_is_started_for_ever(self) -> None:
+        """Each failure a thousand times over, without that the job comes on."""
+        if Recover.kind not in self._hooks():
+            return
+        run: Callable[..., Any] = self._hooks()[Recover.kind].run
+        for ended, _ in ENDED:
+            often = tuple(
+                Tried(at=ended.at - 60.0 * number, kind=ended.diagnosis.failure, progress=ended.progress)
+                for number in range(1000, 0, -1)
+            )
+            kind = ended.diagnosis.failure
+            _see(not isinstance(run(ended, often), Retry), f"{kind} is tried more than a thousand times")
+
     def test_hooks_do_no_io(self) -> None:
         """Everybody's submission waits for them. The first call may load modules, the second is watched."""
         hooks = self._hooks()
-        asked: dict[str, list[tuple[object, ...]]] = {
+        asked: dict[str, Sequence[tuple[object, ...]]] = {
             "admit": [(spec, Context("alice", "alpha", NOW)) for spec in SPECS],
             "place": [(spec, VIEW) for spec in SPECS],
             "configure": [(Inventory("alpha", VIEW.nodes, VIEW.partitions),)],
             "observe": [(event,) for event in EVENTS],
             "tick": [(view, NOW) for view in TICKED],
+            "report": self._reported(),
+            "recover": ENDED,
         }
         for kind, arguments in asked.items():
             if kind in hooks:

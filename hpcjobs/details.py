@@ -8,25 +8,32 @@ from typing import Final
 
 import msgspec
 
+from hpcjobs.chain import chain, without_lines
 from hpcjobs.errors import HpcjobsError
 from hpcjobs.gangs.joining import members_of
 from hpcjobs.model.detail import JobDetail
 from hpcjobs.model.history import HistoryQuery, Step
 from hpcjobs.model.job import Job, State
+from hpcjobs.model.job_runs import JobRuns
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.observe.observer import Observer
+from hpcjobs.outlook import outlook
+from hpcjobs.recovery.spent import spent
+from hpcjobs.reports.one_job import runs_of
 from hpcjobs.slurm.reasons import why
 from hpcjobs.slurm.sparing import Sparing
-from hpcjobs.store import attempts, events, repository
-from hpcjobs.store.listing import same_job
+from hpcjobs.store import attempts, events, happened, repository
+from hpcjobs.store.listing import SKEW_S, same_job
 from hpcjobs.store.store import Store
 from hpcjobs.tenants.admission import QuotaRule
+from hpcjobs.usage.store import UsageStore
 
 STEPS_AGE_S: Final = 5.0
 TURN_S: Final = 5.0
 """How long a question for steps waits for its turn, in seconds."""
 MOST_KEPT: Final = 1000
 MOST_EVENTS: Final = 200
+MOST_RUNS: Final = 1_000
 
 
 def _without_secrets(spec: JobSpec) -> JobSpec:
@@ -38,11 +45,13 @@ class Details:
 
     Args:
         store: Where the rows are.
+        usage: Where accounting was read into.
         quotas: What projects have left.
     """
 
-    def __init__(self, store: Store, quotas: QuotaRule) -> None:
+    def __init__(self, store: Store, usage: UsageStore, quotas: QuotaRule) -> None:
         self.store = store
+        self.usage = usage
         self.quotas = quotas
         self._steps: dict[str, tuple[float, tuple[Step, ...]]] = {}
         self._sparing: Sparing[str, tuple[Step, ...]] = Sparing(TURN_S)
@@ -73,6 +82,33 @@ class Details:
             observed_at=observer.view.asked_at if observer.view else None,
             members=members,
             quotas=() if job.final else await self._quotas_of(job),
+        )
+
+    async def runs_of(self, job: Job, own: bool) -> JobRuns:
+        """What happened to a job, run by run, and what will.
+
+        Args:
+            job: Which.
+            own: Whether it is the caller's, who alone may read its logs.
+        """
+        stored = await self.store.read(happened.to_job, job, MOST_RUNS)
+        since = stored.attempts[0].created_at - SKEW_S if stored.attempts else 0.0 if job.restarts else job.submit_time
+        accounted = await self.usage.read(runs_of, job, since) if job.slurm_job_id is not None else []
+        decided = stored.recoveries if own else list(map(without_lines, stored.recoveries))
+        runs = chain(job, stored.attempts, decided, accounted, stored.events, stored.progress)
+        now = time.time()
+        said, at = outlook(job, runs, stored.recover, now)
+        asked_at = stored.attempts[0].created_at if stored.attempts else float(job.submit_time)
+        more = max(len(runs) - MOST_RUNS, 0)
+        return JobRuns(
+            job=job,
+            attempts=tuple(stored.attempts),
+            runs=runs[more:],
+            more=more,
+            tasks=tuple(stored.tasks),
+            time=spent(runs, asked_at, sum(job.gpus.values()), now),
+            next=said,
+            next_at=at,
         )
 
     async def _quotas_of(self, job: Job) -> tuple[str, ...]:

@@ -13,10 +13,12 @@ Each says what was wrong (``detail``), what was kept (``kept``) and whether tryi
     +-- NotFound
     |   +-- JobUnknown
     |   +-- ClusterUnknown
+    |   +-- NodeUnknown      the cluster has no node of this name
     |   +-- OutputMissing    the job is known, its output is not there (yet)
     |   +-- FileMissing      nothing has this path
     |   +-- UploadUnknown    no such upload is under way
     |   +-- ReportUnknown    no report has this name
+    |   +-- InvoiceUnknown   no invoice has this number, or it is another project's
     |   +-- WebhookUnknown   no webhook has this id, or it is somebody else's
     +-- Conflict             the request contradicts what is already so
     |   +-- FileExists       the path is taken
@@ -33,7 +35,7 @@ Each says what was wrong (``detail``), what was kept (``kept``) and whether tryi
     +-- Unavailable          transient: try again
         +-- SlurmUnavailable the controller does not answer; nothing was sent
         +-- WorkerLost       a worker process died or hung
-        +-- PluginFailed     a plugin could not judge the job; nothing was kept
+        +-- PluginFailed     a plugin could not judge the job, or make the report
         +-- OutcomeUnknown   it was sent and its answer lost: it may have been done
         +-- ViewStale        what is known of the cluster is older than the caller accepts
 """
@@ -140,6 +142,13 @@ class ReportUnknown(NotFound):
     title = "Unknown report"
 
 
+class InvoiceUnknown(NotFound):
+    """No invoice has this number, or it is of a project that the caller does not manage."""
+
+    code = "invoice-unknown"
+    title = "Unknown invoice"
+
+
 class JobUnknown(NotFound):
     """No job has this id."""
 
@@ -152,6 +161,13 @@ class ClusterUnknown(NotFound):
 
     code = "cluster-unknown"
     title = "Unknown cluster"
+
+
+class NodeUnknown(NotFound):
+    """The cluster has no node of this name."""
+
+    code = "node-unknown"
+    title = "Unknown node"
 
 
 class OutputMissing(NotFound):
@@ -323,10 +339,10 @@ class WorkerLost(Unavailable):
 
 
 class PluginFailed(Unavailable):
-    """A plugin that must be asked could not answer. Nothing was kept or sent."""
+    """A plugin that must be asked about a job, or makes the report, could not answer. Nothing was kept or sent."""
 
     code = "plugin-failed"
-    title = "A plugin could not judge the job"
+    title = "A plugin did not do what it was asked"
 
 
 class OutcomeUnknown(Unavailable):

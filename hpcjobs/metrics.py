@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 from hpcjobs.agents.pool import AgentPool
 from hpcjobs.errors import HpcjobsError
 from hpcjobs.push.hub import EventHub
+from hpcjobs.recovering import Recovering
 from hpcjobs.steering.runner import PolicyRunner
 from hpcjobs.store import gauges
 from hpcjobs.store.gauges import Gauges
@@ -48,6 +49,7 @@ class Metrics:
         hub: Who listens.
         targets: Its clusters.
         policies: The policies of each.
+        recovering: What sees to runs that ended badly, of each.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Metrics:
         hub: EventHub,
         targets: Mapping[str, Target],
         policies: Mapping[str, PolicyRunner],
+        recovering: Mapping[str, Recovering],
     ) -> None:
         self.store = store
         self.pool = pool
@@ -65,6 +68,7 @@ class Metrics:
         self.hub = hub
         self.targets = targets
         self.policies = policies
+        self.recovering = recovering
         self.registry = CollectorRegistry()
         self._requests = Counter("hpcjobs_requests", "Answers.", ["method", "route", "status"], registry=self.registry)
         self._durations = Histogram(
@@ -119,6 +123,7 @@ class _State(Collector):
     def collect(self) -> Iterable[Metric]:
         yield from self._clusters()
         yield from self._policies()
+        yield from self._recoveries()
         yield from self._parts()
         if (found := self.gauges) is not None:
             yield CounterMetricFamily("hpcjobs_events", "Events ever written.", value=found.last_seq)
@@ -128,6 +133,9 @@ class _State(Collector):
             yield hooks
             yield GaugeMetricFamily(
                 "hpcjobs_webhook_events_behind", "Events since the place of the slowest webhook.", value=found.behind
+            )
+            yield GaugeMetricFamily(
+                "hpcjobs_letters_waiting", "Reports and alerts that wait to be sent.", value=found.letters
             )
             unknown = GaugeMetricFamily(
                 "hpcjobs_submissions_unknown", "Submissions whose answer was lost.", labels=["cluster"]
@@ -171,6 +179,25 @@ class _State(Collector):
             took.add_metric([name], runner.turn_s)
             orders.add_metric([name], runner.order_s)
         return [turns, took, orders]
+
+    def _recoveries(self) -> Iterable[Metric]:
+        told = CounterMetricFamily(
+            "hpcjobs_recoveries",
+            "Runs that ended badly, by why and by what was decided.",
+            labels=["cluster", "failure", "decision"],
+        )
+        took = CounterMetricFamily(
+            "hpcjobs_recovery_decision_seconds", "From ends of runs to what was decided of them.", labels=["cluster"]
+        )
+        still = GaugeMetricFamily(
+            "hpcjobs_recoveries_open", "What was decided and is not done yet.", labels=["cluster"]
+        )  # fmt: skip
+        for name, one in self._metrics.recovering.items():
+            for (failure, decision), count in one.decisions.items():
+                told.add_metric([name, failure, decision], count)
+            took.add_metric([name], one.decision_s)
+            still.add_metric([name], one.open_count)
+        return [told, took, still]
 
     def _parts(self) -> Iterable[Metric]:
         store = self._metrics.store

@@ -15,7 +15,7 @@ from hpcjobs.model.job import Job, State
 from hpcjobs.model.order import Changes, Order, SignalScope, Verb
 from hpcjobs.observe.observer import Observer
 from hpcjobs.slurm.base import with_mark
-from hpcjobs.store import attempts, events
+from hpcjobs.store import attempts, events, recoveries
 from hpcjobs.store.listing import same_job
 from hpcjobs.store.store import Store
 
@@ -111,11 +111,12 @@ class Orders:
             NotSupported: No way to this cluster can do it; the reasons are in it.
             Unavailable: Slurm does not answer; the job goes on as it was.
         """
-        if job.final and wish.verb not in AFTER_THE_END:
+        given_up = job.final and wish.verb is Verb.CANCEL and await self.store.write(recoveries.give_up, job.id)
+        if job.final and wish.verb not in AFTER_THE_END and not given_up:
             raise Conflict(f"Job {job.id} has already ended: {job.fate}.", kept="It is as it was.")
         if job.slurm_job_id is None:
             await self._before_slurm(job, wish)
-        else:
+        elif not given_up:  # else Slurm has ended it, and nobody starts it again now
             order = order_of(job, wish)
             listed = observer.view.jobs.get(job.slurm_job_id) if observer.view else None
             if job.state is State.UNKNOWN and listed is not None and not same_job(job, listed):

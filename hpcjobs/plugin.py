@@ -26,6 +26,8 @@ from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.event import Event
 from hpcjobs.model.partition import Partition
 from hpcjobs.model.placement import Placement
+from hpcjobs.model.recovery import Decision, Ended, Tried
+from hpcjobs.model.report import Ready, Table
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.model.steering import Action
 
@@ -147,6 +149,34 @@ class TickHook(Protocol):
         """
 
 
+class ReportHook(Protocol):
+    """Makes a report of its own of what was used."""
+
+    def __call__(self, name: str, answer: Table, /) -> Table:
+        """Report.
+
+        Args:
+            name: Which of its reports.
+            answer: What usage says to the question of this report: of the period that was asked for, and of the jobs
+                that the caller may see.
+
+        Returns:
+            The report. Period, until when accounting was read and the answer's notes stay whatever it says of these.
+        """
+
+
+class RecoverHook(Protocol):
+    """Says what is to become of a job whose run ended badly; None: this plugin has nothing to say. The first counts."""
+
+    def __call__(self, ended: Ended, tried: Sequence[Tried], /) -> Decision | None:
+        """Decide.
+
+        Args:
+            ended: The run that ended last.
+            tried: All that ended before it, the oldest first.
+        """
+
+
 @dataclass(frozen=True)
 class Admit:
     """A hook that judges every submission, after the rules of the house, in the order of the plugins."""
@@ -214,9 +244,31 @@ class Tick:
     kind: ClassVar[str] = "tick"
 
 
-Hook = Admit | Place | Configure | Observe | Discover | Tick
+@dataclass(frozen=True)
+class Report:
+    """Reports of the plugin's own, asked for as ``plugin.name``; made in a process beside that of the other hooks.
+
+    Attributes:
+        run: Makes one, of the answer to its question.
+        reports: Which there are: the name of each, and its question.
+    """
+
+    run: ReportHook
+    reports: Sequence[Ready]
+    kind: ClassVar[str] = "report"
+
+
+@dataclass(frozen=True)
+class Recover:
+    """A hook that decides whether a job is started again, in the order of the plugins."""
+
+    run: RecoverHook
+    kind: ClassVar[str] = "recover"
+
+
+Hook = Admit | Place | Configure | Observe | Discover | Tick | Report | Recover
 HOOKS: Final[Mapping[str, type[Hook]]] = {
-    hook.kind: hook for hook in (Admit, Place, Configure, Observe, Discover, Tick)
+    hook.kind: hook for hook in (Admit, Place, Configure, Observe, Discover, Tick, Report, Recover)
 }
 
 

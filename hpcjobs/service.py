@@ -5,43 +5,66 @@ from __future__ import annotations
 import functools
 import logging
 import time
+from collections.abc import Collection, Sequence
 from typing import Final
+from zoneinfo import ZoneInfo
 
 from hpcjobs import clock
 from hpcjobs.accounting import Accounting
 from hpcjobs.admitting import Admitting
+from hpcjobs.advising import Advising
 from hpcjobs.agents.pool import AgentPool
 from hpcjobs.audit import AuditLog
+from hpcjobs.billing.invoices import Invoices
+from hpcjobs.billing.prices import Prices
 from hpcjobs.details import Details
 from hpcjobs.errors import ClusterUnknown, HpcjobsError, NotSupported
 from hpcjobs.files import AgentFiles, FileSystem
 from hpcjobs.hooks.discovery import Discoveries
 from hpcjobs.hooks.host import Hooks
 from hpcjobs.identity import check_may_run
+from hpcjobs.identity.absent import Absent
 from hpcjobs.identity.authenticator import Authenticator
 from hpcjobs.identity.directory import Directory
 from hpcjobs.identity.ratelimit import RateLimiter
 from hpcjobs.identity.tokens import load_key
+from hpcjobs.lives import TURN_S, Lives
 from hpcjobs.metrics import Metrics
 from hpcjobs.model.audit import AuditEvent
+from hpcjobs.model.job import JobRecord
+from hpcjobs.model.letter import SubscriptionKind
+from hpcjobs.model.losses import RunTold
 from hpcjobs.model.tenant import Change
 from hpcjobs.observe.observer import Observer
 from hpcjobs.orders import Orders
 from hpcjobs.output import OutputReader
 from hpcjobs.push.hub import EventHub
+from hpcjobs.push.posting import Poster
 from hpcjobs.push.telling import Telling
 from hpcjobs.push.webhooks import Webhooks
+from hpcjobs.recovering import Recovering
+from hpcjobs.recovery.lemons import rules_with
+from hpcjobs.reporting import Reporting
+from hpcjobs.sending.alerts import Alerts, NewsMaker
+from hpcjobs.sending.courier import Courier, Make
+from hpcjobs.sending.report import ReportMaker
+from hpcjobs.sending.schedules import Schedules
+from hpcjobs.sending.watching import Watching
 from hpcjobs.settings import ClusterSettings, Settings
 from hpcjobs.slurm.base import Backend
 from hpcjobs.slurm.history import DAWN
 from hpcjobs.slurm.layered import ways_of
+from hpcjobs.steering.lemons import Lemons
+from hpcjobs.steering.past import Past
 from hpcjobs.steering.runner import PolicyRunner
-from hpcjobs.store import events, webhooks
+from hpcjobs.store import events, happened, webhooks
 from hpcjobs.store.store import Store
 from hpcjobs.submission import Submission, Target
 from hpcjobs.tenants.tenants import Tenants
 from hpcjobs.together import Together
+from hpcjobs.usage.energy import factors
 from hpcjobs.usage.reading import UsageReader
+from hpcjobs.usage.sampled import Sampled
 from hpcjobs.usage.store import UsageStore
 from hpcjobs.ways import open_ways
 
@@ -50,8 +73,14 @@ log = logging.getLogger(__name__)
 DAY_S: Final = 86_400.0
 FORGET_S: Final = 3600.0
 SAVE_S: Final = 30.0
+SEND_S: Final = 5.0
+"""How often it is looked what is due to be sent, and what waits, in seconds."""
 DISCOVER_S: Final = 1.0
 """How often it is looked which discoveries are due, and whether a plugin wants to be told of events, in seconds."""
+JUDGE_S: Final = 5.0
+"""How often nodes are judged, in seconds."""
+WATCH_S: Final = 60.0
+"""How often alerts are looked at, in seconds."""
 LEARN_S: Final = 60.0
 """Seconds between two questions to Slurm's accounting: how long a new coordinator waits."""
 
@@ -68,32 +97,60 @@ class Service:
         self.settings = settings
         self.store = Store(settings.database_url)
         self.usage = UsageStore(str(settings.usage_path), settings.usage.memory)
+        self.sampled = Sampled(self.usage, settings.usage.samples_days)
         self.pool = AgentPool(settings.spawner_socket, min_uid=settings.min_uid)
         self.output = OutputReader(self.files)
         self.hooks = Hooks(self.store, settings.plugins)
         self.discoveries = Discoveries(self.store, self.hooks, [cluster.name for cluster in settings.clusters])
         self.directory = Directory()
         self.tenants = Tenants(
-            self.store, self.usage, self.directory, lambda name: self.target(name).observer.backend, self._changed_slurm
+            self.store,
+            self.usage,
+            self.directory,
+            lambda name: self.target(name).observer.backend,
+            self._changed_slurm,
+            {cluster.name: cluster.storage for cluster in settings.clusters if cluster.storage},
+            self._listed,
         )
+        self.prices = Prices(self.store, settings.billing, ZoneInfo(settings.usage.timezone))
+        zone = settings.usage.timezone
+        self.carbon = factors(settings.usage.carbon, ZoneInfo(zone))
+        self.reporting = Reporting(self.usage, self.hooks, self.prices.every, self.carbon, zone, self._told)
+        self.invoices = Invoices(self.store, self.usage, self.prices, self.directory)
         admitting = Admitting(self.hooks, self.files, self.tenants.rule)
         self.submission = Submission(self.store, settings.forbidden, settings.min_uid, admitting)
         self.together = Together(self.submission)
         self.orders = Orders(self.store)
-        self.details = Details(self.store, self.tenants.rule)
+        self.details = Details(self.store, self.usage, self.tenants.rule)
+        self.advising = Advising(self.store, self.usage)
         self.accounting = Accounting()
         self.audit = AuditLog(self.store)
         self.hub = EventHub(self.store)
         self.telling = Telling(self.hooks, self.hub)
-        self.webhooks = Webhooks(settings, self.store, self.hub, self.directory)
+        names = [cluster.name for cluster in settings.clusters]
+        self.absent = Absent(settings.admins, settings.operators, self.directory, names)
+        self.webhooks = Webhooks(settings, self.store, self.hub, self.absent)
+        poster = Poster(settings)
+        watching = Watching(self.usage, self.tenants, self.directory, names)
+        makers: dict[SubscriptionKind, Make] = {
+            SubscriptionKind.REPORT: ReportMaker(self.reporting),
+            SubscriptionKind.ALERT: NewsMaker(watching),
+        }
+        self.courier = Courier(self.store, self.absent, poster, settings.mail, makers)
+        self.schedules = Schedules(settings, self.store, self.courier, poster, self.reporting)
+        self.alerts = Alerts(settings, self.store, self.courier, poster, watching)
         self.limiter = RateLimiter()
         self.token_key = b""
         self.authenticator = Authenticator(settings, self.token_key, self.directory)
         self.policies: dict[str, PolicyRunner] = {}
-        self.usage_readers: dict[str, UsageReader] = {}
+        self.recovering: dict[str, Recovering] = {}
+        self.lives: dict[str, Lives] = {}
+        self.lemons: dict[str, Lemons] = {}
         self._accounting_trouble: set[str] = set()
         self.targets: dict[str, Target] = {}
-        self.metrics = Metrics(self.store, self.pool, self.submission, self.hub, self.targets, self.policies)
+        self.metrics = Metrics(
+            self.store, self.pool, self.submission, self.hub, self.targets, self.policies, self.recovering
+        )
         self._backends = backends
         self._clock: clock.Clock | None = None
 
@@ -107,7 +164,13 @@ class Service:
             clock.Entry("let-go-idle-agents", 30.0, self._let_go),
             clock.Entry("forget-events", FORGET_S, self.forget_events),
             clock.Entry("save-webhooks", SAVE_S, self.webhooks.save),
+            clock.Entry("thin-samples", FORGET_S, self.sampled.tick),
+            clock.Entry("schedules", SEND_S, self.schedules.tick),
+            clock.Entry("alerts", WATCH_S, self.alerts.tick),
+            clock.Entry("letters", SEND_S, self.courier.tick),
+            clock.Entry("forget-letters", FORGET_S, self.courier.forget),
         ]
+        rules = rules_with(self.settings.lemons)
         for cluster in self.settings.clusters:
             backend = self._backends[cluster.name] if self._backends else await self._open(cluster)
             kinds = [way.kind for way in ways_of(backend)]
@@ -122,15 +185,33 @@ class Service:
             )
             self.targets[cluster.name] = Target(observer, cluster.home)
             target = self.targets[cluster.name]
-            policies = PolicyRunner(self.store, self.hooks, observer, self.settings.service_user)
-            self.policies[cluster.name] = policies
-            reader = self._reader(cluster.name, observer)
-            self.usage_readers[cluster.name] = reader
+            past = Past(self.store, cluster.name)
+            lives = Lives(self.store, observer, self.files)
+            recovering = Recovering(self.store, self.hooks, observer, self.output, past, lives)
+            lemons = self.lemons[cluster.name] = Lemons(self.store, self.usage, observer, past, rules)
+            policies = PolicyRunner(
+                self.store, self.hooks, observer, self.settings.service_user, past, lemons.found, recovering.wants
+            )
+            self.recovering[cluster.name], self.policies[cluster.name] = recovering, policies
+            self.lives[cluster.name] = lives
             entries += [
-                clock.Entry(f"policies-{cluster.name}", cluster.observe_s, policies.beat),
+                clock.Entry(
+                    f"recovery-{cluster.name}",
+                    cluster.observe_s,
+                    functools.partial(observer.after_listing, functools.partial(_recover, recovering, policies)),
+                ),
+                clock.Entry(
+                    f"policies-{cluster.name}",
+                    cluster.observe_s,
+                    functools.partial(observer.after_listing, policies.tick),
+                ),
+                clock.Entry(f"lives-{cluster.name}", TURN_S, lives.tick),
+                clock.Entry(f"lemons-{cluster.name}", JUDGE_S, lemons.tick),
                 clock.Entry(f"observe-{cluster.name}", cluster.observe_s, observer.beat),
                 clock.Entry(f"endings-{cluster.name}", 2 * cluster.observe_s, observer.endings.tick),
-                clock.Entry(f"usage-{cluster.name}", self.settings.usage.period_s, reader.tick),
+                clock.Entry(
+                    f"usage-{cluster.name}", self.settings.usage.period_s, self._reader(cluster.name, observer).tick
+                ),
                 clock.Entry(
                     f"send-{cluster.name}", cluster.observe_s, functools.partial(self.submission.send_waiting, target)
                 ),
@@ -142,6 +223,9 @@ class Service:
                 ),
                 clock.Entry(f"tenants-{cluster.name}", LEARN_S, functools.partial(self.see_to_tenants, cluster)),
             ]
+            if cluster.storage:
+                measure = functools.partial(self.measure_storage, cluster.name)
+                entries.append(clock.Entry(f"storage-{cluster.name}", LEARN_S, measure))
         await self.hooks.start()
         entries += [
             clock.Entry("discoveries", DISCOVER_S, self.discoveries.tick),
@@ -151,6 +235,7 @@ class Service:
         self.audit.start()
         self.hub.start()
         await self.webhooks.start(self.token_key)
+        self.courier.start(self.token_key)
         self._clock = clock.Clock(entries)
         self._clock.start()
 
@@ -195,6 +280,27 @@ class Service:
             await self.tenants.tick(cluster.name, applies=cluster.tenants == "apply")
         except HpcjobsError as error:
             log.warning("cluster %s: quotas are not seen to now: %s", cluster.name, error.detail)
+
+    async def _told(self, since: float) -> Sequence[RunTold]:
+        """What is known, beside accounting, of runs of jobs that did anything since then."""
+        return await self.store.read(happened.to_runs, since)
+
+    def _listed(self, cluster: str) -> Collection[JobRecord] | None:
+        """All jobs of a cluster, as it was last listed."""
+        view = self.targets[cluster].observer.view if cluster in self.targets else None
+        return None if view is None else view.jobs.values()
+
+    async def measure_storage(self, cluster: str, now: float) -> None:
+        """Find what files of projects use, where it is time to.
+
+        Args:
+            cluster: Whose.
+            now: Unix seconds.
+        """
+        try:
+            await self.tenants.meter.tick(cluster, now)
+        except HpcjobsError as error:
+            log.warning("cluster %s: what files use is not measured now: %s", cluster, error.detail)
 
     async def _changed_slurm(self, cluster: str, change: Change) -> None:
         """Write down what was changed in a cluster's accounting, by the service's own user."""
@@ -272,3 +378,10 @@ class Service:
         self.pool.close()
         self.usage.close()
         self.store.close()
+
+
+async def _recover(recovering: Recovering, policies: PolicyRunner, now: float) -> None:
+    """Decide what becomes of runs that ended, and have it done by what was listed, not by the next listing."""
+    began = time.monotonic()
+    if await recovering.tick(now):
+        await policies.tick(now + time.monotonic() - began)

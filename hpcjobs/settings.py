@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import ipaddress
 import os
 import re
@@ -19,6 +20,39 @@ DEFAULT_PATH = Path("/etc/hpcjobs/hpcjobs.toml")
 OWN_ISSUER = "hpcjobs"
 """``iss`` of our own tokens."""
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_ATOM, _LABEL = "[A-Za-z0-9_%+=~-]+", "[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+MAIL_ADDRESS = rf"{_ATOM}(?:\.{_ATOM})*@{_LABEL}(?:\.{_LABEL})*"
+"""What an address of mail looks like here: nothing in it can end a header or name a second one."""
+
+
+class StorageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How it is found what files of a cluster's projects use; one of folder and command.
+
+    Attributes:
+        folder: Pattern of a project's folder, as ``/scratch/{project}``: ``du`` counts it, as the service's user and
+            beside the service, which must be able to read all of it.
+        command: A site's own command, word by word and without a shell, that prints ``project bytes`` a line for all
+            projects: of ``lfs quota``, ``mmlsquota``, ``beegfs-ctl`` or what else the file system has.
+        every_h: It is measured at most once in so many hours.
+        timeout_s: Seconds that one ``du`` or command may take.
+    """
+
+    folder: str = ""
+    command: tuple[str, ...] = ()
+    every_h: Annotated[float, msgspec.Meta(gt=0)] = 6.0
+    timeout_s: Annotated[int, msgspec.Meta(ge=1)] = 3600
+
+    def fault(self) -> str:
+        """What cannot be right about it, or ``""``."""
+        if bool(self.folder) == bool(self.command):
+            return "needs one of folder and command"
+        try:
+            here, there = (self.folder.format(project=project) for project in ("a", "b"))
+        except (KeyError, IndexError, ValueError) as error:
+            return f"folder: only {{project}} is known: {error!r}"
+        if self.folder and (here == there or not here.startswith("/")):
+            return f"folder {self.folder!r} is not an absolute path with {{project}} in it"
+        return ""
 
 
 class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -45,6 +79,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
             last seconds) goes to Slurm again. False: it stays UNKNOWN.
         tenants: Whether Slurm's accounting is brought to what tenants say once a minute (``apply``), or only when an
             admin says so (``plan``). The service's user must be an operator in Slurm for that.
+        storage: How it is found what files of projects use; None: it is not.
         file_roots: The folders whose files and outputs can be reached, the first of them the user's own; none: no
             files and no output. What
             is outside cannot be reached, whatever links lead there. Others must not be able to make these folders.
@@ -65,6 +100,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     min_job_age_s: Annotated[float, msgspec.Meta(gt=0)] = 300.0
     resend_lost: bool = True
     tenants: Literal["plan", "apply"] = "plan"
+    storage: StorageSettings | None = None
     file_roots: tuple[str, ...] = ("/home/{user}", "/scratch")
 
 
@@ -155,6 +191,20 @@ class MetricsSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     open: bool = False
 
 
+class CarbonSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What a kWh emits from a day on, until that of the next.
+
+    Attributes:
+        g_per_kwh: Grams of CO2 (or of its equivalent, as the source says); with what cooling takes, where that counts.
+        since: The day, of the time zone of usage.
+        source: Who says so; reports name it.
+    """
+
+    g_per_kwh: Annotated[float, msgspec.Meta(ge=0, le=10_000)]
+    since: dt.date
+    source: Annotated[str, msgspec.Meta(min_length=1, max_length=500)]
+
+
 class UsageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """What was used: Slurm's accounting in a file of our own (docs/adr/0021).
 
@@ -166,6 +216,9 @@ class UsageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         period_s: Seconds between two readings of accounting.
         overlap_s: How much of what was read last is read again, in seconds: slurmdbd may hear of things late.
         again_days: How many days are read once more each day.
+        samples_days: For how many days the five-minute samples of each device are kept; after that their sums by
+            hour, node and run.
+        carbon: What a kWh emits; none: reports have no CO2.
     """
 
     path: str = ""
@@ -174,6 +227,58 @@ class UsageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     period_s: Annotated[float, msgspec.Meta(ge=1)] = 20.0
     overlap_s: Annotated[float, msgspec.Meta(ge=0)] = 900.0
     again_days: Annotated[float, msgspec.Meta(ge=0)] = 8.0
+    samples_days: Annotated[float, msgspec.Meta(ge=1)] = 3.0
+    carbon: tuple[CarbonSettings, ...] = ()
+
+
+class BillingSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What is charged (docs/BILLING.md).
+
+    Attributes:
+        currency: Of prices that are entered, and of what is charged by them (ISO 4217).
+        basis: Whether what jobs kept from others is charged, with time suspended (``held``), or what they used.
+    """
+
+    currency: Annotated[str, msgspec.Meta(pattern="^[A-Z]{3}$")] = "EUR"
+    basis: Literal["held", "used"] = "held"
+
+
+class MailSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The server that mail goes out through.
+
+    Attributes:
+        host: Its name, as in its certificate.
+        port: Where it listens.
+        security: TLS after STARTTLS (port 587), from the first byte on (``tls``, port 465), or none.
+        sender: The address that mail is from; its domain is that of the Message-IDs.
+        user: Name to log in with; ``""``: without.
+        password_file: Its password, alone in a file that is read for each mail.
+        ca_file: Certificates that the server is believed by, in place of the system's.
+        timeout_s: How long any step may take, in seconds.
+        domains: Domains that mail may go to, with those below them; none: any.
+        max_bytes: Largest mail; from a larger one the file is left out, and the mail says so.
+    """
+
+    host: str
+    sender: str
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 587
+    security: Literal["starttls", "tls", "none"] = "starttls"
+    user: str = ""
+    password_file: Path | None = None
+    ca_file: Path | None = None
+    timeout_s: Annotated[float, msgspec.Meta(gt=0, le=120)] = 20.0
+    domains: tuple[str, ...] = ()
+    max_bytes: Annotated[int, msgspec.Meta(ge=100_000)] = 10_000_000
+
+    def fault(self) -> str:
+        """What cannot be right about it, or ``""``."""
+        if not re.fullmatch(MAIL_ADDRESS, self.sender):
+            return f"sender {self.sender!r} is no address"
+        if bool(self.user) != (self.password_file is not None):
+            return "user and password_file go together"
+        if self.user and self.security == "none" and self.host not in LOOPBACK:
+            return "a password goes over TLS only"
+        return ""
 
 
 class PluginSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -229,6 +334,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         webhook_http_hosts: Hosts that webhooks may reach without TLS.
         webhook_ca_file: Certificates that webhooks' hosts are believed by, in place of the system's.
         usage: Where what was used is kept.
+        billing: What is charged.
+        lemons: How nodes are judged: what of ``hpcjobs/recovery/lemons.toml`` is otherwise here.
+        mail: Where mail goes out; without it none does.
+        subscriptions_per_user: How many reports and how many alerts a user may have sent.
         plugins: Those in use, in the order in which they are asked. A change through the API holds until this list
             changes.
     """
@@ -257,6 +366,10 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     webhook_http_hosts: tuple[str, ...] = ()
     webhook_ca_file: Path | None = None
     usage: UsageSettings = UsageSettings()
+    billing: BillingSettings = BillingSettings()
+    lemons: dict[str, Any] = {}
+    mail: MailSettings | None = None
+    subscriptions_per_user: Annotated[int, msgspec.Meta(ge=0)] = 20
     plugins: tuple[PluginSettings, ...] = ()
 
     @property
@@ -302,6 +415,8 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
     for cluster in settings.clusters:
         if len(set(cluster.ways)) != len(cluster.ways):
             raise SettingsError(f"{path}: ways of cluster {cluster.name}: each at most once")
+        if cluster.storage and (fault := cluster.storage.fault()):
+            raise SettingsError(f"{path}: storage of cluster {cluster.name}: {fault}")
         for field, template in [
             ("home", cluster.home),
             ("ssh_key", cluster.ssh_key or "/"),
@@ -327,6 +442,8 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
         ZoneInfo(settings.usage.timezone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise SettingsError(f"{path}: usage: there is no time zone {settings.usage.timezone!r}") from error
+    if settings.mail and (fault := settings.mail.fault()):
+        raise SettingsError(f"{path}: mail: {fault}")
     for network in settings.webhook_networks:
         try:
             ipaddress.ip_network(network)

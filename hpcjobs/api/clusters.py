@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
-from litestar import Controller, Response, get
+from litestar import Controller, Response, get, put
 from litestar.di import NamedDependency
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.params import JSONBody, PathParameter
 
 from hpcjobs import __version__
 from hpcjobs.api import manners
@@ -17,16 +18,19 @@ from hpcjobs.api.access import Asked, needs
 from hpcjobs.api.common import ALL_PROBLEMS, ClusterName, MaxAge, answers, problems
 from hpcjobs.api.described import Either
 from hpcjobs.api.fields import Fields, NodePart, PartitionPart, Selection
+from hpcjobs.api.trail import AUDITED
 from hpcjobs.errors import HpcjobsError
 from hpcjobs.identity import Scope
 from hpcjobs.model.capability import Capability
 from hpcjobs.model.cluster import ClusterSummary, ClusterView, Node, NodeList
 from hpcjobs.model.partition import Partition, PartitionList
 from hpcjobs.model.pool import GpuKind, GpuPool, kinds_of
+from hpcjobs.model.sample import NodeSamples, SamplesKept
 from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.observe.observer import Observer
 from hpcjobs.service import Service
 from hpcjobs.slurm.layered import capabilities
+from hpcjobs.usage.whole import holder_of
 
 
 class NodePartList(msgspec.Struct, frozen=True):
@@ -174,6 +178,27 @@ class ClustersController(Controller):
         """Count."""
         observer = service.target(cluster).observer
         return _listed(request, observer, GpuKind, lambda view: kinds_of(view.nodes.values()), None, max_age_s)
+
+    @put(
+        "/{cluster:str}/nodes/{node:str}/samples",
+        security=needs(Scope.SAMPLES_WRITE),
+        responses=problems(),
+        opt={AUDITED: False},
+        summary="What the devices of a node did",
+        description="Told by `hpcjobs sample`, which runs on the node. The same device, time and job told again "
+        "are replaced, so that whoever got no answer tells it again.",
+    )
+    async def samples(
+        self,
+        service: NamedDependency[Service],
+        cluster: ClusterName,
+        node: Annotated[str, PathParameter(description="Name of the node, as Slurm has it.")],
+        data: JSONBody[NodeSamples],
+    ) -> SamplesKept:
+        """Keep."""
+        observer = service.target(cluster).observer
+        holder = holder_of(observer.view, node) if observer.view else None
+        return await service.sampled.keep(observer.cluster, node, data, time.time(), holder)
 
     @get(
         "/{cluster:str}/scheduling",

@@ -40,6 +40,7 @@ from hpcjobs.errors import Refusal, Refused, ViewStale
 from hpcjobs.identity import Scope, policy
 from hpcjobs.model.detail import JobDetail
 from hpcjobs.model.job import Fate, Job, JobPage, State
+from hpcjobs.model.job_runs import JobRuns
 from hpcjobs.model.job_usage import JobUsage
 from hpcjobs.model.order import Changes, Verb, Verdict
 from hpcjobs.model.spec import JobSpec
@@ -273,6 +274,21 @@ class JobsController(Controller):
         return await service.details.of(job, service.target(job.cluster).observer, whole)
 
     @get(
+        "/{job_id:str}/runs",
+        security=needs(Scope.JOBS_READ),
+        responses=problems(),
+        summary="What happened to a job, run by run",
+        description="Each run since it was submitted: where, how it ended, why, what was decided then and by whom, "
+        "when it ran again; and what will happen next. Lines of its logs are for the owner only. " + JOB_ID_IS,
+    )
+    async def runs(
+        self, request: Asked, service: NamedDependency[Service], job_id: JobId, cluster: Cluster = None
+    ) -> JobRuns:
+        """Show."""
+        job = await own_job(service, request, job_id, cluster)
+        return await service.details.runs_of(job, request.user.user == job.user)
+
+    @get(
         "/{job_id:str}/usage",
         security=needs(Scope.JOBS_READ),
         responses=problems(),
@@ -285,7 +301,7 @@ class JobsController(Controller):
     ) -> JobUsage:
         """Show."""
         job = await own_job(service, request, job_id, cluster)
-        return await service.usage.read(usage_of, job)
+        return await service.usage.read(usage_of, job, service.carbon)
 
     @patch(
         "/{job_id:str}",

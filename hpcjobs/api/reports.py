@@ -13,17 +13,14 @@ from litestar.params import PathParameter, QueryParameter
 
 from hpcjobs.api.access import Asked, needs
 from hpcjobs.api.common import problems
-from hpcjobs.errors import Refusal, Refused, ReportUnknown
-from hpcjobs.identity import Scope, policy
-from hpcjobs.reports import ready
-from hpcjobs.reports.answer import answer
-from hpcjobs.reports.asked import ReportQuery, check, several
-from hpcjobs.reports.formats import FORMATS, render
-from hpcjobs.reports.ready import CATALOGUE, READY, Catalogue
-from hpcjobs.reports.table import Table
+from hpcjobs.errors import Refusal, Refused
+from hpcjobs.identity import Scope
+from hpcjobs.model.report import Catalogue, ReportQuery, Table, several
+from hpcjobs.reports.formats import FORMATS, file_name, render
 from hpcjobs.service import Service
 
 Words = list[str] | None
+Form = Annotated[str, QueryParameter(name="format", description="The form of the answer.")]
 
 
 class ReportsController(Controller):
@@ -36,13 +33,14 @@ class ReportsController(Controller):
         "",
         security=needs(Scope.JOBS_READ),
         summary="What can be reported",
-        description="Reports that have a name, what rows can be told apart by, and all measures with definitions.",
+        description="Reports that have a name, plugins' own among them, what rows can be told apart by, and all "
+        "measures with definitions.",
         responses=problems(),
         sync_to_thread=False,
     )
-    def catalogue(self) -> Catalogue:
+    def catalogue(self, service: NamedDependency[Service]) -> Catalogue:
         """List."""
-        return CATALOGUE
+        return service.reporting.catalogue()
 
     @get(
         "/{name:str}",
@@ -50,6 +48,7 @@ class ReportsController(Controller):
         summary="A report",
         description="Of the jobs that the caller may see: users of their own, managers also of their projects, "
         "operators of all. `by` and `measures` replace those of the report; GET /v1/reports tells which there are. "
+        "Reports of plugins (`plugin.name`) say themselves what their rows and columns are. "
         "`format` is one of " + ", ".join(f"`{name}`" for name in FORMATS) + ".",
         responses={
             200: ResponseSpec(
@@ -80,34 +79,42 @@ class ReportsController(Controller):
         run_state: Annotated[
             Words, QueryParameter(name="state", description="Only in these states (Slurm's words).")
         ] = None,
+        size: Annotated[Words, QueryParameter(description="Only with so many GPUs, as 8-15.")] = None,
+        nodes: Annotated[Words, QueryParameter(description="Only with so many nodes, as 2-3.")] = None,
+        reservation: Annotated[Words, QueryParameter(description="Only in these reservations.")] = None,
+        wckey: Annotated[Words, QueryParameter(description="Only with these wckeys.")] = None,
+        cause: Annotated[Words, QueryParameter(description="Only what was lost to these classes of failures.")] = None,
         order: Annotated[str, QueryParameter(description="A column; with `-` before it the smallest first.")] = "",
         limit: Annotated[int, QueryParameter(description="At most so many rows; 0: all.")] = 0,
-        form: Annotated[str, QueryParameter(name="format", description="The form of the answer.")] = "json",
+        form: Form = "json",
     ) -> Response[bytes]:
         """Report."""
-        if name not in READY:
-            raise ReportUnknown(f"There is no report {name[:80]!r}; there are {', '.join(READY)}.")
-        if form not in FORMATS:
-            text = f"{form[:80]!r} is none of {', '.join(FORMATS)}."
-            raise Refused([Refusal("format", text, "format-unknown")])
+        check_form(form)
         told = {
             "user": user, "project": project, "partition": partition, "qos": qos, "cluster": cluster, "gpu": gpu,
-            "node": node, "state": run_state,
+            "node": node, "state": run_state, "size": size, "nodes": nodes, "reservation": reservation, "wckey": wckey,
+            "cause": cause,
         }  # fmt: skip
         where = {field: several(words) for field, words in told.items() if words is not None}
         query = ReportQuery(period, timezone, several(by or ()), several(measures or ()), where, order, limit)
-        query = ready.filled(READY[name], query)
-        asked = check(query, service.settings.usage.timezone, time.time())
-        visible = policy.visibility(request.user)
-        table = await service.usage.read(answer, asked, visible, READY[name].title)
-        body = await asyncio.to_thread(render, table, form)
-        headers = {}
-        if form != "json":
-            headers["content-disposition"] = f'attachment; filename="{name}-{_plain(asked.period.label)}.{form}"'
-        media_type = MediaType.JSON if form == "json" else FORMATS[form].media_type
-        return Response(body, media_type=media_type, headers=headers)
+        table, label = await service.reporting.report(request.user, name, query, time.time())
+        return await file_of(table, form, file_name(name, label))
 
 
-def _plain(label: str) -> str:
-    """A period's name as a part of a file's."""
-    return "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in label)
+def check_form(form: str) -> None:
+    """Refuse a form that there is not.
+
+    Raises:
+        Refused: It is none of FORMATS.
+    """
+    if form not in FORMATS:
+        raise Refused([Refusal("format", f"{form[:80]!r} is none of {', '.join(FORMATS)}.", "format-unknown")])
+
+
+async def file_of(table: Table, form: str, name: str) -> Response[bytes]:
+    """A table in one of FORMATS, as a file of this name but for JSON."""
+    body = await asyncio.to_thread(render, table, form)
+    if form == "json":
+        return Response(body, media_type=MediaType.JSON)
+    headers = {"content-disposition": f'attachment; filename="{name}.{form}"'}
+    return Response(body, media_type=FORMATS[form].media_type, headers=headers)

@@ -30,6 +30,8 @@ BEGAN: Final = "hpcjobs_began"
 CODE: Final = "hpcjobs_problem_code"
 ABOUT: Final = "hpcjobs_about"
 """What the audit log should say beside the path."""
+AUDITED: Final = "audited"
+"""``opt`` of routes: False where a change is no line in the audit log, for machines make it every few minutes."""
 REQUEST_ID: Final = "hpcjobs_request_id"
 
 
@@ -113,5 +115,5 @@ async def leave(message: Message, scope: Scope) -> None:
     )
     if status in REFUSED:
         service.audit.note(event_of(scope, status, ""))
-    elif scope["method"] in CHANGING and CALLER in scope["state"]:
+    elif scope["method"] in CHANGING and CALLER in scope["state"] and scope["route_handler"].opt.get(AUDITED, True):
         await service.audit.write(event_of(scope, status, headers.get("Location", "")))

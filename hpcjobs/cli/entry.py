@@ -20,6 +20,9 @@ OF_SLURM: Final[Mapping[str, str]] = {
 }
 """Programs of Slurm that we stand in for, and the modules whose ``call`` does."""
 
+IN_JOB: Final[Sequence[str]] = ("run", "beat", "checkpoint")
+"""Commands of hpcjobs/injob, which knows nothing of the service."""
+
 
 def _profile(words: Sequence[str]) -> tuple[dict[str, str], Sequence[str]]:
     """What ``--profile`` before a command's name says, as a variable, and the words after it."""
@@ -49,6 +52,7 @@ def main(end: Callable[[int], object] = sys.exit) -> None:
     """``hpcjobs``; as ``hpcjobs sbatch`` and through a link named ``sbatch``: sbatch, and so for Slurm's others."""
     name, words = sys.argv[0].rpartition("/")[2], sys.argv[1:]
     said: dict[str, str] = {}
+    rest: Sequence[str] = ()
     if name not in OF_SLURM:
         said, rest = _profile(words)
         if rest and rest[0] in OF_SLURM:
@@ -61,6 +65,11 @@ def main(end: Callable[[int], object] = sys.exit) -> None:
     if name in OF_SLURM:
         module = __import__(OF_SLURM[name], fromlist=["call"])  # importlib itself loads slowly
         end(module.call(words, {**os.environ, **said} if said else os.environ))
+        return
+    if rest and rest[0] in IN_JOB:
+        from hpcjobs.injob.command import call
+
+        end(call(rest, os.environ))
         return
     if words == ["--version"]:
         from hpcjobs import __version__

@@ -9,6 +9,8 @@ import click
 
 from hpcjobs import __version__
 from hpcjobs.cli import operate, orders, stand_ins
+from hpcjobs.cli.advise import advise
+from hpcjobs.cli.alert import alert
 from hpcjobs.cli.brought import Brought
 from hpcjobs.cli.completion import values
 from hpcjobs.cli.completion.script import completion
@@ -16,15 +18,21 @@ from hpcjobs.cli.config import config
 from hpcjobs.cli.events import events
 from hpcjobs.cli.files import files
 from hpcjobs.cli.gang import gang
+from hpcjobs.cli.history import history
+from hpcjobs.cli.invoice import invoice
+from hpcjobs.cli.lemons import lemons
 from hpcjobs.cli.listing import gpus, jobs, nodes, partitions, show
 from hpcjobs.cli.login import login, logout, whoami
+from hpcjobs.cli.node import node
 from hpcjobs.cli.output import logs
 from hpcjobs.cli.place import place
 from hpcjobs.cli.plugins import plugins
 from hpcjobs.cli.policies import policies
+from hpcjobs.cli.price import price
 from hpcjobs.cli.quota import quota
 from hpcjobs.cli.report import report
 from hpcjobs.cli.retry import retry
+from hpcjobs.cli.sampler.commands import sample
 from hpcjobs.cli.simulate.command import simulate
 from hpcjobs.cli.spool.commands import spool
 from hpcjobs.cli.submit import submit
@@ -55,12 +63,12 @@ def serve(config: Path | None) -> None:
 
 COMMANDS: Final[tuple[click.Command, ...]] = (
     *(login, logout, whoami, config),
-    *(submit, gang, jobs, show, logs, retry, top, spool),
+    *(submit, gang, jobs, show, history, advise, logs, retry, top, spool),
     *orders.COMMANDS,
-    *(nodes, partitions, gpus, events, files, place, plugins, policies, tune, simulate, completion),
-    *(usage, report, quota),
+    *(nodes, lemons, partitions, gpus, events, files, place, plugins, policies, tune, simulate, completion),
+    *(usage, report, alert, quota, price, invoice),
     *stand_ins.commands(),
-    *(serve, operate.token, operate.audit),
+    *(node, sample, serve, operate.token, operate.audit),
 )
 
 for _command in COMMANDS:

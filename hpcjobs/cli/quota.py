@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from operator import itemgetter
 from typing import IO, TYPE_CHECKING, Final
 
 import click
@@ -11,11 +12,13 @@ import click
 from hpcjobs.cli.common import cluster_option, json_option, print_json, service
 
 if TYPE_CHECKING:
-    from hpcjobs.model.tenant import BudgetState, Plan, ProjectQuota, QuotaRequest
+    from hpcjobs.model.qos import Qos
+    from hpcjobs.model.storage import StorageState
+    from hpcjobs.model.tenant import BudgetState, Plan, ProjectQuota, Quota, QuotaRequest
 
 BAR: Final = 20
 """Characters of a bar."""
-HEADS: Final = ("PROJECT", "GPUS OF", "PERIOD", "USED", "OF", "LEFT", "", "EXHAUSTED")
+HEADS: Final = ("PROJECT", "WHAT", "PERIOD", "USED", "OF", "LEFT", "", "EXHAUSTED")
 EXAMPLE: Final = '{"quota": {"gpus": {"": 8}, "budgets": [{"period": "month", "hard_h": 1000, "soft_h": 800}]}}'
 
 
@@ -153,6 +156,11 @@ def bar(state: BudgetState) -> str:
         return ""
     there_is = budget.hard_h + state.carried_h
     part = 1.0 if state.used_h >= there_is else state.used_h / there_is
+    return filled(part)
+
+
+def filled(part: float) -> str:
+    """A bar of which so much is full."""
     return ("#" * int(part * BAR)).ljust(BAR, ".")
 
 
@@ -161,30 +169,76 @@ def row(project: str, state: BudgetState) -> tuple[str, ...]:
     budget = state.budget
     there_is = "-" if budget.hard_h is None else f"{budget.hard_h + state.carried_h:.1f}"
     left = "-" if state.left_h is None else f"{state.left_h:.1f}"
+    what = f"GPU-hours of {budget.kind}" if budget.kind else "GPU-hours"
+    return project, what, budget.period.value, f"{state.used_h:.1f}", there_is, left, bar(state), when(state)
+
+
+def when(state: BudgetState | StorageState) -> str:
+    """When nothing is left, and that a soft bound is passed."""
     at = state.exhausted_at
-    when = "never" if at is None else "now" if state.hard_passed else f"{datetime.fromtimestamp(at, UTC):%d %B %Y}"
-    passed = " (soft)" if state.soft_passed and not state.hard_passed else ""
-    kind = budget.kind or "all kinds"
-    return project, kind, budget.period.value, f"{state.used_h:.1f}", there_is, left, bar(state), when + passed
+    said = "now" if state.hard_passed else "never" if at is None else f"{datetime.fromtimestamp(at, UTC):%d %B %Y}"
+    return said + (" (soft)" if state.soft_passed and not state.hard_passed else "")
+
+
+def storage_row(project: str, quota: Quota, state: StorageState) -> tuple[str, ...]:
+    """A project's line of files in the table; what was not measured is not there."""
+    from hpcjobs.tenants.storage import size
+
+    hard = quota.storage_bytes
+    there_is = "-" if hard is None else size(hard)
+    if state.used_bytes is None:
+        return project, "files", "-", "?", there_is, "?", "", "not known"
+    full = "" if hard is None else filled(min(state.used_bytes / hard, 1.0) if hard else 1.0)
+    left = "-" if state.left_bytes is None else size(state.left_bytes)
+    return project, "files", "-", size(state.used_bytes), there_is, left, full, when(state)
 
 
 def limits(found: ProjectQuota) -> list[str]:
     """What a project may have at a time, a line each."""
-    declared = found.tenant.quota
-    lines = [f"{kind or 'all'} GPUs at a time: {count}" for kind, count in declared.gpus.items()]
-    words = ("cpus", "mem_bytes", "running_jobs", "submitted_jobs", "wall_s", "storage_bytes")
+    declared, held = found.tenant.quota, found.held
+    lines = [
+        f"{kind or 'all'} GPUs at a time: {count}{_in_use(held.gpus.get(kind, 0) if held else None)}"
+        for kind, count in declared.gpus.items()
+    ]
+    words = ("cpus", "mem_bytes", "running_jobs", "submitted_jobs", "wall_s", "storage_bytes", "storage_soft_bytes")
     told = {word: getattr(declared, word) for word in words}
-    return lines + [f"{word}: {value}" for word, value in told.items() if value is not None]
+    lines += [
+        f"{word}: {value}{_in_use(getattr(held, word, None))}" for word, value in told.items() if value is not None
+    ]
+    return lines + [qos_line(name, qos, found.tenant.default_qos) for name, qos in found.tenant.qos.items()]
+
+
+def _in_use(amount: int | None) -> str:
+    return "" if amount is None else f", {amount} in use"
+
+
+def qos_line(name: str, qos: Qos, default: str | None) -> str:
+    """What a QOS gives and allows."""
+    import msgspec
+
+    said = msgspec.to_builtins(qos)
+    limits = [f"{word} {count}" for word, count in said.items() if not isinstance(count, dict | tuple)]
+    limits += [
+        f"{word} {kind or 'all'} {count}"
+        for word in ("gpus", "user_gpus")
+        for kind, count in said.get(word, {}).items()
+    ]
+    limits += [f"preempts {' '.join(qos.preempts)}"] if qos.preempts else []
+    return f"--qos {name}{' (default)' if name == default else ''}: {', '.join(limits) or 'no limits'}"
 
 
 def _show(found: list[ProjectQuota]) -> None:
     from hpcjobs.cli.show import table
 
-    rows = [row(one.project, state) for one in found for state in one.budgets]
-    table(HEADS, rows, 1)
-    if bare := [one.project for one in found if not one.budgets]:
+    hours = [row(one.project, state) for one in found for state in one.budgets]
+    files = [storage_row(one.project, one.tenant.quota, one.storage) for one in found if one.storage]
+    table(HEADS, sorted(hours + files, key=itemgetter(0)), 1)
+    for one in found:
+        if one.storage and one.storage.why:
+            click.echo(f"hpcjobs: files of {one.project}: {one.storage.why}", err=True)
+    if bare := [one.project for one in found if not one.budgets and not one.storage]:
         click.echo(f"hpcjobs: without a budget: {', '.join(bare)}", err=True)
-    if found and not found[0].read_until and rows:
+    if found and not found[0].read_until and hours:
         click.echo("hpcjobs: accounting has not been read yet: nothing counts as used.", err=True)
 
 
@@ -204,5 +258,5 @@ def _show_plan(found: Plan, done: str) -> None:
     ]  # fmt: skip
     table(("PROJECT", "DO", "WHAT", "FROM", "TO", "WHY"), rows, 1)
     for one in found.unmet:
-        click.echo(f"hpcjobs: {one.project}: {one.field}: {one.why}", err=True)
+        click.echo(f"hpcjobs: {one.project or 'slurm.conf'}: {one.field}: {one.why}", err=True)
     click.echo(f"{len(rows)} changes {done} on {found.cluster}.", err=True)

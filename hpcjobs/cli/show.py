@@ -140,7 +140,7 @@ def job(found: Job, more: Mapping[str, str] | None = None) -> None:
             "ended": moment(found.end_time) if found.final else "-",
             "ran": ran(found),
             "exit code": f"{found.exit_code}" + (f", signal {found.exit_signal}" if found.exit_signal else ""),
-            "restarts": str(found.restarts),
+            "restarts": f"{found.restarts}: see hpcjobs history {found.slurm_name}" if found.restarts else "0",
             "dependency": found.dependency,
             "working directory": found.workdir,
             "stdout": found.stdout,
@@ -254,6 +254,10 @@ def event_line(event: Event) -> str:
             words += [f"({why})" for why in [data.get("detail") or data.get("reason")] if why]
         case EventKind.JOB_ORDER:
             words = [f"{data.get('verb')} {data.get('tasks') or ''}".strip(), f"by {data.get('by')}"]
+        case EventKind.JOB_RECOVERY:
+            words = [f"run {data.get('run')} failed ({data.get('failure')}), {data.get('decision')}"]
+            words += [f"without {data.get('avoid')}"] if data.get("avoid") else []
+            words += [f"by {data.get('plugin')}: {data.get('why')}"]
         case EventKind.NODE_STATE:
             words = [str(data.get("node")), "in use again" if data.get("usable") else "out of use"]
             words += [f"{data.get('raw_state')}", *([f"({data.get('reason')})"] if data.get("reason") else [])]
@@ -262,6 +266,11 @@ def event_line(event: Event) -> str:
                 f"{data.get('node')} failed under it",
                 *([f"({data.get('reason')})"] if data.get("reason") else []),
             ]
+        case EventKind.NODE_LEMON:
+            words = [str(data.get("node")), "is a lemon" if data.get("standing") == "lemon" else "is no lemon any more"]
+            words += [f"({data.get('evidence')})"] if data.get("evidence") else []
+        case EventKind.NODE_PARDON:
+            words = [f"{data.get('node')} was pardoned by {data.get('by')}", f"({data.get('why')})"]
         case EventKind.CLUSTER_STATE:
             words = ["answers" if data.get("up") else "does not answer", str(data.get("detail") or "")]
         case EventKind.PLUGIN_STATE:

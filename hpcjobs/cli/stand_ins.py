@@ -1,4 +1,4 @@
-"""Slurm's commands among ours: for help and completion. A call of one goes past click: see entry.py."""
+"""Commands of Slurm and of jobs among ours, for help and completion. A call of one goes past click: see entry.py."""
 
 from __future__ import annotations
 
@@ -14,7 +14,8 @@ from click.shell_completion import CompletionItem
 
 from hpcjobs.cli.common import environment
 from hpcjobs.cli.completion.slurm import complete
-from hpcjobs.cli.entry import OF_SLURM
+from hpcjobs.cli.entry import IN_JOB, OF_SLURM
+from hpcjobs.injob.command import call
 
 HELP: Final[Mapping[str, str]] = {
     "sbatch": "As sbatch: scripts, #SBATCH lines, every option.",
@@ -23,6 +24,9 @@ HELP: Final[Mapping[str, str]] = {
     "sacct": "As sacct: --format, -p, --json.",
     "sinfo": "As sinfo: -o, -O, -h, --json.",
     "scontrol": "As scontrol: show, hold, release, requeue, suspend, update.",
+    "run": "Inside a job: run a command that reports, saves and goes on.",
+    "beat": "Inside a job: tell that it lives, and its step.",
+    "checkpoint": "Checkpoints of a folder: publish, list, latest, verify.",
 }
 
 
@@ -58,6 +62,27 @@ def command_of(program: str, module: str) -> click.Command:
     )
 
 
+def in_job(name: str) -> click.Command:
+    """A command that runs inside jobs.
+
+    Args:
+        name: Its own.
+    """
+
+    def run(words: tuple[str, ...]) -> None:
+        sys.exit(call([name, *words], os.environ))
+
+    return click.Command(
+        name,
+        callback=run,
+        params=[click.Argument(["words"], nargs=-1, type=click.UNPROCESSED)],
+        help=HELP[name],
+        add_help_option=False,
+        context_settings={"ignore_unknown_options": True, "allow_interspersed_args": False},
+    )
+
+
 def commands() -> list[click.Command]:
     """All of them."""
-    return [command_of(program, module) for program, module in OF_SLURM.items()]
+    of_slurm = [command_of(program, module) for program, module in OF_SLURM.items()]
+    return [*of_slurm, *(in_job(name) for name in IN_JOB)]

@@ -79,6 +79,11 @@ def settled(request: dict[str, Any], now: float) -> dict[str, Any]:
 @click.option("--preemptible", is_flag=True, help="It may be requeued for others: it goes on from a checkpoint.")
 @click.option("--pinned", is_flag=True, help="Though preemptible, it is not moved to make room.")
 @click.option("--urgent", is_flag=True, help="It is to start before all that are not.")
+@click.option("--recover", is_flag=True, help="It is started again where it ended badly and that can help.")
+@click.option("--checkpoints", metavar="DIR", help="Its checkpoint folder on the cluster, for hpcjobs run inside it.")
+@click.option(
+    "--hang-after", metavar="TIME", help="It has hung when it does nothing for so long; else by its own pace."
+)
 @click.option("--follow", "-f", is_flag=True, help="Print the output as it is written; end as the job ends.")
 @click.option("--queue-offline", is_flag=True, help="Without an answer of the service keep it, and send it later.")
 @json_option
@@ -153,7 +158,7 @@ def request_of(script: Any, args: tuple[str, ...], options: dict[str, Any]) -> d
 
 def _hints(options: dict[str, Any]) -> dict[str, Any]:
     """What the policies are told."""
-    from hpcjobs.sbatch.units import parse_count_range
+    from hpcjobs.sbatch.units import parse_count_range, parse_time
 
     gang, colon, size = (options["gang"] or "").rpartition(":")
     if options["gang"] and not (colon and size.isascii() and size.isdigit()):
@@ -165,7 +170,8 @@ def _hints(options: dict[str, Any]) -> dict[str, Any]:
         "nodes_min": fewest,
         "nodes_max": most or 0,
         "datasets": list(options["datasets"]),
-        **{name: options[name] for name in ("preemptible", "pinned", "urgent")},
+        **{name: options[name] for name in ("preemptible", "pinned", "urgent", "recover", "checkpoints")},
+        "hang_s": parse_time(options["hang_after"]) if options["hang_after"] else 0,
     }
     return {name: value for name, value in said.items() if value}
 

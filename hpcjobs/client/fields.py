@@ -21,6 +21,9 @@ class HintsFields(TypedDict, total=False):
     preemptible: bool
     pinned: bool
     urgent: bool
+    recover: bool
+    checkpoints: str
+    hang_s: float
 
 
 class ResourcesFields(TypedDict, total=False):

@@ -122,6 +122,11 @@ class ReportFilters(TypedDict, total=False):
     gpu: Iterable[str] | None
     node: Iterable[str] | None
     state: Iterable[str] | None
+    size: Iterable[str] | None
+    nodes: Iterable[str] | None
+    reservation: Iterable[str] | None
+    wckey: Iterable[str] | None
+    cause: Iterable[str] | None
     order: str
     limit: int
 

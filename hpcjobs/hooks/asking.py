@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -16,9 +17,12 @@ from hpcjobs.hooks.told import tell_of
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.placement import Placement, fault_of
 from hpcjobs.model.plugin import ConfigurationFile
+from hpcjobs.model.recovery import Decision, Ended, Retry, Tried
+from hpcjobs.model.report import Table, misshapen
+from hpcjobs.model.reservation import MOST_TIME
 from hpcjobs.model.spec import JobSpec
-from hpcjobs.model.steering import Action, printable, unmeant
-from hpcjobs.plugin import Configure, Context, Inventory, Place, Tick
+from hpcjobs.model.steering import NODE, Action, printable, unmeant
+from hpcjobs.plugin import Configure, Context, Inventory, Place, Recover, Report, Tick
 from hpcjobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -166,6 +170,58 @@ class Asking:
                 written.append(ConfigurationFile(name, "", "", why))
         return written
 
+    async def report(self, at_work: AtWork, entry: Entry, name: str, answer: Table) -> Table:
+        """A plugin's own report. One that fails switches its plugin not off: it is made where nobody else waits.
+
+        Args:
+            at_work: The generation, held.
+            entry: The plugin.
+            name: Which of its reports.
+            answer: What usage says to its question.
+
+        Raises:
+            PluginFailed: It could not make it, or its plugin is switched off.
+        """
+        plugin = entry.setting.name
+        if entry.broken:
+            told = f"Plugin {plugin} is switched off, and makes no reports. Operators see why: hpcjobs plugins list."
+            raise PluginFailed(told, retry_after_s=RETRY_S)
+        args = {"name": name, "answer": await asyncio.to_thread(msgspec.msgpack.encode, answer)}
+        try:
+            return await asyncio.to_thread(_reported, await at_work.ask(entry, Report.kind, args, bytes), answer)
+        except HookFailed as error:
+            log.warning("plugin %s: report %s: %s", plugin, name, error)
+            if not error.blameless:
+                entry.noted(f"{Report.kind}: {error}")
+            raise PluginFailed(f"Plugin {plugin} could not make its report {name}: {error.shown}.") from error
+
+    async def recover(
+        self, at_work: AtWork, ended: Ended, tried: Sequence[Tried], now: float
+    ) -> tuple[str, Decision] | None:
+        """What is to become of a job whose run ended badly: the first plugin that answers says it.
+
+        Args:
+            at_work: The generation, held.
+            ended: The run that ended.
+            tried: Those before it, the oldest first.
+            now: Unix seconds.
+
+        Returns:
+            The plugin's name and what it says; None: none has anything to say.
+        """
+        args = {"ended": msgspec.msgpack.encode(ended), "tried": msgspec.msgpack.encode(tried)}
+        for entry in at_work.having(Recover.kind):
+            if entry.broken:
+                continue
+            try:
+                said = _decided(await at_work.ask(entry, Recover.kind, args, bytes))
+            except HookFailed as error:
+                await self.failed(at_work, entry, Recover.kind, error, now)
+                continue
+            if said is not None:
+                return entry.setting.name, said
+        return None
+
     async def failed(self, at_work: AtWork, entry: Entry, kind: str, error: HookFailed, now: float) -> None:
         """Note that a hook failed; where that was too often, its plugin is switched off, with an event."""
         log.warning("plugin %s: %s: %s", entry.setting.name, kind, error)
@@ -185,6 +241,24 @@ def _meant(placed: Placed, view: ClusterView) -> Placed:
     return placed
 
 
+def _decided(said: bytes) -> Decision | None:
+    """What a plugin says to a run that ended, where it can have meant that.
+
+    Raises:
+        HookFailed: It cannot.
+    """
+    try:
+        decision: Decision | None = msgspec.msgpack.decode(said, type=Decision | None)
+    except msgspec.DecodeError as error:
+        raise HookFailed(f"what it decided cannot be read: {error}") from error
+    if isinstance(decision, Retry):
+        if not 0 <= decision.at <= MOST_TIME or (decision.nodes is not None and decision.nodes < 1):
+            raise HookFailed(f"nobody can have meant {decision!r:.200}")
+        if strange := [name for name in decision.avoid if not NODE.fullmatch(name)]:
+            raise HookFailed(f"no node can be called {strange[0]!r:.100}")
+    return decision
+
+
 def _wanted(said: list[Action]) -> tuple[Action, ...]:
     """What a policy wants, where it can have meant all of it.
 
@@ -194,6 +268,24 @@ def _wanted(said: list[Action]) -> tuple[Action, ...]:
     if fault := next(filter(None, map(unmeant, said)), ""):
         raise HookFailed(f"its answer cannot be meant: {fault}")
     return tuple(map(printable, said))
+
+
+def _reported(body: bytes, answer: Table) -> Table:
+    """A plugin's report, with what is not the plugin's to say.
+
+    Raises:
+        HookFailed: It is none.
+    """
+    try:
+        said = msgspec.msgpack.decode(body, type=Table)
+    except msgspec.MsgspecError as error:
+        raise HookFailed(f"its answer is none: {error}") from error
+    if fault := misshapen(said):
+        raise HookFailed(f"its table {fault}")
+    return msgspec.structs.replace(
+        said, period=answer.period, since=answer.since, until=answer.until, as_of=answer.as_of, more=0,
+        notes=(*answer.notes, *(note for note in said.notes if note not in answer.notes)),
+    )  # fmt: skip
 
 
 def _switched_off(entry: Entry) -> PluginFailed:

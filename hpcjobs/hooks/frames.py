@@ -6,6 +6,7 @@ import msgspec
 
 from hpcjobs.errors import Refusal
 from hpcjobs.model.placement import Placement
+from hpcjobs.model.report import Ready
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.settings import PluginSettings
 
@@ -22,6 +23,7 @@ class Brought(msgspec.Struct, frozen=True):
         discovery_s: How long a discovery may take, in seconds.
         tick_s: Seconds between two of its ticks; 0.0: it is no policy.
         fault: Why it cannot be used, or ``""``.
+        reports: Those of its own.
     """
 
     name: str
@@ -32,6 +34,7 @@ class Brought(msgspec.Struct, frozen=True):
     discovery_s: float = 0.0
     tick_s: float = 0.0
     fault: str = ""
+    reports: tuple[Ready, ...] = ()
 
 
 class Judged(msgspec.Struct, frozen=True):

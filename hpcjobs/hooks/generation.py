@@ -12,7 +12,7 @@ from hpcjobs.hooks.budget import Budget
 from hpcjobs.hooks.frames import Brought
 from hpcjobs.hooks.process import HookFailed, PluginProcess
 from hpcjobs.model.plugin import PluginInfo, PluginState
-from hpcjobs.plugin import Tick
+from hpcjobs.plugin import Report, Tick
 from hpcjobs.settings import PluginSettings
 
 T = TypeVar("T")
@@ -48,6 +48,11 @@ class Entry:
             return True
         return False
 
+    def noted(self, why: str) -> None:
+        """Note a failure that harms nobody else, and switches nothing off."""
+        self.last_failure = why
+        self.budget.failures += 1
+
     def info(self, *, settings: bool, failures: bool) -> PluginInfo:
         """As it is shown: with its settings, with what its failures say, or without."""
         return PluginInfo(
@@ -76,6 +81,8 @@ class AtWork:
         self.process = PluginProcess(plugins)
         self.policies = PluginProcess(())
         """Where policies tick: nothing else waits for them. Started by the first tick."""
+        self.reports = PluginProcess(())
+        """Where reports are made, likewise."""
         self.entries: list[Entry] = [Entry(setting, Brought(setting.name)) for setting in plugins]
         self.number = 0
         self.since = 0.0
@@ -93,8 +100,16 @@ class AtWork:
             log.warning("plugins could not be loaded together, each is loaded by itself: %s", error)
             brought = await self._apart()
         self.entries = [Entry(entry.setting, brought[entry.setting.name]) for entry in self.entries]
-        policies = [entry for entry in self.having(Tick.kind) if not entry.broken]
-        self.policies = PluginProcess([entry.setting for entry in policies], [entry.brought for entry in policies])
+        self.policies, self.reports = self._made_for(Tick.kind), self._made_for(Report.kind)
+
+    @property
+    def _aside(self) -> dict[str, PluginProcess]:
+        """Processes beside that of the other hooks, by the kind of those that are called there."""
+        return {Tick.kind: self.policies, Report.kind: self.reports}
+
+    def _made_for(self, kind: str) -> PluginProcess:
+        entries = [entry for entry in self.having(kind) if not entry.broken]
+        return PluginProcess([entry.setting for entry in entries], [entry.brought for entry in entries])
 
     async def _apart(self) -> dict[str, Brought]:
         """Find out who took the process with it, and load the others without."""
@@ -131,6 +146,11 @@ class AtWork:
         """The plugins with a hook of a kind, and those of which nobody knows, because they could not be loaded."""
         return [entry for entry in self.entries if kind in entry.brought.hooks or entry.brought.fault]
 
+    def processes_of(self, plugin: str) -> list[PluginProcess]:
+        """Where hooks of a plugin are called."""
+        kinds = {kind for entry in self.entries if entry.setting.name == plugin for kind in entry.brought.hooks}
+        return [self.process, *(process for kind, process in self._aside.items() if kind in kinds)]
+
     @contextmanager
     def held(self) -> Iterator[None]:
         """Keep it from being let go, as while a job goes from one plugin to the next."""
@@ -144,7 +164,7 @@ class AtWork:
 
     async def ask(self, entry: Entry, op: str, args: dict[str, Any], kind: type[T]) -> T:
         """Have a hook called, when those before are over; see PluginProcess.ask."""
-        process = self.policies if op == Tick.kind else self.process
+        process = self._aside.get(op, self.process)
         told, timeout_s = {"plugin": entry.setting.name, **args}, entry.setting.timeout_s
         async with process.room:
             return await process.ask(op, told, kind, timeout_s, lambda: entry.broken)
@@ -164,3 +184,4 @@ class AtWork:
         """Let it go at once."""
         await self.process.close()
         await self.policies.close()
+        await self.reports.close()

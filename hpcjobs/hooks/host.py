@@ -19,7 +19,7 @@ from hpcjobs.hooks.loading import installed
 from hpcjobs.hooks.process import HookFailed
 from hpcjobs.hooks.told import tell_of, tell_of_change
 from hpcjobs.model.plugin import Generation, PluginSet, PluginState
-from hpcjobs.plugin import Discover, Tick
+from hpcjobs.plugin import Discover
 from hpcjobs.settings import PluginSettings
 from hpcjobs.store import generations
 from hpcjobs.store.store import Store
@@ -201,9 +201,8 @@ class Hooks:
             HookFailed: They do not take it.
         """
         args = {"plugin": plugin, "cluster": cluster, "state": state}
-        await at_work.process.know("remember", args, plugin, cluster)
-        if any(entry.setting.name == plugin for entry in at_work.having(Tick.kind)):
-            await at_work.policies.know("remember", args, plugin, cluster)
+        for process in at_work.processes_of(plugin):
+            await process.know("remember", args, plugin, cluster)
 
 
 def _code(made: AtWork) -> dict[str, tuple[str, str]]:

@@ -14,10 +14,12 @@ from typing import Final, NamedTuple
 import msgspec
 
 from hpcjobs.model.plugin import Installed
-from hpcjobs.plugin import ENTRY_POINTS, HOOKS, PLUGIN_API, Discover, Hook, Plugin, Tick
+from hpcjobs.plugin import ENTRY_POINTS, HOOKS, PLUGIN_API, Discover, Hook, Plugin, Report, Tick
 from hpcjobs.settings import PluginSettings
 
-ARGUMENTS: Final[Mapping[str, int]] = {"admit": 2, "place": 2, "configure": 1, "observe": 1, "discover": 3, "tick": 2}
+ARGUMENTS: Final[Mapping[str, int]] = {
+    "admit": 2, "place": 2, "configure": 1, "observe": 1, "discover": 3, "tick": 2, "report": 2, "recover": 2,
+}  # fmt: skip
 """How many arguments each kind of hook is called with."""
 
 
@@ -150,6 +152,11 @@ def _fault(hook: Hook) -> str:
             return f"has a {time} that is no positive number"
     if isinstance(hook, Discover) and (fault := _uncallable(hook.remember, 2)):
         return f"has a remember that {fault}"
+    if isinstance(hook, Report):
+        from hpcjobs.reports.own import fault_of  # loads slowly, and few plugins report
+
+        if fault := fault_of(hook.reports):
+            return fault
     return _uncallable(hook.run, ARGUMENTS[hook.kind])
 
 

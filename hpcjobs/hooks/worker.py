@@ -20,9 +20,11 @@ from hpcjobs.hooks.loading import Loaded, NotLoaded, load
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.event import Event
 from hpcjobs.model.placement import Placement
+from hpcjobs.model.recovery import Decision, Ended, Tried
+from hpcjobs.model.report import Table
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.model.steering import Action
-from hpcjobs.plugin import MAX_STATE_BYTES, Context, Discover, Discovery, Hook, Inventory, Tick
+from hpcjobs.plugin import MAX_STATE_BYTES, Context, Discover, Discovery, Hook, Inventory, Report, Tick
 
 log = logging.getLogger("hpcjobs.plugins")
 T = TypeVar("T")
@@ -59,10 +61,7 @@ class Worker:
                 brought.append(Brought(setting.name, fault=f"It cannot be loaded: {type(error).__name__}: {error}."))
                 continue
             self.plugins[setting.name] = loaded
-            found, policy = loaded.hooks.get(Discover.kind), loaded.hooks.get(Tick.kind)
-            times = (found.period_s, found.timeout_s) if isinstance(found, Discover) else (0.0, 0.0)
-            tick_s = policy.period_s if isinstance(policy, Tick) else 0.0
-            brought.append(Brought(setting.name, loaded.version, loaded.digest, tuple(loaded.hooks), *times, tick_s))
+            brought.append(_brought(setting.name, loaded))
         return brought
 
     def _run(self, plugin: str, kind: str, *arguments: object) -> object:
@@ -112,6 +111,20 @@ class Worker:
             raise TypeError(f"configure must return texts by file name, and returned {said!r:.200}")
         return dict(said)
 
+    def report(self, plugin: str, name: str, answer: bytes) -> bytes:
+        """Have a report made."""
+        said = self._run(plugin, "report", name, _decoded(answer, Table))
+        if not isinstance(said, Table):
+            raise TypeError(f"report must return a Table, and returned {said!r:.200}")
+        return msgspec.msgpack.encode(said)
+
+    def recover(self, plugin: str, ended: bytes, tried: bytes) -> bytes:
+        """Have it decided whether a job is started again."""
+        said = self._run(plugin, "recover", _decoded(ended, Ended), _decoded(tried, tuple[Tried, ...]))
+        if said is not None and not isinstance(said, Decision):
+            raise TypeError(f"recover must return a Retry, a Hold, a Stop or None, and returned {said!r:.200}")
+        return msgspec.msgpack.encode(said)
+
     def observe(self, plugin: str, event: bytes) -> None:
         """Tell of an event."""
         self._run(plugin, "observe", _decoded(event, Event))
@@ -141,7 +154,18 @@ class Worker:
         return hook
 
 
-OPERATIONS: Final = ("load", "admit", "view", "place", "tick", "configure", "observe", "remember", "discover")
+def _brought(name: str, loaded: Loaded) -> Brought:
+    """What came of loading a plugin that is ready."""
+    found, policy, told = (loaded.hooks.get(hook.kind) for hook in (Discover, Tick, Report))
+    times = (found.period_s, found.timeout_s) if isinstance(found, Discover) else (0.0, 0.0)
+    tick_s = policy.period_s if isinstance(policy, Tick) else 0.0
+    reports = tuple(told.reports) if isinstance(told, Report) else ()
+    return Brought(name, loaded.version, loaded.digest, tuple(loaded.hooks), *times, tick_s, reports=reports)
+
+
+OPERATIONS: Final = (
+    "load", "admit", "view", "place", "tick", "configure", "report", "recover", "observe", "remember", "discover",
+)  # fmt: skip
 
 
 def main() -> None:

@@ -56,6 +56,10 @@ class Directory:
         found = self._accounts.get(cluster, {}).get(account)
         return _role(user, found) if found else None
 
+    def knows(self, cluster: str, account: str) -> bool:
+        """Whether there is such an account."""
+        return account in self._accounts.get(cluster, {})
+
     def projects_of(self, user: str) -> list[Place]:
         """The projects that a user belongs to or manages, by cluster and name."""
         return [place for place in self.every_project(user) if place.role is not None]

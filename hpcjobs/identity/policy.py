@@ -31,7 +31,11 @@ PUBLIC_KINDS: Final = frozenset({EventKind.NODE_STATE, EventKind.CLUSTER_STATE})
 
 def scopes_of(role: Role) -> frozenset[Scope]:
     """Everything that a token of this role can be for."""
-    return EVERY_SCOPE if role is Role.ADMIN else EVERY_SCOPE - {Scope.ADMIN}
+    return {
+        Role.USER: EVERY_SCOPE - {Scope.ADMIN, Scope.SAMPLES_WRITE},
+        Role.OPERATOR: EVERY_SCOPE - {Scope.ADMIN},
+        Role.ADMIN: EVERY_SCOPE,
+    }[role]
 
 
 class Visibility(msgspec.Struct, frozen=True):
@@ -71,7 +75,7 @@ class Identity(msgspec.Struct, frozen=True):
 
     user: str
     role: Role = Role.USER
-    scopes: frozenset[Scope] = EVERY_SCOPE - {Scope.ADMIN}
+    scopes: frozenset[Scope] = EVERY_SCOPE - {Scope.ADMIN, Scope.SAMPLES_WRITE}
     manages: frozenset[tuple[str, str]] = frozenset()
     issuer: str = ""
     token: str = ""

@@ -11,6 +11,7 @@ from hpcjobs.model.job import JobRecord
 from hpcjobs.model.node_particulars import NodeParticulars
 from hpcjobs.model.partition import Partition
 from hpcjobs.model.reservation import Reservation
+from hpcjobs.model.suspicion import Suspicion
 
 
 class Node(msgspec.Struct, frozen=True, gc=False):
@@ -73,6 +74,7 @@ class ClusterView(msgspec.Struct, frozen=True):
         hints: What jobs tell the policies, by Slurm's number; only for those who ask as policies.
         reservations: Every reservation, by name, also those that have not begun.
         failures: Nodes that failed under jobs, oldest first, also those that Slurm has forgotten; as ``hints``.
+        suspicions: Nodes against which something speaks, by name; as ``hints``.
     """
 
     cluster: str
@@ -83,6 +85,7 @@ class ClusterView(msgspec.Struct, frozen=True):
     hints: Mapping[int, Hints] = {}
     reservations: Mapping[str, Reservation] = {}
     failures: tuple[Failure, ...] = ()
+    suspicions: Mapping[str, Suspicion] = {}
 
     def nodes_by_partition(self) -> dict[str, list[Node]]:
         """Nodes by partition."""

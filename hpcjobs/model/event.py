@@ -13,15 +13,20 @@ class EventKind(StrEnum):
     JOB_SUBMITTED = "job.submitted"  # its row is durable; Slurm has not been called
     JOB_STATE = "job.state"  # from one state, fate or reason to another
     JOB_ORDER = "job.order"  # somebody had something done with it
+    JOB_RECOVERY = "job.recovery"  # a run of it ended badly, and it was decided what is to become of it
     NODE_STATE = "node.state"
     NODE_FAILED = "node.failed"  # a job lost a node that went down
+    NODE_LEMON = "node.lemon"  # it has come under such suspicion that it should be drained, or is so no more
+    NODE_PARDON = "node.pardon"  # an admin says that what speaks against it until then counts no more
     CLUSTER_STATE = "cluster.state"  # the controller answers, or does not
     WEBHOOK_STATE = "webhook.state"  # a webhook was paused, resumed or deleted, or has missed something
     PLUGIN_STATE = "plugin.state"  # a plugin came into use, went out of it, or failed too often
     PLUGIN_FINDING = "plugin.finding"  # what a plugin's discovery has to tell
     POLICY_ACTION = "policy.action"  # what a policy wants, has done, wants no more, or could not have done
-    QUOTA_STATE = "quota.state"  # a budget of a project has passed a bound, or is within it again
+    QUOTA_STATE = "quota.state"  # a budget or the files of a project have passed a bound, or are within it again
     QUOTA_REQUEST = "quota.request"  # somebody asked for more, or somebody has decided
+    REPORT_STATE = "report.state"  # a scheduled report could not be sent, or its schedule has stopped
+    ALERT_STATE = "alert.state"  # what an alert watches has come true or is over, or it could not be sent
     WEBHOOK_TEST = "webhook.test"  # sent to a webhook when its owner asks; never written
 
 

@@ -17,6 +17,11 @@ class Hints(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         preemptible: Whether it may be requeued for others' sake, because it goes on from a checkpoint.
         pinned: Whether it must not be moved to make room, though it is preemptible.
         urgent: Whether it is to start before all others that are not.
+        recover: Whether it is started again where it ended badly and that can help; it goes on from a checkpoint.
+            It may then be requeued, also where jobs that do not say so may not (JobRequeue).
+        checkpoints: Absolute path of its checkpoint folder on the cluster, where ``hpcjobs run`` tells how far it is;
+            ``%j``, ``%A`` and ``%a`` stand for numbers of the job, its array and its task. ``""``: it has none.
+        hang_s: It has hung when it does nothing for so many seconds; 0: that is judged by its own pace.
     """
 
     gang: str = ""
@@ -27,6 +32,9 @@ class Hints(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     preemptible: bool = False
     pinned: bool = False
     urgent: bool = False
+    recover: bool = False
+    checkpoints: str = ""
+    hang_s: float = 0.0
 
 
 NO_HINTS = Hints()

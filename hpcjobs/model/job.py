@@ -40,6 +40,8 @@ class Fate(StrEnum):
 
 LIVE: Final = tuple(state for state in State if state is not State.FINISHED)
 """States of jobs that have not ended."""
+WAITING: Final = frozenset({State.PENDING, State.HELD})
+"""States of jobs that Slurm has and that have not started, or wait again."""
 UNHAPPY: Final = tuple(fate for fate in Fate if fate not in (Fate.COMPLETED, Fate.REFUSED))
 """Ends of jobs that Slurm took, after which one might try again."""
 
@@ -130,6 +132,13 @@ class JobRecord(JobFacts, frozen=True, kw_only=True, gc=False):
 
     slurm_job_id: int
     attempt: str | None = None
+
+    @property
+    def target(self) -> str:
+        """What Slurm is told to act on for this alone: the last task of an array has the array's own number."""
+        if self.slurm_job_id == self.array_job_id and self.array_task.isdecimal():
+            return f"{self.array_job_id}_{self.array_task}"
+        return str(self.slurm_job_id)
 
 
 class Job(JobFacts, frozen=True, kw_only=True, gc=False):

@@ -31,7 +31,9 @@ class RunUsage(msgspec.Struct, frozen=True, kw_only=True):
         gpu_coverage: How much of its GPU time was sampled, 0 to 1.
         gpu_hours_idle: Whole-GPU-hours that it did not use, if it was as busy all the time as when sampled.
         mem_max_bytes: Largest resident memory of one of its tasks.
-        energy_kwh: Energy in kWh; of its nodes, as Slurm measured it.
+        energy_kwh: Energy in kWh.
+        energy_basis: Whence that is: ``nodes``, as Slurm measured these; ``gpus``, as these were sampled.
+        co2_g: Grams of CO2, by the factors of the settings; None also where it has not ended.
     """
 
     slurm_job_id: int
@@ -55,6 +57,8 @@ class RunUsage(msgspec.Struct, frozen=True, kw_only=True):
     gpu_hours_idle: float | None = None
     mem_max_bytes: int | None = None
     energy_kwh: float | None = None
+    energy_basis: str | None = None
+    co2_g: float | None = None
 
 
 class JobUsage(msgspec.Struct, frozen=True, kw_only=True):

@@ -23,6 +23,7 @@ class Scheduling(msgspec.Struct, frozen=True, kw_only=True):
         topology_parameters: TopologyParam.
         preempt: PreemptType; ``""``: none.
         preempt_mode: PreemptMode in capitals; empty: off.
+        enforced: AccountingStorageEnforce in small letters; empty: Slurm holds no limits of accounts and QOS.
     """
 
     scheduler: str = "sched/backfill"
@@ -38,3 +39,4 @@ class Scheduling(msgspec.Struct, frozen=True, kw_only=True):
     topology_parameters: tuple[str, ...] = ()
     preempt: str = ""
     preempt_mode: tuple[str, ...] = ()
+    enforced: tuple[str, ...] = ()

@@ -25,6 +25,8 @@ MOST_WHY: Final = 2000
 UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f]")
 NODE: Final = re.compile(r"[A-Za-z0-9_.:-]{1,255}")
 """What can be the name of a node."""
+DEPENDENCY: Final = re.compile(r"[A-Za-z0-9_:,?+*]{0,4096}")
+"""What a dependency is made of."""
 
 
 class Prefer(msgspec.Struct, frozen=True, tag="prefer"):
@@ -175,12 +177,14 @@ class Requeue(msgspec.Struct, frozen=True, tag="requeue"):
         why: The reason, a sentence.
         nodes: With so many nodes from now on; None: as before.
         avoid: Names of nodes that it does not start on again.
+        at_once: Whether one that has ended may start before a listing shows that it waits.
     """
 
     job: int
     why: str
     nodes: int | None = None
     avoid: tuple[str, ...] = ()
+    at_once: bool = False
 
 
 class Shrink(msgspec.Struct, frozen=True, tag="shrink"):
@@ -211,6 +215,32 @@ class Resize(msgspec.Struct, frozen=True, tag="resize"):
     why: str
 
 
+class Release(msgspec.Struct, frozen=True, tag="release"):
+    """An act: a job that is held is released, whoever holds it.
+
+    Attributes:
+        job: Slurm's number.
+        why: The reason, a sentence.
+    """
+
+    job: int
+    why: str
+
+
+class Depend(msgspec.Struct, frozen=True, tag="depend"):
+    """An act: a waiting job depends on others as is said, which Slurm looks at anew. Carried out by Dependency.
+
+    Attributes:
+        job: Slurm's number.
+        dependency: As sbatch has it, ``afterok:123``; ``""``: on none.
+        why: The reason, a sentence.
+    """
+
+    job: int
+    dependency: str
+    why: str
+
+
 class Drain(msgspec.Struct, frozen=True, tag="drain"):
     """An act: nodes take no new jobs until an admin resumes them.
 
@@ -225,7 +255,7 @@ class Drain(msgspec.Struct, frozen=True, tag="drain"):
 
 Wish = Prefer | Avoid | Hold | Delay | Start | LimitMin | Weigh | Label | Reserve | Tune
 """What lasts as long as it is repeated."""
-Act = Requeue | Shrink | Resize | Drain
+Act = Requeue | Shrink | Resize | Release | Depend | Drain
 """What is done once."""
 Action = Wish | Act
 """What a policy answers with."""
@@ -262,6 +292,8 @@ def unmeant(action: Action) -> str:
                 return f"no reservation can be called {action.name!r:.100}"
             if action.end <= action.start:
                 return "the reservation ends before it begins"
+        case Depend() if not DEPENDENCY.fullmatch(action.dependency):
+            return f"no job can depend on {action.dependency!r:.100}"
         case Label() if not FEATURE.fullmatch(action.feature):
             return f"no feature can be called {action.feature!r:.100}"
         case Requeue() | Shrink() | Resize():

@@ -7,12 +7,13 @@ from typing import Annotated, Final
 
 import msgspec
 
+from hpcjobs.model.held import Held
+from hpcjobs.model.qos import Count, Kind, Qos, QosName
+from hpcjobs.model.storage import StorageState
+
 NAME: Final = "^[a-z0-9_][a-z0-9_.-]{0,62}$"
 Name = Annotated[str, msgspec.Meta(pattern=NAME)]
 """Of an account or user: Slurm keeps accounts in small letters."""
-Kind = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9_.-]{0,63}$")]
-"""Of GPUs, as Slurm's type; ``""``: all kinds together."""
-Count = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 Hours = Annotated[float, msgspec.Meta(ge=0, le=1e12)]
 
 
@@ -63,7 +64,9 @@ class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
         running_jobs: Jobs that run at a time.
         submitted_jobs: Jobs that wait or run at a time.
         wall_s: Longest time limit of a job; Slurm counts it in minutes.
-        storage_bytes: Space on file systems. Slurm knows nothing of it: kept and shown, and not enforced.
+        storage_bytes: What its own files may use. Nobody stops them: beyond it no job is submitted. Of the project
+            alone, not of those below.
+        storage_soft_bytes: From here on it is told.
     """
 
     budgets: tuple[Budget, ...] = ()
@@ -74,6 +77,7 @@ class Quota(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     submitted_jobs: Count | None = None
     wall_s: Count | None = None
     storage_bytes: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    storage_soft_bytes: Annotated[int, msgspec.Meta(ge=0)] | None = None
 
 
 def changed(quota: Quota, asked: Quota) -> Quota:
@@ -95,6 +99,8 @@ class Tenant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
         members: Users who charge it. Others stay: who was brought in by hand is not ours to put out.
         managers: Its coordinators; the same.
         quota: What it may use.
+        qos: QOS that are made for it and that it may use, by their names in Slurm.
+        default_qos: The one of its jobs that name none, of these or of the site's; same as DefaultQOS of sacctmgr.
     """
 
     parent: Name | None = None
@@ -104,6 +110,8 @@ class Tenant(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     members: tuple[Name, ...] = ()
     managers: tuple[Name, ...] = ()
     quota: Quota = msgspec.field(default_factory=Quota)
+    qos: dict[QosName, Qos] = {}
+    default_qos: QosName | None = None
 
 
 class BudgetState(msgspec.Struct, frozen=True):
@@ -140,8 +148,11 @@ class Setting(msgspec.Struct, frozen=True, order=True):
     Attributes:
         project: The account.
         field: ``account`` (that it is there), ``parent``, ``fairshare``, ``member``, ``manager``, or a limit in
-            Slurm's words: ``GrpTRES``, ``GrpJobs``, ``GrpSubmitJobs``, ``MaxWall``.
-        of: Of ``GrpTRES`` which, as ``gres/gpu:a100``; of ``member`` and ``manager`` who.
+            Slurm's words: ``GrpTRES``, ``GrpJobs``, ``GrpSubmitJobs``, ``MaxWall``. Of QOS ``qos`` (that it is there),
+            ``qos.`` with a limit of it in Slurm's words, as ``qos.MaxTRESPerUser``; ``QosLevel`` (that the account may
+            use it) and ``DefaultQOS``.
+        of: Of ``GrpTRES`` which, as ``gres/gpu:a100``; of ``member`` and ``manager`` who; of a QOS its name, and after
+            a colon of what, as ``vision-spare:gres/gpu``.
     """
 
     project: str
@@ -184,10 +195,17 @@ class Ledger(msgspec.Struct, frozen=True):
     Attributes:
         settings: What is there; what is not, is not set.
         tres: Names of the trackable resources that can be limited, as ``gres/gpu:a100``.
+        qos: Every QOS, with the project that hpcjobs made it for; ``""``: it did not, or for another cluster.
     """
 
     settings: dict[Setting, str]
     tres: frozenset[str]
+    qos: dict[str, str] = {}
+
+
+def gpus_tres(kind: str) -> str:
+    """What Slurm calls GPUs of a kind where they are limited."""
+    return f"gres/gpu:{kind}" if kind else "gres/gpu"
 
 
 THERE: Final = "there"
@@ -238,8 +256,8 @@ class Unmet(msgspec.Struct, frozen=True):
     """Something that a quota says and Slurm cannot have.
 
     Attributes:
-        project: Whose.
-        field: Of the quota.
+        project: Whose; ``""``: of all.
+        field: Of the quota; for all of them a key of slurm.conf.
         why: For a person.
     """
 
@@ -271,6 +289,8 @@ class ProjectQuota(msgspec.Struct, frozen=True):
         tenant: As it shall be.
         budgets: How each of its budgets stands.
         read_until: Unix seconds up to which accounting has been read; 0: never.
+        storage: How its quota of bytes stands; None: it has none.
+        held: What its jobs have now, as the cluster was last listed; None: it was not yet.
     """
 
     cluster: str
@@ -278,6 +298,8 @@ class ProjectQuota(msgspec.Struct, frozen=True):
     tenant: Tenant
     budgets: tuple[BudgetState, ...]
     read_until: int
+    storage: StorageState | None = None
+    held: Held | None = None
 
 
 class RequestState(StrEnum):

@@ -111,7 +111,7 @@ class Run(msgspec.Struct, frozen=True, kw_only=True, gc=False):
 
 
 class NodeKind(msgspec.Struct, frozen=True):
-    """What GPUs a node had, from some time on until the next that is told of it.
+    """What GPUs a node had and whether jobs could start there, from some time on until the next that is told of it.
 
     Attributes:
         node: Its name.
@@ -119,9 +119,11 @@ class NodeKind(msgspec.Struct, frozen=True):
         gres: Its generic resources, as Slurm writes them: ``gpu:a100:8(S:0-1),shard:a100:32``; ``""``: none, or the
             node is gone.
         cpus: CPUs that could be scheduled.
+        usable: Whether Slurm would start a job there now or when it is free: not down, drained or failing.
     """
 
     node: str
     since: int
     gres: str
     cpus: int = 0
+    usable: bool = True

@@ -19,6 +19,7 @@ class Scope(StrEnum):
     EVENTS_READ = "events:read"
     EVENTS_WRITE = "events:write"  # webhooks: what goes on when the token is gone
     CLUSTERS_READ = "clusters:read"  # clusters, their nodes, one's projects
+    SAMPLES_WRITE = "samples:write"  # what nodes tell of their devices; no user's, for that is of everybody's jobs
     ADMIN = "admin"  # the audit log, settings
 
 

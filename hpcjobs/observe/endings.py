@@ -13,7 +13,7 @@ from typing import Final
 
 from hpcjobs.errors import HpcjobsError, NotSupported
 from hpcjobs.model.history import HistoryQuery
-from hpcjobs.model.job import Job, JobRecord, State
+from hpcjobs.model.job import WAITING, Job, JobRecord, State
 from hpcjobs.observe.missed import FIRST_PAUSE_S, LAST_PAUSE_S, Missed
 from hpcjobs.slurm.base import Backend, Op
 from hpcjobs.store import attempts, listing, repository
@@ -204,6 +204,6 @@ def has_begun(job: Job, found: Iterable[JobRecord], sent_at: float) -> bool:
                 return True
             if not record.restarts and record.submit_time > sent_at + listing.SKEW_S:
                 continue
-        if began(record) or record.state not in (State.PENDING, State.HELD):
+        if began(record) or record.state not in WAITING:
             return True
     return False

@@ -6,6 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 from hpcjobs.errors import HpcjobsError, SlurmUnavailable, ViewStale
@@ -32,6 +33,8 @@ young."""
 OVERDUE: Final = 3
 """A controller whose listings take long is away no sooner than after so many times as long."""
 
+MOST_WAIT_S: Final = 2.0
+"""So long what follows a listing waits for the next one; it is done without one, too."""
 NOTE_S: Final = 30.0
 """How often it is noted that the cluster was listed."""
 
@@ -258,6 +261,17 @@ class Observer:
             f"Cluster {self.cluster!r} {seen} {why}",
             kept="What was known then is kept: ask with a larger max_age_s to read it.",
         )
+
+    async def after_listing(self, tick: Callable[[float], Awaitable[None]], now: float) -> None:
+        """Do something as soon as there is another listing: what is decided on the one before comes later by as much.
+
+        Args:
+            tick: What; it is done without a listing, too, where there is none for long.
+            now: Unix seconds.
+        """
+        began = time.monotonic()
+        await self.next_tick(MOST_WAIT_S)
+        await tick(now + time.monotonic() - began)
 
     async def next_tick(self, timeout_s: float) -> None:
         """Wait until the next listing is written, or the time is over."""

@@ -17,8 +17,6 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from hpcjobs.errors import Refusal, Refused
-
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Resolve = Callable[[str, int], Awaitable[list[str]]]
@@ -58,27 +56,19 @@ def is_allowed(address: Address, networks: Sequence[Network]) -> bool:
     return all(is_allowed(one, networks) for one in inner)
 
 
-def check_url(url: str, http_hosts: Sequence[str], networks: Sequence[Network]) -> None:
-    """Refuse an address that could never be told anything.
-
-    Args:
-        url: As its user wrote it.
-        http_hosts: Hosts that may be reached without TLS.
-        networks: Of the settings.
-
-    Raises:
-        Refused: It is no such address; the message says why.
-    """
-    if fault := _fault(url, http_hosts, networks):
-        raise Refused([Refusal("url", fault)])
-
-
 def _name_of(url: httpx.URL) -> str:
     """The host as it goes over the wire. httpx shows an IDNA host in Unicode, which resolvers may spell another way."""
     return url.raw_host.decode("ascii")
 
 
-def _fault(url: str, http_hosts: Sequence[str], networks: Sequence[Network]) -> str:
+def fault(url: str, http_hosts: Sequence[str], networks: Sequence[Network]) -> str:
+    """Why an address could never be told anything, or ``""``.
+
+    Args:
+        url: As its user wrote it.
+        http_hosts: Hosts that may be reached without TLS.
+        networks: Of the settings.
+    """
     try:
         parts, known = urlsplit(url), httpx.URL(url)
         port = parts.port

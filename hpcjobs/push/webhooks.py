@@ -8,26 +8,23 @@ with the same webhook-id.
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import random
-import ssl
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, Final, TypeVar
 
 import httpx
 import msgspec
 
-from hpcjobs import __version__
-from hpcjobs.errors import Conflict, HpcjobsError, SettingsError, WebhookUnknown
-from hpcjobs.identity.directory import Directory
-from hpcjobs.identity.policy import Visibility
+from hpcjobs.errors import Conflict, HpcjobsError, WebhookUnknown
+from hpcjobs.identity.absent import Absent
+from hpcjobs.identity.policy import Visibility, visibility
 from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.webhook import Delivery, Webhook, WebhookFilter, WebhookState
-from hpcjobs.push import outbound, signing
+from hpcjobs.push import outbound, posting, signing
 from hpcjobs.push.hub import EventHub, Gap
+from hpcjobs.push.posting import Poster
 from hpcjobs.settings import Settings
 from hpcjobs.store import webhooks
 from hpcjobs.store.events import EventFilter
@@ -37,48 +34,18 @@ from hpcjobs.store.webhooks import Kept
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 
-TIMEOUT_S: Final = 10.0
-"""For a whole try, from the name's resolution to the answer."""
-BODY_BYTES: Final = 1024
-"""More of an answer is not read."""
-FIRST_RETRY_S: Final = 5.0
-LONGEST_RETRY_S: Final = 3600.0
-GIVE_UP_S: Final = 86_400.0
 IDLE_S: Final = 600.0
 STORE_RETRY_S: Final = 1.0
-GONE: Final = 410
-
-
-def retry_in_s(attempt: int, chance: float) -> float:
-    """Seconds until the next try: twice as long each time, up to an hour, less up to half by chance.
-
-    Args:
-        attempt: How many have failed.
-        chance: From 0 to 1.
-    """
-    return min(FIRST_RETRY_S * 2.0 ** min(attempt - 1, 30), LONGEST_RETRY_S) * (1.0 - chance / 2.0)
-
-
-def _believing(ca_file: Path) -> ssl.SSLContext:
-    """A context that believes the certificates of one file.
-
-    Raises:
-        SettingsError: It cannot be read or holds none.
-    """
-    try:
-        return ssl.create_default_context(cafile=ca_file)
-    except OSError as error:  # ssl.SSLError is one
-        raise SettingsError(f"webhook_ca_file {ca_file}: {error}") from error
 
 
 class Webhooks:
     """The webhooks of one process.
 
     Args:
-        settings: Which hosts may be reached, who sees all.
+        settings: Which hosts may be reached, how many webhooks a user may have.
         store: Where they are.
         hub: Who tells of events.
-        directory: Who manages which project.
+        absent: What their users may see.
         lookup: Finds the addresses of a name.
     """
 
@@ -87,18 +54,15 @@ class Webhooks:
         settings: Settings,
         store: Store,
         hub: EventHub,
-        directory: Directory,
+        absent: Absent,
         lookup: outbound.Resolve = outbound.resolve,
     ) -> None:
         self.settings = settings
         self.store = store
         self.hub = hub
-        self.directory = directory
-        self._lookup = lookup
-        self._networks = [ipaddress.ip_network(text) for text in settings.webhook_networks]
+        self.absent = absent
+        self._poster = Poster(settings, lookup)
         self._sealer = signing.Sealer(b"")
-        ca_file = settings.webhook_ca_file
-        self._context = None if ca_file is None else _believing(ca_file)
         self._changing = asyncio.Lock()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._places: dict[str, int] = {}
@@ -147,7 +111,7 @@ class Webhooks:
             Refused: The address can never be reached.
             Conflict: The user has as many webhooks as one may.
         """
-        outbound.check_url(url, self.settings.webhook_http_hosts, self._networks)
+        self._poster.check(url)
         secret, now = signing.new_secret(), time.time()
         wanted = Webhook(new_id(), user, url, filters, WebhookState.ACTIVE, 0, now, now)
         sealed = self._sealer.seal(secret)
@@ -211,7 +175,7 @@ class Webhooks:
         webhook = kept.webhook
         event = Event(0, time.time(), EventKind.WEBHOOK_TEST, "", user=webhook.user, data={"webhook": webhook.id})
         secret = self._sealer.open(kept.secret)
-        async with self._client() as http:
+        async with self._poster.client() as http:
             return await self._send(http, webhook.url, secret, f"test_{new_id()}", event, 1)
 
     async def _set(self, webhook_id: str, state: WebhookState, detail: str) -> Webhook:
@@ -229,15 +193,6 @@ class Webhooks:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
 
-    def _client(self) -> httpx.AsyncClient:
-        self._context = self._context or ssl.create_default_context()
-        transport = outbound.CheckedTransport(self._networks, self._context, self._lookup)
-        return httpx.AsyncClient(transport=transport, trust_env=False, follow_redirects=False, timeout=TIMEOUT_S)
-
-    def _sees(self, user: str) -> Visibility:
-        everything = user in {*self.settings.operators, *self.settings.admins}
-        return Visibility(user, self.directory.managed_by(user), everything)
-
     async def _run(self, kept: Kept) -> None:
         webhook = kept.webhook
         try:
@@ -246,9 +201,13 @@ class Webhooks:
             await self._surely(webhooks.set_state, webhook.id, WebhookState.PAUSED, error.detail, time.time())
             return
         wanted = EventFilter(**msgspec.structs.asdict(webhook.filters))
+
+        def sees() -> Visibility:
+            return visibility(self.absent.identity(webhook.user))
+
         try:
-            async with self._client() as http:
-                with self.hub.subscribe(wanted, webhook.cursor, lambda: self._sees(webhook.user), chunk=50) as listener:
+            async with self._poster.client() as http:
+                with self.hub.subscribe(wanted, webhook.cursor, sees, chunk=50) as listener:
                     while not listener.closed:
                         try:
                             items = await listener.next(IDLE_S)
@@ -282,14 +241,14 @@ class Webhooks:
             if delivery.delivered:
                 return await self._surely(webhooks.note, webhook.id, delivery, None, None)
             attempts, since = delivery.attempt, since or now
-            next_at = now + retry_in_s(attempts, random.random())  # noqa: S311  only spreads the load
+            next_at = now + posting.retry_in_s(attempts, random.random())  # noqa: S311  only spreads the load
             if not await self._surely(webhooks.note, webhook.id, delivery, since, next_at):
                 return False
-            if delivery.status == GONE:
+            if delivery.status == posting.GONE:
                 await self._surely(webhooks.remove, webhook.id, "the receiver says that it is gone (410)", now)
                 return False
-            if now - since >= GIVE_UP_S:
-                why = f"Nothing was delivered for {GIVE_UP_S / 3600:g} hours: {delivery.detail}"
+            if now - since >= posting.GIVE_UP_S:
+                why = f"Nothing was delivered for {posting.GIVE_UP_S / 3600:g} hours: {delivery.detail}"
                 await self._surely(webhooks.set_state, webhook.id, WebhookState.PAUSED, why, now)
                 return False
 
@@ -297,25 +256,10 @@ class Webhooks:
         self, http: httpx.AsyncClient, url: str, secret: str, message_id: str, event: Event, attempt: int
     ) -> Delivery:
         """One try."""
-        begun, at, body = time.monotonic(), time.time(), msgspec.json.encode(event)
-        headers = {
-            "Content-Type": "application/json",
-            "User-Agent": f"hpcjobs/{__version__}",
-            "webhook-id": message_id,
-            "webhook-timestamp": str(int(at)),
-            "webhook-signature": signing.signature(secret, message_id, int(at), body),
-        }
-        status: int | None = None
-        try:
-            async with asyncio.timeout(TIMEOUT_S), http.stream("POST", url, content=body, headers=headers) as answer:
-                status = answer.status_code
-                detail = "" if answer.is_success else f"{status} {answer.reason_phrase}: {await _beginning(answer)}"
-        except TimeoutError:
-            detail = f"No answer within {TIMEOUT_S:g} s."
-        except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-            detail = f"{type(error).__name__}: {error}"
-        took_s = round(time.monotonic() - begun, 3)
-        return Delivery(message_id, event.seq, at, attempt, not detail, status, detail.rstrip(": "), took_s)
+        at = time.time()
+        posted = await self._poster.post(http, url, secret, message_id, msgspec.json.encode(event))
+        status, detail, took_s = posted
+        return Delivery(message_id, event.seq, at, attempt, not detail, status, detail, took_s)
 
     async def _surely(self, work: Callable[..., T], *args: Any, **kwargs: Any) -> T:  # noqa: ANN401  as Store.write
         """Write, however long the database is away."""
@@ -324,14 +268,3 @@ class Webhooks:
                 return await self.store.write(work, *args, **kwargs)
             except HpcjobsError:
                 await asyncio.sleep(STORE_RETRY_S)
-
-
-async def _beginning(answer: httpx.Response) -> str:
-    """What an answer begins with, in printable characters."""
-    data = b""
-    async for part in answer.aiter_raw(BODY_BYTES):
-        data += part
-        if len(data) >= BODY_BYTES:
-            break
-    text = data[:BODY_BYTES].decode("utf-8", "replace")
-    return "".join(letter if letter.isprintable() else " " for letter in text).strip()

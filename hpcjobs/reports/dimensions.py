@@ -13,7 +13,8 @@ class Dimension(NamedTuple):
 
     Attributes:
         title: As people read it.
-        sql: What it is of a run (``r``), of the kind of its GPUs (``kind``), of one of its nodes (``n.node``).
+        sql: What it is of a run (``r``), of the kind of its GPUs (``kind``), of one of its nodes (``n.node``), of a
+            time that was lost (``s``).
         definition: In a sentence.
     """
 
@@ -46,6 +47,10 @@ DIMENSIONS: Final[dict[str, Dimension]] = {
         "node", "n.node", "One of its nodes. What a run used is spread evenly over its nodes; counts of runs are not."
     ),
     "nodes": Dimension("nodes", _sizes("r.nodes"), "How many nodes, in powers of two."),
+    "cause": Dimension(
+        "cause", "s.cause", "What it was lost to: the class of failure that ended the run, as diagnosed, or by Slurm's "
+        "word (docs/RECOVERY.md)."
+    ),
     "size": Dimension("GPUs", _sizes("gpus"), "How many devices, in powers of two."),
 }  # fmt: skip
 """By name."""

@@ -1,7 +1,10 @@
 """The measures of reports: what each is, and its SQL. docs/REPORTS.md is about these.
 
-SQL speaks of the rows of three relations (hpcjobs.reports.query): ``parts``, one line each run; ``gpu_parts``, one line
-each run and kind of its GPUs; ``sampled``, one line each run and five minutes of a device.
+SQL speaks of the rows of relations (hpcjobs.reports.query): ``parts``, one line each run; ``gpu_parts``, one line each
+run and kind of its GPUs; ``sampled``, one line each run and five minutes of a device; ``pool``, one line each node,
+kind of its GPUs and time in which it had these; ``lost``, one line each run, kind of its GPUs and time that a failure
+took; ``gpu_charges`` and ``charges``, one line each run, kind of its GPUs or else resource, and price. What is ``of``
+none is computed of other measures.
 """
 
 from __future__ import annotations
@@ -9,9 +12,17 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import Final, NamedTuple
 
+from hpcjobs.usage.charges import UNIT
+
 FAILURES: Final = ("FAILED", "NODE_FAIL", "TIMEOUT", "OUT_OF_MEMORY", "BOOT_FAIL", "DEADLINE")
 """States of runs that ended badly, other than by their owner or by preemption."""
 _FAILED: Final = "state IN ({})".format(", ".join(f"'{state}'" for state in FAILURES))
+
+
+OF_ENERGY: Final = frozenset({"energy_kwh", "co2_kg"})
+"""Measures that need what was sampled of the GPUs of runs beside them."""
+CURRENCY: Final = "currency"
+"""The unit of money, until it is known whose."""
 
 
 class Of(StrEnum):
@@ -20,6 +31,11 @@ class Of(StrEnum):
     RUNS = "parts"
     GPUS = "gpu_parts"
     SAMPLES = "sampled"
+    POOL = "pool"
+    GPU_COST = "gpu_charges"
+    COST = "charges"
+    LOST = "lost"
+    OTHERS = "others"
 
 
 class Measure(NamedTuple):
@@ -31,6 +47,7 @@ class Measure(NamedTuple):
         of: The relation.
         sql: An aggregate over it.
         definition: In a sentence.
+        parts: The measures that it is computed of, row by row, where it is no aggregate itself (``Of.OTHERS``).
         adds_up: Whether the rows of a report have together what its total has.
         absent: What it is where there is nothing to measure: 0 of hours and counts; None: nothing is known then.
     """
@@ -42,10 +59,19 @@ class Measure(NamedTuple):
     definition: str
     adds_up: bool = True
     absent: int | None = 0
+    parts: tuple[str, ...] = ()
 
 
 def _hours(amount: str) -> str:
     return f"sum({amount}) / 3600.0"
+
+
+def _lost(*parts: str) -> str:
+    told = ", ".join(f"'{part}'" for part in parts)
+    return _hours(f"CASE WHEN part IN ({told}) THEN held * lost_s * share ELSE 0 END")
+
+
+_COST: Final = f"sum(part_s * micros * share) / {UNIT}"
 
 
 MEASURES: Final[dict[str, Measure]] = {
@@ -137,8 +163,13 @@ MEASURES: Final[dict[str, Measure]] = {
     ),
     "energy_kwh": Measure(
         "energy", "kWh", Of.RUNS, "sum(ended_energy_j * share) / 3.6e6",
-        "Energy that Slurm measured of the nodes of runs that ended in the period; nothing where it measures none.",
+        "Energy of runs that ended in the period: of their nodes where Slurm measured it, else of their GPUs as far as "
+        "these were sampled; nothing of runs of which neither is known.",
         absent=None,
+    ),
+    "co2_kg": Measure(
+        "CO2", "kg", Of.RUNS, "sum(ended_co2 * share) / 3.6e9",
+        "What this energy emitted, by the factors that held while they ran.", absent=None,
     ),
     "gpu_busy": Measure(
         "GPU busy", "share", Of.SAMPLES, "sum(busy_s) / nullif(sum(covered_s), 0)",
@@ -147,6 +178,61 @@ MEASURES: Final[dict[str, Measure]] = {
     "gpu_hours_idle": Measure(
         "GPU-hours idle", "h", Of.SAMPLES, "sum(covered_s - busy_s) / 3600.0",
         "Hours in which devices that somebody had were not busy, as far as was sampled.", absent=None,
+    ),
+    "gpu_hours_lost": Measure(
+        "GPU-hours lost", "h", Of.LOST, _lost("lost", "stalled", "restarting"),
+        "Whole GPUs held, times hours that failures took: undone, stalled and restarting. At most: without checkpoints "
+        "that are known a run that failed has lost all of its time.",
+    ),
+    "gpu_hours_undone": Measure(
+        "GPU-hours undone", "h", Of.LOST, _lost("lost"),
+        "Of these, work between the last checkpoint that is known and the failure.",
+    ),
+    "gpu_hours_stalled": Measure(
+        "GPU-hours stalled", "h", Of.LOST, _lost("stalled"),
+        "Of these, time in which runs had hung, until somebody noticed.",
+    ),
+    "gpu_hours_restarting": Measure(
+        "GPU-hours restarting", "h", Of.LOST, _lost("restarting"),
+        "Of these, time from the start of the next run until its program began.",
+    ),
+    "gpu_hours_waited": Measure(
+        "GPU-hours waited", "h", Of.LOST, _lost("waiting"),
+        "Whole GPUs that jobs waited for between a run that failed and the next, times hours; nobody held these.",
+    ),
+    "ettr": Measure(
+        "ETTR", "share", Of.OTHERS,
+        "(gpu_hours_held - coalesce(gpu_hours_lost, 0)) / nullif(gpu_hours_held + coalesce(gpu_hours_waited, 0), 0)",
+        "GPU-hours held that were not lost, over these and those waited between runs. At least; saving and the first "
+        "wait do not count.", adds_up=False, absent=None,
+        parts=("gpu_hours_held", "gpu_hours_lost", "gpu_hours_waited"),
+    ),
+    "cost": Measure(
+        "cost", CURRENCY, Of.OTHERS, "coalesce(cost_gpus + cost_others, cost_gpus, cost_others)",
+        "Hours times the price that held, of what has one (docs/BILLING.md); nothing where nothing has.", absent=None,
+        parts=("cost_gpus", "cost_others"),
+    ),
+    "cost_gpus": Measure("cost of GPUs", CURRENCY, Of.GPU_COST, _COST, "The same of GPUs.", absent=None),
+    "cost_others": Measure(
+        "other cost", CURRENCY, Of.COST, _COST, "The same of CPUs, memory and nodes.", absent=None
+    ),
+    "gpu_hours_there": Measure(
+        "GPU-hours there", "h", Of.POOL, _hours("there_s"),
+        "Whole GPUs of the nodes, times hours since they were first listed, until accounting was read.",
+    ),
+    "gpu_hours_down": Measure(
+        "GPU-hours down", "h", Of.POOL, _hours("CASE WHEN usable THEN 0 ELSE there_s END"),
+        "Of these, those of nodes that would start no job: down, drained or failing, also while jobs still end there.",
+    ),
+    "pool_used": Measure(
+        "pool used", "share", Of.OTHERS, "coalesce(gpu_hours_held, 0) / nullif(gpu_hours_there, 0)",
+        "GPU-hours held over GPU-hours there.", adds_up=False, absent=None,
+        parts=("gpu_hours_held", "gpu_hours_there"),
+    ),
+    "pool_down": Measure(
+        "pool down", "share", Of.OTHERS, "coalesce(gpu_hours_down, 0) / nullif(gpu_hours_there, 0)",
+        "GPU-hours down over GPU-hours there.", adds_up=False, absent=None,
+        parts=("gpu_hours_down", "gpu_hours_there"),
     ),
 }  # fmt: skip
 """By name."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any, Final
 
 import duckdb
@@ -13,6 +14,7 @@ from hpcjobs.model.job_usage import JobUsage, RunUsage
 from hpcjobs.model.usage import Basis, GpuUse, Run
 from hpcjobs.usage.amounts import held_s, used_s
 from hpcjobs.usage.efficiency import Busy, efficiency
+from hpcjobs.usage.energy import CarbonFactor, co2_g, energy_of
 from hpcjobs.usage.intake import read_until
 from hpcjobs.usage.samples import busy_of
 
@@ -25,12 +27,13 @@ FIELDS: Final = (
 )  # fmt: skip
 
 
-def usage_of(connection: duckdb.DuckDBPyConnection, job: Job) -> JobUsage:
+def usage_of(connection: duckdb.DuckDBPyConnection, job: Job, carbon: Sequence[CarbonFactor] = ()) -> JobUsage:
     """What a job used.
 
     Args:
         connection: To usage.
         job: Which; of an array or a heterogeneous job all tasks and components count.
+        carbon: What a kWh emits.
     """
     until = read_until(connection, job.cluster)
     whole = JobUsage(id=job.id, cluster=job.cluster, slurm_job_id=job.slurm_job_id, read_until=until)
@@ -47,7 +50,7 @@ def usage_of(connection: duckdb.DuckDBPyConnection, job: Job) -> JobUsage:
     ).fetchall()
     numbers = [row[0] for row in rows]
     gpus, busy = _gpus(connection, numbers), busy_of(connection, numbers)
-    runs = [_run(row, gpus[row[0]], busy.get(row[0]), until) for row in rows]
+    runs = [_run(row, gpus[row[0]], busy.get(row[0]), until, carbon) for row in rows]
     return msgspec.structs.replace(
         whole,
         runs=tuple(runs[:MOST_RUNS]),
@@ -57,6 +60,29 @@ def usage_of(connection: duckdb.DuckDBPyConnection, job: Job) -> JobUsage:
         gpu_hours_held=sum(run.gpu_hours_held for run in runs),
         cpu_hours=sum(run.cpu_hours for run in runs),
     )
+
+
+TRIED: Final = (
+    "slurm_job_id", "submit_time", "start_time", "end_time", "user", "raw_state", "nodes", "node_list", "exit_code",
+    "exit_signal", "restarts",
+)  # fmt: skip
+
+
+def runs_of(connection: duckdb.DuckDBPyConnection, job: Job, since: float) -> list[Run]:
+    """The runs of a job as accounting has them, with the facts that ``TRIED`` names.
+
+    Args:
+        connection: To usage.
+        job: Which; of an array or a heterogeneous job not its tasks or components.
+        since: Not those submitted before this Unix second: Slurm gives numbers again.
+    """
+    told = ", ".join(f'"{field}"' for field in TRIED)
+    rows = connection.execute(
+        f"SELECT {told} FROM runs WHERE cluster = $cluster AND slurm_job_id = $number AND submit_time >= $since"
+        ' AND "user" = $user ORDER BY submit_time',
+        {"cluster": job.cluster, "number": job.slurm_job_id, "since": int(since), "user": job.user},
+    ).fetchall()
+    return [Run(**{name: value for name, value in zip(TRIED, row, strict=True) if value is not None}) for row in rows]
 
 
 def _gpus(connection: duckdb.DuckDBPyConnection, runs: list[int]) -> dict[int, tuple[GpuUse, ...]]:
@@ -70,12 +96,15 @@ def _gpus(connection: duckdb.DuckDBPyConnection, runs: list[int]) -> dict[int, t
     return found
 
 
-def _run(row: tuple[Any, ...], gpus: tuple[GpuUse, ...], busy: Busy | None, until: int) -> RunUsage:
+def _run(
+    row: tuple[Any, ...], gpus: tuple[GpuUse, ...], busy: Busy | None, until: int, carbon: Sequence[CarbonFactor]
+) -> RunUsage:
     _, used, held, *told = row
     optional = ("cpu_used_s", "mem_max_bytes", "energy_j")
     facts = {name: value for name, value in zip(FIELDS, told, strict=True) if value is not None or name in optional}
     run = Run(**facts)
     well = efficiency(run, gpus, busy, until)
+    energy = energy_of(run.energy_j, busy.energy_j if busy else None)
     return RunUsage(
         slurm_job_id=run.slurm_job_id,
         submit_time=run.submit_time,
@@ -97,5 +126,7 @@ def _run(row: tuple[Any, ...], gpus: tuple[GpuUse, ...], busy: Busy | None, unti
         gpu_coverage=well.gpu_coverage,
         gpu_hours_idle=well.idle_gpu_h,
         mem_max_bytes=run.mem_max_bytes,
-        energy_kwh=well.energy_kwh,
+        energy_kwh=energy.kwh if energy else None,
+        energy_basis=energy.basis if energy else None,
+        co2_g=co2_g(energy.kwh, run.start_time, run.end_time, carbon) if energy and run.end_time else None,
     )

@@ -88,8 +88,12 @@ def _piece(day: date, step: str, zone: ZoneInfo, more: int = 0) -> Period:
     return Period(label_of(first, step), _at(first, zone), _at(after, zone))
 
 
-def _instant(text: str, zone: ZoneInfo) -> int:
-    """A date, or a date and time, as Unix seconds; without an offset it is of the zone."""
+def instant(text: str, zone: ZoneInfo) -> int:
+    """A date, or a date and time, as Unix seconds; without an offset it is of the zone.
+
+    Raises:
+        ValueError: It is none, or not of this century.
+    """
     if re.fullmatch(r"\d{9,10}", text):
         return int(text)
     told = datetime.fromisoformat(text)
@@ -131,7 +135,7 @@ def _read(text: str, zone: ZoneInfo, now: float) -> Period | None:
         return Period(text, until - int(match[1]) * HOUR_S * (24 if match[2] == "d" else 1), until)
     if ".." in text:
         first, _, last = text.partition("..")
-        return Period(text, _instant(first, zone), _instant(last, zone))
+        return Period(text, instant(first, zone), instant(last, zone))
     if match := re.fullmatch(r"(20\d\d)(?:-(?:(\d\d)|Q([1-4])|W(\d\d)))?", text):
         year, month, quarter, week = int(match[1]), match[2], match[3], match[4]
         if month:
@@ -156,7 +160,8 @@ def _hours(period: Period, zone: ZoneInfo) -> Iterator[Period]:
 def _pieces(period: Period, step: str, zone: ZoneInfo) -> Iterator[Period]:
     day = datetime.fromtimestamp(period.since, zone).date()
     while (piece := _piece(day, step, zone)).since < period.until:
-        yield piece
+        if piece.since < piece.until:  # Samoa has no 30 December 2011
+            yield piece
         day = STEPS[step](day, 1)
 
 

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import io
+import math
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Final
 
 import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from hpcjobs.model.report import Column, Table
 from hpcjobs.reports.asked import BUCKETS
 from hpcjobs.reports.shown import UNNAMED
-from hpcjobs.reports.table import Column, Table
 
 MOST_BARS: Final = 15
 MOST_SERIES: Final = 7
@@ -27,7 +29,7 @@ COLOURS: Final = ("#2563eb", "#f59e0b", "#10b981", "#ef4444", "#8b5cf6", "#06b6d
 def drawable(table: Table) -> bool:
     """Whether there is something to see."""
     measured = table.words
-    if not measured or measured == len(table.columns):
+    if not table.picture or not measured or measured == len(table.columns):
         return False
     return len(table.rows) > 1 and any(row[measured] for row in table.rows)
 
@@ -62,7 +64,8 @@ def _unit(column: Column) -> str:
 
 def _over_time(axes: Axes, table: Table, step: int) -> None:
     """Stacked bars, one a piece of time; the largest series by name, the rest as one."""
-    times = sorted({str(row[step]) for row in table.rows})
+    # Of the hour that clocks have twice the first is that of the later zone: not the order of letters.
+    times = sorted({str(row[step]) for row in table.rows}, key=_moment if table.columns[step].name == "hour" else None)
     sums: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for row in table.rows:
         name = " / ".join(str(cell) or UNNAMED for place, cell in enumerate(row[: table.words]) if place != step)
@@ -80,6 +83,13 @@ def _over_time(axes: Axes, table: Table, step: int) -> None:
     axes.set_xticks(places, [times[place] for place in places])
     if len(names) > 1 or names[0]:
         axes.legend(fontsize=8, frameon=False, labelcolor=INK, ncols=2)
+
+
+def _moment(hour: str) -> tuple[float, str]:
+    try:
+        return datetime.fromisoformat(hour).timestamp(), hour
+    except ValueError:  # a plugin's report may call anything so
+        return math.inf, hour
 
 
 @contextmanager

@@ -2,35 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
 
-from hpcjobs.reports.asked import BUCKETS, DEFAULT_MEASURES, ReportQuery
+from hpcjobs.model.report import Catalogue, Explained, Ready, ReportQuery
+from hpcjobs.reports.asked import BUCKETS, DEFAULT_MEASURES
 from hpcjobs.reports.dimensions import DIMENSIONS
 from hpcjobs.reports.formats import FORMATS
 from hpcjobs.reports.measures import MEASURES
-
-
-class Ready(msgspec.Struct, frozen=True):
-    """One of them.
-
-    Attributes:
-        name: As it is asked for.
-        title: What its table is called.
-        text: What it tells, in a sentence.
-        by: What its rows are told apart by, unless another is said.
-        measures: Its measures, unless others are said.
-        order: How it is ordered.
-    """
-
-    name: str
-    title: str
-    text: str
-    by: tuple[str, ...]
-    measures: tuple[str, ...]
-    order: str = ""
-
 
 READY: Final = {
     ready.name: ready
@@ -54,6 +35,14 @@ READY: Final = {
             ("ended", "failed", "gpu_hours_failed", "cpu_hours"),
         ),
         Ready(
+            "lost", "GPU time lost by cause", "What failures took, by what they were.", ("cause",),
+            ("gpu_hours_lost", "gpu_hours_undone", "gpu_hours_stalled", "gpu_hours_restarting", "gpu_hours_waited"),
+        ),
+        Ready(
+            "ettr", "Productive time by cluster", "How much of the GPU time that jobs took was not lost to failures.",
+            ("cluster",), ("ettr", "gpu_hours_held", "gpu_hours_lost", "gpu_hours_waited"), "gpu_hours_held",
+        ),
+        Ready(
             "idle", "GPU time that nobody used", "GPUs that were allocated and not busy, as far as they were sampled.",
             ("project", "user"), ("gpu_hours_idle", "gpu_busy", "gpu_hours_equivalent"),
         ),
@@ -69,52 +58,34 @@ READY: Final = {
             "nodes", "Usage by node", "What was used of each node.", ("node",),
             ("gpu_hours_equivalent", "cpu_hours", "runs", "failed"),
         ),
+        Ready(
+            "costs", "Costs by project and kind of GPU", "What use costs at the prices that held.", ("project", "gpu"),
+            ("cost", "gpu_hours_held", "cpu_hours"),
+        ),
+        Ready(
+            "pool", "Use of the pool", "What GPUs there were, and how much of them jobs held or was down.", ("gpu",),
+            ("gpu_hours_held", "gpu_hours_there", "gpu_hours_down", "pool_used", "pool_down"),
+        ),
     )
 }  # fmt: skip
 """By name."""
 
 
-class Explained(msgspec.Struct, frozen=True):
-    """A word of reports.
-
-    Attributes:
-        name: The word.
-        title: As people read it.
-        unit: See the columns of a report.
-        definition: What it is.
-    """
-
-    name: str
-    title: str
-    unit: str = ""
-    definition: str = ""
-
-
-class Catalogue(msgspec.Struct, frozen=True):
+def catalogue(own: Iterable[Ready] = ()) -> Catalogue:
     """What can be asked.
 
-    Attributes:
-        reports: Those that have a name.
-        by: What rows can be told apart by; lengths of time among them.
-        measures: What can be measured.
-        formats: What forms there are.
+    Args:
+        own: Reports of plugins.
     """
-
-    reports: tuple[Ready, ...]
-    by: tuple[Explained, ...]
-    measures: tuple[Explained, ...]
-    formats: tuple[str, ...]
-
-
-CATALOGUE: Final = Catalogue(
-    reports=tuple(READY.values()),
-    by=(
-        *(Explained(name, one.title, "", one.definition) for name, one in DIMENSIONS.items()),
-        *(Explained(name, name, "", f"The {name} of the time zone's calendar.") for name in BUCKETS),
-    ),
-    measures=tuple(Explained(name, one.title, one.unit, one.definition) for name, one in MEASURES.items()),
-    formats=tuple(FORMATS),
-)
+    return Catalogue(
+        reports=(*READY.values(), *own),
+        by=(
+            *(Explained(name, one.title, "", one.definition) for name, one in DIMENSIONS.items()),
+            *(Explained(name, name, "", f"The {name} of the time zone's calendar.") for name in BUCKETS),
+        ),
+        measures=tuple(Explained(name, one.title, one.unit, one.definition) for name, one in MEASURES.items()),
+        formats=tuple(FORMATS),
+    )
 
 
 def filled(ready: Ready, query: ReportQuery) -> ReportQuery:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Final
 
-from hpcjobs.reports.table import Cell, Column, Table
+from hpcjobs.model.report import Cell, Column, Table
 
 NOTHING: Final = "-"
 UNNAMED: Final = "(none)"
@@ -34,7 +34,7 @@ def shown(column: Column, cell: Cell) -> str:
         return lasting(number)
     if column.unit == "" and number == int(number):
         return f"{number:,.0f}"
-    return f"{number:,.2f}"
+    return f"{number:,.{column.digits}f}"
 
 
 def share(part: float) -> str:

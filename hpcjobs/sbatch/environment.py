@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
+from hpcjobs.injob.report import ROOT
 from hpcjobs.model.amount import MIB
 from hpcjobs.model.spec import JobSpec, Resources
 from hpcjobs.sbatch.effective import effective, tres_per_task
@@ -102,6 +103,7 @@ def submission_environment(spec: JobSpec, submit_dir: str, host: str) -> dict[st
         "SLURM_CONTAINER": spec.container,
         "SLURM_CONTAINER_ID": spec.container_id,
         "SLURM_CONTAINER_TYPE": spec.container_type,
+        ROOT: spec.hints.checkpoints or None,
     }
     said = _texts(came_from) | export_environment(spec) | _of_launchers(spec.environment) | spec.environment
     said |= _texts({"SLURM_JOB_DEPENDENCY": spec.dependency})

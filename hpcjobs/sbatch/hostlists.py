@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections.abc import Iterable, Sequence
@@ -92,6 +93,15 @@ def count_hosts(hostlist: str) -> int:
         return len(set(expand_hostlist(hostlist))) or 1
     except ValueError:
         return 1
+
+
+@functools.lru_cache(maxsize=20_000)
+def nodes_in(node_list: str) -> tuple[str, ...]:
+    """The nodes of a list that Slurm has printed; none of one that cannot be read, or is empty."""
+    try:
+        return tuple(expand_hostlist(node_list)) if node_list else ()
+    except ValueError:
+        return ()
 
 
 def natural(name: str) -> tuple[tuple[int, int, str], ...]:

@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from hpcjobs.model.steering import Act, Drain, Requeue, Resize, Shrink
+from hpcjobs.model.steering import Act, Depend, Drain, Release, Requeue, Resize, Shrink
 from hpcjobs.sim.events import Agenda
 from hpcjobs.sim.lives import Life
 from hpcjobs.sim.result import Acted, End
@@ -54,6 +54,10 @@ def act(desk: Desk, what: Act, now: float) -> str:
             return _shrink(desk, what, now)
         case Resize():
             return _resize(desk, what, now)
+        case Release():
+            return "not done: nobody holds anything here but a policy, for as long as it wishes that"
+        case Depend():
+            return "not done: nothing depends on anything here"
         case Drain():
             return _drain(desk, what, now)
 

@@ -23,6 +23,9 @@ from hpcjobs.model.particulars import UNTOLD, Particulars
 from hpcjobs.model.partition import Partition
 from hpcjobs.model.reservation import Reservation
 from hpcjobs.model.shards import SHARD, Gpu, Share, shared_texts
+from hpcjobs.model.suspicion import Suspicion
+from hpcjobs.recovery.lemons import judge, usual_rules
+from hpcjobs.recovery.signals import of_failure
 from hpcjobs.sbatch.hostlists import fold_hostlist
 from hpcjobs.sim.lives import Life
 from hpcjobs.sim.nodes import Nodes
@@ -35,6 +38,8 @@ EPOCH_S: Final = 1_000_000_000
 """Unix time of a simulation's second 0: views and policies speak of Unix seconds, in which 0 means none."""
 ENDED_S: Final = 300.0
 """So long a job is listed that has ended."""
+JUDGE_S: Final = 3600.0
+"""How often nodes are judged anew where none fails: points fade over weeks."""
 MOST_FAILURES: Final = 10_000
 """So many failures are remembered, the last ones, as the service does."""
 UNSHARED: Final = NodeParticulars()
@@ -67,6 +72,10 @@ class ViewKeeper:
         self._nodes: dict[str, Node] = {}
         self._ended: deque[tuple[float, int]] = deque()
         self._failures: tuple[Failure, ...] = ()
+        self._lost = 0
+        self._suspicions: dict[str, Suspicion] = {}
+        self._judged: tuple[int, float] = (0, 0.0)
+        """After how many failures nodes were judged last, and when."""
         self._version = -1
         self._shares = any(job.gpu_milli for job in workload.jobs)
         self._reservations: Mapping[str, Reservation] = {}
@@ -97,6 +106,7 @@ class ViewKeeper:
         """A node has failed under a job."""
         failure = Failure(self._names[node], EPOCH_S + now, number)
         self._failures = (*self._failures, failure)[-MOST_FAILURES:]
+        self._lost += 1
 
     def reserve(self, there: Mapping[str, Reservation], named: Mapping[int, str]) -> None:
         """Which reservations there are, and which jobs are in which."""
@@ -133,7 +143,17 @@ class ViewKeeper:
             hints=dict(self._hints),
             reservations=self._reservations,
             failures=self._failures,
+            suspicions=self._judge(now),
         )
+
+    def _judge(self, now: float) -> dict[str, Suspicion]:
+        """The nodes under suspicion, judged as the service does, of failures alone; days count whole, busy or idle."""
+        failures, at = self._judged
+        if self._lost > failures or (self._suspicions and now - at >= JUDGE_S):
+            told = map(of_failure, self._failures)
+            self._suspicions = judge(self._names, told, None, EPOCH_S, usual_rules(), EPOCH_S + now)
+            self._judged = self._lost, now
+        return self._suspicions
 
     def _record(
         self, life: Life, state: State, later: bool = False, end: End | None = None, run: Run | None = None

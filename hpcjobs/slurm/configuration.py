@@ -22,6 +22,7 @@ _LINE: Final = re.compile(r"(?m)^(\w+) += ?(.*)$")
 _NOTHING: Final = frozenset({"", "(null)", "N/A"})
 _WEIGHT: Final = "priorityweight"
 _OFF: Final = frozenset({"OFF", "DISABLED"})
+_ENFORCE: Final = "accountingstorageenforce"
 _Value = str | bool | int | tuple[str, ...]
 
 
@@ -42,7 +43,7 @@ def said_scheduling(told: ConfigurationTold) -> Scheduling:
     Raises:
         msgspec.MsgspecError: A value is of another kind than this version's.
     """
-    asked = ("scheduler", "priority", "select", "topology", "preempttype", "preemptmode")
+    asked = ("scheduler", "priority", "select", "topology", "preempttype", "preemptmode", _ENFORCE)
     return _scheduling(
         {
             key.lower(): _text(msgspec.json.decode(value, type=_Value))
@@ -78,6 +79,7 @@ def _scheduling(facts: Mapping[str, str]) -> Scheduling:
         topology_parameters=_list(facts, "topologyparam"),
         preempt="" if facts.get("preempttype") == "preempt/none" else facts.get("preempttype", ""),
         preempt_mode=tuple(mode for mode in map(str.upper, _list(facts, "preemptmode")) if mode not in _OFF),
+        enforced=tuple(word for word in map(str.lower, _list(facts, _ENFORCE)) if word != "none"),
     )
 
 

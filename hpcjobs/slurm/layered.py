@@ -44,9 +44,10 @@ class Layered:
         reasons = [(way.kind, way.lacks(op, subject)) for way in self.ways]
         return "" if any(not why for _, why in reasons) else _joined(reasons)
 
-    async def _do(self, op: Op, subject: Subject | None, call: Callable[[Backend], Awaitable[T]]) -> T:
+    async def _do(self, op: Op, subject: Subject | None, call: Callable[[Backend], Awaitable[T]], last: str = "") -> T:
+        """Have the first way that can do something; the way ``last`` only where no other can."""
         reasons = []
-        for way in self.ways:
+        for way in sorted(self.ways, key=lambda way: way.kind == last):
             why = way.lacks(op, subject)
             if not why:
                 try:
@@ -62,10 +63,7 @@ class Layered:
 
     async def runs(self, since: int, until: int) -> tuple[Run, ...]:
         """See Backend. By slurmrestd only where nothing else can: its JSON of many jobs keeps it from all else."""
-        others = [way for way in self.ways if way.kind != SLOW and not way.lacks(Op.HISTORY)]
-        if others:
-            return await others[0].runs(since, until)
-        return await self._do(Op.HISTORY, None, lambda way: way.runs(since, until))
+        return await self._do(Op.HISTORY, None, lambda way: way.runs(since, until), last=SLOW)
 
     async def scheduling(self) -> Scheduling:
         """See Backend."""

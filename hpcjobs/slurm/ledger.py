@@ -8,17 +8,19 @@ from __future__ import annotations
 from typing import Final
 
 from hpcjobs.errors import Unavailable
-from hpcjobs.model.amount import MIB
 from hpcjobs.model.tenant import THERE, Ledger, LedgerOrder, Setting
-from hpcjobs.sbatch.units import ceil_div, parse_memory, parse_time
+from hpcjobs.sbatch.units import ceil_div, parse_time
 from hpcjobs.slurm.accounting import SACCTMGR, AccountTold
+from hpcjobs.slurm.ledger_qos import qos_of, qos_words, tres_of
 from hpcjobs.slurm.slurm_commands import fault_of
 
 COORDINATORS: Final = SACCTMGR
 TRES: Final = ("sacctmgr", "-nP", "show", "tres", "format=type,name")
 DONE_ALREADY: Final = ("Already existing", "already exist", "Nothing new", "Nothing deleted")
 """What sacctmgr says where there is nothing to be done."""
-_FIELDS: Final = ("account", "user", "parentname", "fairshare", "grptres", "grpjobs", "grpsubmit", "maxwall")
+_FIELDS: Final = (
+    "account", "user", "parentname", "fairshare", "grptres", "grpjobs", "grpsubmit", "maxwall", "defaultqos", "qos",
+)  # fmt: skip
 
 
 def associations_words(cluster: str) -> list[str]:
@@ -26,13 +28,15 @@ def associations_words(cluster: str) -> list[str]:
     return ["sacctmgr", "-nP", "show", "assoc", "where", f"cluster={cluster}", f"format={','.join(_FIELDS)}"]
 
 
-def ledger_of(associations: str, accounts: tuple[AccountTold, ...], tres: str) -> Ledger:
-    """What the three commands have told.
+def ledger_of(associations: str, accounts: tuple[AccountTold, ...], tres: str, qos: str, cluster: str) -> Ledger:
+    """What the four commands have told.
 
     Args:
         associations: As ``associations_words`` has it printed.
         accounts: With their coordinators.
         tres: As ``TRES`` has it printed.
+        qos: As ``QOS`` has it printed.
+        cluster: Whose accounts they are.
 
     Raises:
         ValueError: It is something else.
@@ -53,24 +57,24 @@ def ledger_of(associations: str, accounts: tuple[AccountTold, ...], tres: str) -
             direct = (one.name for one in told.coordinators if one.direct)
             settings |= {Setting(told.name, "manager", name): THERE for name in direct}
     pairs = (line.partition("|") for line in tres.splitlines())
-    return Ledger(settings, frozenset(f"{kind}/{name}" if name else kind for kind, _, name in pairs))
+    limitable = frozenset(f"{kind}/{name}" if name else kind for kind, _, name in pairs)
+    of_qos, owners = qos_of(qos, cluster)
+    return Ledger(settings | of_qos, limitable, owners)
 
 
 def _of_account(account: str, values: list[str]) -> dict[Setting, str]:
-    parent, fairshare, grp_tres, grp_jobs, grp_submit, max_wall = values
+    parent, fairshare, grp_tres, grp_jobs, grp_submit, max_wall, default_qos, qos = values
     plain = {
         "parent": parent,
         "fairshare": fairshare,
         "GrpJobs": grp_jobs,
         "GrpSubmitJobs": grp_submit,
         "MaxWall": str(ceil_div(parse_time(max_wall), 60)) if max_wall else "",
+        "DefaultQOS": default_qos,
     }
     found = {Setting(account, field): value for field, value in plain.items() if value}
-    for limit in filter(None, grp_tres.split(",")):
-        name, _, amount = limit.partition("=")
-        value = str(ceil_div(parse_memory(amount), MIB)) if name == "mem" else amount
-        found[Setting(account, "GrpTRES", name)] = value
-    return found
+    found |= {Setting(account, "GrpTRES", name): value for name, value in tres_of(grp_tres).items()}
+    return found | {Setting(account, "QosLevel", name): THERE for name in qos.split(",") if name}
 
 
 def order_words(order: LedgerOrder, cluster: str) -> list[str]:
@@ -81,9 +85,11 @@ def order_words(order: LedgerOrder, cluster: str) -> list[str]:
         cluster: Of the account.
 
     Raises:
-        ValueError: An account is to be taken away, which nobody here does.
+        ValueError: An account or QOS is to be taken away, which nobody here does.
     """
     project, field, of = order.setting.project, order.setting.field, order.setting.of
+    if field == "qos" or field.startswith("qos."):
+        return qos_words(order, cluster)
     if field == "account":
         if not order.value:
             raise ValueError(f"account {project} is not deleted: its history hangs on it")
@@ -99,20 +105,22 @@ def order_words(order: LedgerOrder, cluster: str) -> list[str]:
     if field == "manager":
         verb = "add" if order.value else "delete"
         return ["sacctmgr", "-i", verb, "coordinator", f"account={project}", f"names={of}"]
+    where = ["sacctmgr", "-i", "modify", "account", "where", f"name={project}", f"cluster={cluster}"]
+    if field == "QosLevel":
+        return [*where, "set", f"QosLevel{'+' if order.value else '-'}={of}"]
     none = {"fairshare": "1", "parent": "root"}.get(field, "-1")
     name = f"{field}={of}" if of else field
-    where = ["sacctmgr", "-i", "modify", "account", "where", f"name={project}", f"cluster={cluster}"]
     return [*where, "set", f"{name}={order.value or none}"]
 
 
-def read(associations: bytes, accounts: tuple[AccountTold, ...], tres: bytes) -> Ledger:
+def read(associations: bytes, accounts: tuple[AccountTold, ...], tres: bytes, qos: bytes, cluster: str) -> Ledger:
     """As ledger_of(), of what came from the commands.
 
     Raises:
         Unavailable: It is something else.
     """
     try:
-        return ledger_of(associations.decode(), accounts, tres.decode())
+        return ledger_of(associations.decode(), accounts, tres.decode(), qos.decode(), cluster)
     except ValueError as error:
         raise Unavailable(f"sacctmgr answered what we cannot read: {error}.") from error
 

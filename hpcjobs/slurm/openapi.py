@@ -11,7 +11,7 @@ from typing import TypeVar
 import msgspec
 
 from hpcjobs.model.gres import gpus_of_tres, parse_tres
-from hpcjobs.model.job import JobRecord, State
+from hpcjobs.model.job import WAITING, JobRecord
 from hpcjobs.slurm import targets
 from hpcjobs.slurm.base import split_comment
 from hpcjobs.slurm.openapi_cluster import NodeWords, PartitionWords
@@ -145,7 +145,7 @@ def record_of(job: JobWords) -> JobRecord:
     reason = "" if job.state_reason == "None" else job.state_reason
     state, fate = read_state(raw_state, reason)
     comment, attempt = split_comment(job.comment)
-    started = state not in (State.PENDING, State.HELD)
+    started = state not in WAITING
     tres = parse_tres((job.tres_alloc_str if started else "") or job.tres_req_str)
     stdout = job.stdout_expanded or job.standard_output
     return JobRecord(

@@ -31,6 +31,7 @@ from hpcjobs.slurm.base import Launch, Op, Subject
 from hpcjobs.slurm.cluster_orders import check_nodes, check_reservation, retold
 from hpcjobs.slurm.delta import Listing, merged
 from hpcjobs.slurm.errnos import error_of
+from hpcjobs.slurm.ledger_qos import QOS
 from hpcjobs.slurm.targets import signal_number
 
 T = TypeVar("T")
@@ -193,11 +194,11 @@ class PyslurmBackend:
 
     async def ledger(self) -> Ledger:
         """See Backend. As accounts()."""
-        associations, coordinators, tres = [
+        associations, coordinators, tres, qos = [
             await accounting.asked(words, self.slurm_conf)
-            for words in (ledger.associations_words(self.cluster), ledger.COORDINATORS, ledger.TRES)
+            for words in (ledger.associations_words(self.cluster), ledger.COORDINATORS, ledger.TRES, QOS)
         ]
-        return ledger.read(associations, accounting.told_accounts(coordinators), tres)
+        return ledger.read(associations, accounting.told_accounts(coordinators), tres, qos, self.cluster)
 
     async def enter(self, order: LedgerOrder) -> None:
         """See Backend. As accounts()."""

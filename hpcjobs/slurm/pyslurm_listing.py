@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 from hpcjobs.model.amount import MIB
 from hpcjobs.model.gres import gpus_of_tres
-from hpcjobs.model.job import JobRecord, State
+from hpcjobs.model.job import WAITING, JobRecord
 from hpcjobs.slurm import pyslurm_cluster
 from hpcjobs.slurm.base import split_comment
 from hpcjobs.slurm.delta import Listing, Marks
@@ -42,7 +42,7 @@ def _record(job: Any) -> JobRecord:  # noqa: ANN401
     raw_state, reason = str(job.state), str(job.state_reason or "").removeprefix("None")
     state, fate = read_state(raw_state, reason)
     comment, attempt = split_comment(job.comment)
-    started = state not in (State.PENDING, State.HELD)
+    started = state not in WAITING
     tres = (job.allocated_tres if started else None) or job.requested_tres
     stdout = job.standard_output or ""
     return JobRecord(
@@ -90,11 +90,18 @@ def _dependency(parsed: Any) -> str:  # noqa: ANN401
     if not parsed:
         return ""
     kinds = {kind: numbers for kind, numbers in parsed.items() if kind != "satisfy" and numbers}
-    parts = [
-        kind if numbers is True else f"{kind}:{':'.join(str(number) for number in numbers)}"
-        for kind, numbers in kinds.items()
-    ]
+    parts = [part for kind, numbers in kinds.items() for part in _items(kind, numbers)]
     return ("?" if parsed.get("satisfy") == "any" else ",").join(parts)
+
+
+def _items(kind: str, numbers: Any) -> list[str]:  # noqa: ANN401
+    """What is depended on in one way; jobs whose states are told stand each for itself, as slurmctld writes them."""
+    if numbers is True:
+        return [kind]
+    told = [str(number) for number in numbers]
+    if any("(" in number for number in told):
+        return [f"{kind}:{number}" for number in told]
+    return [f"{kind}:{':'.join(told)}"]
 
 
 def _job_mark(job: Any) -> Hashable:  # noqa: ANN401

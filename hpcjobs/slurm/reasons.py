@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from hpcjobs.model.cluster import ClusterView
-from hpcjobs.model.job import Job, JobFacts, State
+from hpcjobs.model.job import WAITING, Job, JobFacts, State
 from hpcjobs.model.why import Why
 from hpcjobs.sbatch.hostlists import in_hostlist
 from hpcjobs.slurm.reason_words import WORDS, Limit, limit_of, word_of
@@ -43,7 +43,7 @@ def why(job: JobFacts, view: ClusterView | None, now: float) -> Why | None:
         )
     if job.state is State.RUNNING and flags & {"CONFIGURING", "POWER_UP_NODE"}:
         return Why(reason, "It waits for its nodes, which are being booted or prepared.")
-    if job.state not in (State.PENDING, State.HELD):
+    if job.state not in WAITING:
         return None
     waits_for, would_help = _answer(job, view, now, reason, flags)
     if job.state is State.HELD:

@@ -24,6 +24,11 @@ FIELDS: Final = (
     "Suspended", "TimelimitRaw", "NNodes", "NCPUS", "NodeList", "AllocTRES", "ReqTRES", "ExitCode", "Restarts",
     "Reason", "TotalCPU", "MaxRSS", "ConsumedEnergyRaw", "Reservation", "WCKey", "SubmitLine",
 )  # fmt: skip
+EXCLUSIVE: Final = "Exclusive"
+"""A field that sacct has from 26.05 on; asked for last where it says that it has it, for it refuses what it has not."""
+SACCT: Final = f"""fields=$1; shift
+sacct --helpformat | grep -qw {EXCLUSIVE} && fields=$fields,{EXCLUSIVE}
+exec sacct "$@" --format="$fields\""""
 ENVIRONMENT: Final = {"SLURM_TIME_FORMAT": "%s", "SLURM_BITSTR_LEN": "0"}
 """Times in Unix seconds; ranges of tasks are not written out."""
 ALONE: Final = frozenset({"YES", "NODE"})
@@ -47,9 +52,9 @@ def runs_words(delimiter: str, since: int, until: int) -> list[str]:
         until: Unix seconds; 0: any time.
     """
     return [
-        "env", *(f"{name}={value}" for name, value in ENVIRONMENT.items()), "sacct",
+        "env", *(f"{name}={value}" for name, value in ENVIRONMENT.items()), "sh", "-c", SACCT, "sh", ",".join(FIELDS),
         "--allusers", "--duplicates", "--noheader", "--parsable", f"--delimiter={delimiter}",
-        f"--format={','.join(FIELDS)}", f"--starttime=uts{max(since, DAWN)}", f"--endtime=uts{until or DUSK}",
+        f"--starttime=uts{max(since, DAWN)}", f"--endtime=uts{until or DUSK}",
     ]  # fmt: skip
 
 
@@ -112,7 +117,9 @@ def runs_of_text(text: str, delimiter: str) -> Iterator[Run]:
     memory = 0
     for line in text.split(f"{delimiter}\n"):
         fields = line.split(delimiter)
-        if len(fields) != len(FIELDS):
+        if len(fields) == len(FIELDS):
+            fields.append("")
+        if len(fields) != len(FIELDS) + 1:
             if line:
                 raise ValueError(f"sacct printed {len(fields)} fields in place of {len(FIELDS)}")
             continue
@@ -142,7 +149,7 @@ def runs_printed(printed: bytes, delimiter: str) -> tuple[Run, ...]:
 def _run(fields: list[str], memory: int) -> Run:
     (
         number, job_id, user, account, partition, qos, state, submit, eligible, start, end, suspended, limit, nodes,
-        cpus, node_list, alloc, req, exit_code, restarts, reason, cpu, _, energy, reservation, wckey, line,
+        cpus, node_list, alloc, req, exit_code, restarts, reason, cpu, _, energy, reservation, wckey, line, exclusive,
     ) = fields  # fmt: skip
     ran = _time(start)
     had_nodes, had_cpus, had_bytes = _counts(alloc, req)
@@ -168,6 +175,7 @@ def _run(fields: list[str], memory: int) -> Run:
         tres_alloc=alloc,
         tres_req=req,
         submit_line=split_comment(line)[0] if "hpcjobs:" in line else line,
+        exclusive=exclusive in ALONE if exclusive else None,
         exit_code=code,
         exit_signal=signal,
         restarts=_number(restarts),

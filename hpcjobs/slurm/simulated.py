@@ -32,7 +32,7 @@ from hpcjobs.slurm.errnos import error_of
 from hpcjobs.slurm.sacct_runs import run_of
 from hpcjobs.slurm.simulated_cluster import changed_node, check_access, kept_from, reserved
 from hpcjobs.slurm.simulated_history import accounted_of
-from hpcjobs.slurm.simulated_ledger import entered, ledger_of
+from hpcjobs.slurm.simulated_ledger import SITES_QOS, entered, ledger_of
 from hpcjobs.slurm.simulated_orders import Entry, carry_out
 from hpcjobs.slurm.simulated_particulars import particulars_of
 from hpcjobs.slurm.states import read_state
@@ -98,7 +98,7 @@ class SimulatedBackend:
         self.run_s = run_s
         self.operators = frozenset(operators)
         self.known_accounts = tuple(accounts)
-        self.known_scheduling = Scheduling()
+        self.known_scheduling = Scheduling(enforced=("associations", "limits", "qos"), weights={"qos": 1})
         self.known_ledger = ledger_of(self.known_accounts)
         self.known_tres = frozenset({"cpu", "mem", "node", "gres/gpu"})
         self.users_suspend = users_suspend
@@ -353,7 +353,8 @@ class SimulatedBackend:
 
     async def ledger(self) -> Ledger:
         """See Backend."""
-        return Ledger(dict(self.known_ledger), self.known_tres)
+        owners = {setting.of: setting.project for setting in self.known_ledger if setting.field == "qos"}
+        return Ledger(dict(self.known_ledger), self.known_tres, owners | dict.fromkeys(SITES_QOS, ""))
 
     async def enter(self, order: LedgerOrder) -> None:
         """See Backend."""

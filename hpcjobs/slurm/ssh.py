@@ -26,6 +26,7 @@ from hpcjobs.slurm.base import Launch, Op, Subject
 from hpcjobs.slurm.cluster_orders import check_nodes, check_reservation, retold
 from hpcjobs.slurm.errnos import NO_LONGER, error_of
 from hpcjobs.slurm.history import can_be_any, history_words
+from hpcjobs.slurm.ledger_qos import QOS
 from hpcjobs.slurm.openapi import Reply, ReservationsTold, decode, record_of
 from hpcjobs.slurm.openapi_accounting import AccountingReply, accounted_of
 from hpcjobs.slurm.openapi_cluster import node_of
@@ -282,10 +283,12 @@ class SshBackend:
         )
         coordinators = await self._words(self.observer, list(ledger.COORDINATORS), LISTING_S, LISTING_BYTES)
         tres = await self._words(self.observer, list(ledger.TRES))
-        for ran in (associations, tres):
+        qos = await self._words(self.observer, list(QOS), LISTING_S, LISTING_BYTES)
+        for ran in (associations, tres, qos):
             if ran.status:
                 raise commands.fault_of(ran.err)
-        return ledger.read(associations.out, self._document(coordinators, AccountsTold).accounts, tres.out)
+        people = self._document(coordinators, AccountsTold).accounts
+        return ledger.read(associations.out, people, tres.out, qos.out, self.cluster)
 
     async def enter(self, order: LedgerOrder) -> None:
         """See Backend."""

@@ -10,10 +10,11 @@ import msgspec
 
 from hpcjobs.errors import HpcjobsError
 from hpcjobs.model.event import Event
+from hpcjobs.model.job import State
 from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Changes, Order, Verb
 from hpcjobs.model.steered import Key, Steered
-from hpcjobs.model.steering import Act, Drain, Requeue
+from hpcjobs.model.steering import Act, Depend, Drain, Release, Requeue
 from hpcjobs.steering.orders import NOT_GIVEN, Giver, may_be_done, pause_s
 from hpcjobs.steering.requeues import row_of
 from hpcjobs.steering.telling import DONE, REFUSED, Told
@@ -37,9 +38,15 @@ def order_of(act: Act, told: Told) -> Order | NodeOrder | None:
         return NodeOrder(names, drain=act.why) if names else None
     if act.job not in told.jobs or act.job not in told.ids:
         return None
+    record = told.jobs[act.job]
+    target = record.target
+    if isinstance(act, Release):
+        return Order(Verb.RELEASE, target) if record.state is State.HELD else None
     if isinstance(act, Requeue):
-        return Order(Verb.REQUEUE, str(act.job))
-    return Order(Verb.UPDATE, str(act.job), changes=Changes(nodes=act.nodes))
+        return Order(Verb.REQUEUE, target)
+    if isinstance(act, Depend):
+        return Order(Verb.UPDATE, target, changes=Changes(dependency=act.dependency))
+    return Order(Verb.UPDATE, target, changes=Changes(nodes=act.nodes))
 
 
 class Doer:
@@ -98,6 +105,7 @@ class Doer:
             pause = pause_s(fault) if fault is not None else 0.0
             self._not_before |= dict.fromkeys(subjects, now + time.monotonic() - began + pause)
             if fault is None:
+                await giver.give(_soon_after(act, told))  # should it fail: the next listing has it done
                 happened += told.of_action(policy, act, DONE, now)
             elif not fault.transient:
                 happened += told.of_action(policy, act, REFUSED, now, fault.detail)
@@ -119,6 +127,13 @@ class Doer:
             else:
                 await self.keep((), (row.key,))
         return fault
+
+
+def _soon_after(act: Act, told: Told) -> tuple[Order, ...]:
+    """What follows before a listing shows what came of an act: a job that is requeued when it has ended may start."""
+    if not isinstance(act, Requeue) or not act.at_once or told.jobs[act.job].state is not State.FINISHED:
+        return ()
+    return (Order(Verb.UPDATE, told.jobs[act.job].target, changes=Changes(begin=0)),)
 
 
 def _subjects(act: Act) -> Sequence[int | str]:

@@ -18,10 +18,10 @@ from typing import Final
 import msgspec
 
 from hpcjobs.model.cluster import ClusterView, Node
-from hpcjobs.model.job import JobRecord, State
+from hpcjobs.model.job import WAITING, JobRecord, State
 from hpcjobs.model.steered import Key, Steered, Value
 from hpcjobs.sbatch.hostlists import fold_hostlist
-from hpcjobs.steering.fields import HOLD, JOB_FIELDS, NODE_FIELDS, WAITING, names_in
+from hpcjobs.steering.fields import HOLD, JOB_FIELDS, NODE_FIELDS, names_in
 from hpcjobs.steering.settle import base_of
 
 BEGIN_TIME: Final = "BeginTime"

@@ -19,7 +19,6 @@ MAX_NICE: Final = 2**31 - 3
 """As sbatch(1) has it: Nice is within +/- 2147483645."""
 MINUTE_S: Final = 60
 MAX_WEIGHT: Final = 2**32 - 3
-WAITING: Final = frozenset({State.PENDING, State.HELD})
 
 
 def names_in(value: Value) -> set[str]:

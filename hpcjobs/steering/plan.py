@@ -11,10 +11,10 @@ from functools import partial
 import msgspec
 
 from hpcjobs.model.aims import JobAim, Why
-from hpcjobs.model.job import JobRecord
+from hpcjobs.model.job import WAITING, JobRecord
 from hpcjobs.model.order import Order
 from hpcjobs.model.steered import Key, Steered, Value
-from hpcjobs.steering.fields import JOB_FIELDS, WAITING, orders_of
+from hpcjobs.steering.fields import JOB_FIELDS, orders_of
 from hpcjobs.steering.requeues import REQUEUE, Stage, base_after, rest_of, stage_of
 from hpcjobs.steering.settle import settle
 
@@ -101,7 +101,7 @@ def _step(
     once = (begun.key,) if begun is not None and (rest is not None or stage is Stage.OVER) else ()
     if not (values or written or dropped or once):
         return None
-    orders = orders_of(str(record.slurm_job_id), values, now)
+    orders = orders_of(record.target, values, now)
     whys = tuple(dict.fromkeys(aim.whys))
     inside = str(values.get("reservation", ""))
     return Step(record.slurm_job_id, orders, tuple(written), (*dropped, *once), whys, once, inside)

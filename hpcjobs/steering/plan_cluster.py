@@ -10,13 +10,13 @@ import msgspec
 
 from hpcjobs.model.aims import NodeAim
 from hpcjobs.model.cluster import ClusterView
-from hpcjobs.model.job import State
+from hpcjobs.model.job import WAITING, State
 from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.reservation import Reservation, ReservationFlag, ReservationOrder, ReservationVerb
 from hpcjobs.model.steered import Key, Steered, Value
 from hpcjobs.model.steering import Reserve
 from hpcjobs.observe.endings import SETTLE_S
-from hpcjobs.steering.fields import NODE_FIELDS, WAITING, names_in
+from hpcjobs.steering.fields import NODE_FIELDS, names_in
 from hpcjobs.steering.settle import settle
 
 FLAGS = (ReservationFlag.IGNORE_JOBS, ReservationFlag.NO_HOLD_JOBS, ReservationFlag.FLEX)

@@ -11,10 +11,10 @@ from typing import Final
 
 import msgspec
 
-from hpcjobs.model.job import JobRecord, State
+from hpcjobs.model.job import WAITING, JobRecord, State
 from hpcjobs.model.steered import Key, Steered, Value
 from hpcjobs.model.steering import Requeue
-from hpcjobs.steering.fields import WAITING, names_in
+from hpcjobs.steering.fields import names_in
 from hpcjobs.steering.settle import base_of
 
 REQUEUE: Final = "requeue"

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import Counter
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Callable, Mapping, Sequence, Set
 from typing import Final
 
 import msgspec
@@ -18,22 +18,24 @@ from hpcjobs.hooks.process import HookFailed
 from hpcjobs.model.aims import Said
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.event import Event
-from hpcjobs.model.hints import NO_HINTS, Hints
+from hpcjobs.model.hints import NO_HINTS
 from hpcjobs.model.policy import PolicyInfo, PolicyReport, Trouble
 from hpcjobs.model.steered import Key, Steered
 from hpcjobs.model.steering import Action
+from hpcjobs.model.suspicion import Suspicion
 from hpcjobs.observe.observer import Observer
 from hpcjobs.plugin import Tick
 from hpcjobs.steering.absent import Absent
 from hpcjobs.steering.acts import Doer
 from hpcjobs.steering.asked import as_asked
+from hpcjobs.steering.hinted import Hinted
 from hpcjobs.steering.orders import NOT_GIVEN, Giver, is_passing, pause_s
 from hpcjobs.steering.past import Past
 from hpcjobs.steering.plan import Step
 from hpcjobs.steering.plan_all import first_of, name_of, plan_all
 from hpcjobs.steering.plan_cluster import ClusterStep
 from hpcjobs.steering.requeues import REQUEUE
-from hpcjobs.steering.telling import Told
+from hpcjobs.steering.telling import OTHERS, Told
 from hpcjobs.store import events, repository, steered
 from hpcjobs.store.store import Store
 
@@ -45,10 +47,12 @@ AT_ONCE: Final = 8
 """Orders that are under way at a time."""
 EARLY_S: Final = 0.3
 """Policies are asked when there is a listing: one that comes so little before their time is taken for the one meant."""
-MOST_WAIT_S: Final = 2.0
-"""So long is waited for the next listing; what policies said is carried out without one, too."""
 MOST_SILENT: Final = 3
 """A policy that has failed so often since the service started, and said nothing, wishes nothing."""
+
+
+def _nothing(_view: ClusterView, _now: float) -> Sequence[Action]:
+    return ()
 
 
 class Policy:
@@ -83,49 +87,55 @@ class PolicyRunner:
         hooks: The plugins.
         observer: Of the cluster.
         service_user: An operator of Slurm, in whose name it is done.
+        past: Nodes that failed under jobs.
+        suspicions: Nodes against which something speaks, by name.
+        others: What else is to be done, by what is listed and the time: it comes before all policies.
     """
 
-    def __init__(self, store: Store, hooks: Hooks, observer: Observer, service_user: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        hooks: Hooks,
+        observer: Observer,
+        service_user: str,
+        past: Past,
+        suspicions: Callable[[], Mapping[str, Suspicion]] = dict,
+        others: Callable[[ClusterView, float], Sequence[Action]] = _nothing,
+    ) -> None:
         self.store = store
         self.hooks = hooks
         self.observer = observer
         self.service_user = service_user
+        self.others = others
         self.doer = Doer(self._keep)
         self._absent = Absent()
-        self.past = Past(store, observer.cluster)
+        self.past = past
+        self.suspicions = suspicions
         self.turns = 0
         self.turn_s = 0.0
         self.order_s = 0.0
+        self._turn = asyncio.Lock()
         self._policies: dict[str, Policy] = {}
         self._began = 0.0
         """Seconds of time.monotonic() at which this turn began."""
         self._of: AtWork | None = None
         """The generation that was asked last."""
         self._rows: dict[Key, Steered] | None = None
-        self._hints: dict[str, Hints] = {}
+        self._hinted = Hinted(store)
         self._told: tuple[AtWork, float] | None = None
         """The generation whose process knows a view, and when that was asked for."""
         self._troubles: dict[str, Trouble] = {}
         """By what they are of."""
 
-    async def beat(self, now: float) -> None:
-        """A tick as soon as there is another listing: what is decided on the one before comes later by as much.
-
-        Args:
-            now: Unix seconds.
-        """
-        began = time.monotonic()
-        await self.observer.next_tick(MOST_WAIT_S)
-        await self.tick(now + time.monotonic() - began)
-
     async def tick(self, now: float) -> None:
-        """Ask those policies that are due, and carry out what all want.
+        """Ask those policies that are due, and carry out what all want. One turn waits for the one before.
 
         Args:
             now: Unix seconds.
         """
         try:
-            await self._tick(now)
+            async with self._turn:
+                await self._tick(now)
         except HpcjobsError as error:
             log.warning("cluster %s: policies wait: %s", self.observer.cluster, error.detail)
 
@@ -140,12 +150,13 @@ class PolicyRunner:
                 policy.due = 0.0
         if self._rows is None:
             self._rows = await self.store.read(steered.rows, self.observer.cluster)
-        if not entries and not self._policies and not self._rows:
-            return
         try:
             view = self.observer.fresh_view(None, now)
         except ViewStale:
             return  # what is wished holds, and nothing new is decided on an old picture
+        others = Said(OTHERS, tuple(self.others(view, now)))
+        if not entries and not self._policies and not self._rows and not others.actions:
+            return
         ids = {known.record.slurm_job_id: known.id for known in self.observer.listed()}
         told = Told(self.observer.cluster, view.jobs, ids, view.nodes)
         happened = await self._let_go(entries, told, now)
@@ -159,7 +170,7 @@ class PolicyRunner:
                     happened += await self._ask(at_work, entry, told, now)
         if happened:
             await self.store.write(events.write, happened)
-        await self._carry_out(entries, {entry.setting.name for entry in due}, view, told, now)
+        await self._carry_out(entries, {entry.setting.name for entry in due}, others, view, told, now)
         if due:
             self.turn_s += time.monotonic() - began
 
@@ -180,16 +191,15 @@ class PolicyRunner:
             return
         rows = self._rows or {}
         attempts = {record.attempt for record in view.jobs.values() if record.attempt}
-        if unknown := attempts - self._hints.keys():
-            self._hints |= dict.fromkeys(unknown, NO_HINTS) | await self.store.read(repository.hints_of, unknown)
-        for attempt in self._hints.keys() - attempts:
-            del self._hints[attempt]
+        told = await self._hinted.of(attempts)
         hints = {
             number: found
             for number, record in view.jobs.items()
-            if record.attempt and (found := self._hints[record.attempt]) != NO_HINTS
+            if record.attempt and (found := told[record.attempt]) != NO_HINTS
         }
-        shown = msgspec.structs.replace(view, hints=hints, failures=await self.past.failures())
+        shown = msgspec.structs.replace(
+            view, hints=hints, failures=await self.past.failures(), suspicions=self.suspicions()
+        )
         body = await asyncio.to_thread(lambda: msgspec.msgpack.encode(as_asked(shown, ids, dict(rows), now)))
         try:
             await at_work.policies.know("view", {"cluster": view.cluster, "view": body}, view.cluster)
@@ -214,7 +224,7 @@ class PolicyRunner:
         return await asyncio.to_thread(told.of_policy, name, before, said, now, dry_run=dry_run)
 
     async def _carry_out(
-        self, entries: Sequence[Entry], asked: Set[str], view: ClusterView, told: Told, now: float
+        self, entries: Sequence[Entry], asked: Set[str], others: Said, view: ClusterView, told: Told, now: float
     ) -> None:
         """Change what is not as it is wished, and do what those wanted once that were asked just now."""
         policies = {entry.setting.name: self._policy(entry).wants for entry in entries if not entry.setting.dry_run}
@@ -222,7 +232,7 @@ class PolicyRunner:
             return  # after a start, what a policy wished before holds until it has spoken
         rows = self._rows if self._rows is not None else {}
         await self._forget(rows, view, told.ids, now)
-        said = [Said(name, wanted or ()) for name, wanted in policies.items()]
+        said = [others, *(Said(name, wanted or ()) for name, wanted in policies.items())]
         # Aside from the event loop: with 100,000 actions it takes seconds. Rows are changed by this turn alone.
         aims, every = await asyncio.to_thread(plan_all, said, view, told.ids, rows, now)
         self._troubles = {of: trouble for of, trouble in self._troubles.items() if trouble.retry_at > now}
@@ -234,7 +244,7 @@ class PolicyRunner:
         jobs = [step for step in free if isinstance(step, Step) and step.inside not in lacking]
         jobs = first_of(jobs, aims.jobs, MOST_STEPS)
         await self._take(giver, jobs, [step for step in beside if not step.makes], told, self._late(now))
-        acts = [(policy, act) for policy, act in aims.acts if policy in asked]
+        acts = [(policy, act) for policy, act in aims.acts if policy in {*asked, OTHERS}]
         if acts and (happened := await self.doer.do(giver, acts, told, rows, view.asked_at, self._late(now))):
             await self.store.write(events.write, happened)
 

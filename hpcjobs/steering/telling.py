@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Final
 
 import msgspec
 
@@ -17,6 +18,8 @@ from hpcjobs.steering.plan_cluster import ClusterStep
 
 DONE, REFUSED, DRY_RUN = "done", "refused", "dry-run"
 """What an event of a policy says of an action, beside that it is wished or withdrawn."""
+OTHERS: Final = "recovery"
+"""What is called so is wished by no policy, but by what sees to jobs that ended badly."""
 
 
 class Told(msgspec.Struct, frozen=True):

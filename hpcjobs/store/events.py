@@ -128,6 +128,8 @@ def state_event(job: Job, before: Job | None, now: float) -> Event:
         slurm_job_id=job.slurm_job_id,
         slurm_name=job.slurm_name,
         parent=job.parent,
+        restarts=job.restarts,
+        node_list=job.node_list,
         exit_code=job.exit_code if job.final else None,
         exit_signal=job.exit_signal if job.final else None,
     )
@@ -194,11 +196,12 @@ def _clauses(wanted: EventFilter) -> list[ColumnElement[bool]]:
     return clauses
 
 
-def latest_of(connection: Connection, job_id: str, limit: int) -> list[Event]:
-    """The newest events of a job, oldest of them first."""
-    rows = connection.execute(
-        select(EVENTS).where(EVENTS.c.job_id == job_id).order_by(EVENTS.c.seq.desc()).limit(limit)
-    ).all()
+def latest_of(connection: Connection, job_id: str, limit: int, kinds: Sequence[EventKind] = ()) -> list[Event]:
+    """The newest events of a job, oldest of them first; of these kinds, where any are given."""
+    wanted = select(EVENTS).where(EVENTS.c.job_id == job_id)
+    if kinds:
+        wanted = wanted.where(EVENTS.c.kind.in_([kind.value for kind in kinds]))
+    rows = connection.execute(wanted.order_by(EVENTS.c.seq.desc()).limit(limit)).all()
     return [_event(row) for row in reversed(rows)]
 
 
@@ -223,6 +226,12 @@ def last_seq(connection: Connection) -> int:
 def first_seq(connection: Connection) -> int:
     """The oldest event's place that is still kept; 0 where there is none."""
     return int(connection.execute(select(func.min(EVENTS.c.seq))).scalar() or 0)
+
+
+def first_at(connection: Connection) -> float | None:
+    """When the oldest event was that is still kept, in Unix seconds; None: there is none."""
+    at = connection.execute(select(EVENTS.c.at).order_by(EVENTS.c.seq).limit(1)).scalar()
+    return None if at is None else float(at)
 
 
 def prune(connection: Connection, before: float, keep_after: int | None = None, most: int = 5_000) -> int:

@@ -9,7 +9,7 @@ import msgspec
 from sqlalchemy import Connection
 
 from hpcjobs.model.webhook import WebhookState
-from hpcjobs.store import attempts, events, webhooks
+from hpcjobs.store import attempts, events, letters, webhooks
 
 EVERYBODY = 1_000_000
 
@@ -21,12 +21,14 @@ class Gauges(msgspec.Struct, frozen=True):
         last_seq: ``seq`` of the newest event.
         webhooks: How many webhooks are ``active``, ``failing`` (active, but the last try failed) and ``paused``.
         behind: How many events the webhook that is furthest behind has not got yet.
+        letters: How many reports and alerts wait to be sent, one a recipient.
         unknown: How many submissions have no known outcome, by cluster.
     """
 
     last_seq: int
     webhooks: dict[str, int]
     behind: int
+    letters: int
     unknown: dict[str, int]
 
 
@@ -47,5 +49,6 @@ def read(connection: Connection, clusters: list[str]) -> Gauges:
         last_seq=last_seq,
         webhooks=dict(found),
         behind=0 if slowest is None else max(last_seq - slowest, 0),
+        letters=letters.count_waiting(connection),
         unknown={name: len(attempts.open_attempts(connection, name, time.time())) for name in clusters},
     )

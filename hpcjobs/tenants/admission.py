@@ -11,6 +11,7 @@ from hpcjobs.identity.directory import Directory
 from hpcjobs.model.gres import gpus_of_gres, names_gpus, parse_gpus
 from hpcjobs.model.spec import JobSpec, Resources
 from hpcjobs.model.tenant import BudgetState
+from hpcjobs.tenants import storage
 from hpcjobs.tenants.standing import Standing
 
 EXHAUSTED: Final = "quota-exhausted"
@@ -29,10 +30,9 @@ def kinds_asked(resources: Resources) -> frozenset[str]:
     return frozenset(found)
 
 
-def refusal_of(project: str, state: BudgetState) -> Refusal:
-    """Why a job of a project is refused whose budget stands so."""
-    detail = f"{stands(project, state)} `hpcjobs quota request` asks for more."
-    return Refusal("account", detail, EXHAUSTED)
+def refusal_of(how: str) -> Refusal:
+    """Why a job of a project is refused whose quota stands so."""
+    return Refusal("account", f"{how} `hpcjobs quota request` asks for more.", EXHAUSTED)
 
 
 def stands(project: str, state: BudgetState) -> str:
@@ -65,6 +65,8 @@ class QuotaRule:
     async def check(self, user: str, cluster: str, spec: JobSpec) -> None:
         """Refuse a job whose project, or one above it, has none of the GPU-hours left that it would use.
 
+        Where the project's own files use more than they may, every job is refused.
+
         A job without account is its user's only project's; who has several is left to Slurm, which knows the default.
 
         Args:
@@ -73,22 +75,22 @@ class QuotaRule:
             spec: As admitted so far.
 
         Raises:
-            Refused: With every budget that is used up.
+            Refused: With everything that is used up.
             Unavailable: It cannot be said.
         """
         found = await self.standing.of(cluster)
-        if not found.tenants:
+        project = spec.account or self._only_project(user, cluster)
+        if not found.tenants or not project:
             return
         kinds = frozenset().union(*(kinds_asked(part) for part in (spec.resources, *(c.resources for c in spec.het))))
-        project = spec.account or self._only_project(user, cluster)
-        if not kinds or not project:
-            return
         faults = [
-            refusal_of(name, state)
+            refusal_of(stands(name, state))
             for name in self.standing.lineage(cluster, project, found.tenants)
             for state in found.budgets.get(name, ())
-            if state.hard_passed and (not state.budget.kind or state.budget.kind in kinds)
+            if kinds and state.hard_passed and (not state.budget.kind or state.budget.kind in kinds)
         ]
+        if (files := found.storage.get(project)) is not None and files.hard_passed:
+            faults.append(refusal_of(storage.stands(project, found.tenants[project].quota, files)))
         if faults:
             raise Refused(faults)
 
@@ -99,12 +101,15 @@ class QuotaRule:
             Unavailable: It cannot be said.
         """
         found = await self.standing.of(cluster)
-        return tuple(
+        told = [
             stands(name, state)
             for name in self.standing.lineage(cluster, project, found.tenants)
             for state in found.budgets.get(name, ())
             if state.hard_passed or state.soft_passed
-        )
+        ]
+        if (files := found.storage.get(project)) is not None and (files.hard_passed or files.soft_passed):
+            told.append(storage.stands(project, found.tenants[project].quota, files))
+        return tuple(told)
 
     def _only_project(self, user: str, cluster: str) -> str | None:
         of_user = [place.account for place in self.directory.projects_of(user)]

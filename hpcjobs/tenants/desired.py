@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 
 from hpcjobs.model.amount import MIB
-from hpcjobs.model.tenant import THERE, Quota, Setting, Tenant, Unmet
+from hpcjobs.model.tenant import THERE, Ledger, Quota, Setting, Tenant, Unmet, gpus_tres
 from hpcjobs.sbatch.units import ceil_div
-
-
-def gpus_tres(kind: str) -> str:
-    """What Slurm calls GPUs of a kind where they are limited."""
-    return f"gres/gpu:{kind}" if kind else "gres/gpu"
+from hpcjobs.tenants.desired_qos import desired_qos
 
 
 def below(project: str, parents: Mapping[str, str]) -> frozenset[str]:
@@ -28,7 +25,7 @@ def below(project: str, parents: Mapping[str, str]) -> frozenset[str]:
 
 
 def desired(
-    tenants: Mapping[str, Tenant], exhausted: Mapping[str, Collection[str]], tres: Collection[str]
+    tenants: Mapping[str, Tenant], exhausted: Mapping[str, Collection[str]], ledger: Ledger
 ) -> tuple[dict[Setting, str], tuple[Unmet, ...]]:
     """What must stand in Slurm's accounting.
 
@@ -39,7 +36,7 @@ def desired(
     Args:
         tenants: By project.
         exhausted: Of projects the kinds of which a budget is used up.
-        tres: What Slurm can limit.
+        ledger: As Slurm has it.
     """
     wanted: dict[Setting, str] = {}
     unmet: list[Unmet] = []
@@ -55,12 +52,26 @@ def desired(
         gpus = tenant.quota.gpus | dict.fromkeys(exhausted.get(project, ()), 0)
         for kind, count in gpus.items():
             name = gpus_tres(kind)
-            if name in tres:
+            if name in ledger.tres:
                 wanted[Setting(project, "GrpTRES", name)] = str(count)
             else:
                 unmet.append(Unmet(project, f"gpus.{kind}", f"AccountingStorageTRES of slurm.conf lacks {name}"))
         unmet += _never(project, tenant)
-    return wanted, tuple(unmet)
+    of_qos, unmet_qos = desired_qos(tenants, _held(tenants, exhausted, ledger), ledger)
+    return wanted | of_qos, (*unmet, *unmet_qos)
+
+
+def _held(
+    tenants: Mapping[str, Tenant], exhausted: Mapping[str, Collection[str]], ledger: Ledger
+) -> dict[str, set[str]]:
+    """Of projects the kinds of which a budget of theirs, or of one above, is used up."""
+    parents = {setting.project: value for setting, value in ledger.settings.items() if setting.field == "parent"}
+    parents |= {project: tenant.parent for project, tenant in tenants.items() if tenant.parent is not None}
+    found: defaultdict[str, set[str]] = defaultdict(set)
+    for project, kinds in exhausted.items():
+        for name in below(project, parents):
+            found[name].update(kinds)
+    return found
 
 
 def _limits(project: str, quota: Quota) -> Iterator[tuple[Setting, str]]:
@@ -76,4 +87,4 @@ def _limits(project: str, quota: Quota) -> Iterator[tuple[Setting, str]]:
 
 def _never(project: str, tenant: Tenant) -> Iterator[Unmet]:
     if tenant.quota.storage_bytes is not None:
-        yield Unmet(project, "storage_bytes", "Slurm knows nothing of file systems: kept and shown only")
+        yield Unmet(project, "storage_bytes", "Slurm knows nothing of file systems: only hpcjobs refuses jobs for it")

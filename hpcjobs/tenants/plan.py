@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import Final
 
 from hpcjobs.model.tenant import Change, Made, Setting, Verb
 
-ORDER: Final = ("account", "parent", "fairshare", "MaxWall", "GrpJobs", "GrpSubmitJobs", "GrpTRES", "member", "manager")
+ORDER: Final = (
+    "account", "parent", "fairshare", "MaxWall", "GrpJobs", "GrpSubmitJobs", "GrpTRES", "member", "manager",
+    "qos", "qos.Priority", "qos.GraceTime", "qos.PreemptMode", "qos.MaxJobsPerUser", "qos.MaxSubmitJobsPerUser",
+    "qos.GrpTRES", "qos.MaxTRESPerUser", "qos.Preempt", "QosLevel", "DefaultQOS",
+)  # fmt: skip
 """What must be there before what follows can be."""
 
 
@@ -17,7 +21,7 @@ def diff(
     """The changes, in an order in which they can be made.
 
     What is not wanted is touched only where hpcjobs made it and nobody has changed it since: then it gets back what it
-    had before. An account stays even then, because its history hangs on it.
+    had before. Accounts and QOS stay even then, because jobs and their history hang on them.
 
     Args:
         wanted: As it shall be.
@@ -29,7 +33,10 @@ def diff(
         for setting, value in wanted.items()
         if found.get(setting, "") != value and not _comes_with_account(setting, found)
     ]
-    changes += [_given_back(row, found.get(setting, "")) for setting, row in made.items() if setting not in wanted]
+    given_up = [row for setting, row in made.items() if setting not in wanted]
+    allowed = {setting for setting in found if setting.field == "QosLevel"}
+    allowed -= {row.setting for row in given_up if not row.was}
+    changes += [_given_back(row, found.get(row.setting, ""), allowed) for row in given_up]
     parents = {setting.project: value for setting, value in wanted.items() if setting.field == "parent"}
     return tuple(sorted(changes, key=lambda change: _place(change, parents)))
 
@@ -52,19 +59,27 @@ def _why(setting: Setting, found: str, value: str, made: Mapping[Setting, Made])
     return "the tenant says so" if row is None else f"the tenant said {row.value or 'nothing'} before"
 
 
-def _given_back(row: Made, found: str) -> Change:
+def _given_back(row: Made, found: str, allowed: Collection[Setting]) -> Change:
     if not row.ours(found):
         why = "no longer declared; somebody has changed it since"
         return Change(Verb.FORGET, row.setting, found, found, why, ours=False)
-    if row.setting.field == "account" or (row.setting.field == "parent" and not row.was):
-        why = "no longer declared; an account with its history stays"
+    if row.setting.field in ("account", "qos") or (row.setting.field == "parent" and not row.was):
+        why = f"no longer declared; the {row.setting.field} with its history stays"
         return Change(Verb.FORGET, row.setting, found, found, why, ours=False)
-    return _change(row.setting, found, row.was, "no longer declared: as it was before", ours=False)
+    was = row.was
+    if row.setting.field == "DefaultQOS" and Setting(row.setting.project, "QosLevel", was) not in allowed:
+        was = ""  # Slurm takes as default only what may be used
+    return _change(row.setting, found, was, "no longer declared: as it was before", ours=False)
 
 
 def _place(change: Change, parents: Mapping[str, str]) -> tuple[int, int, int, Setting]:
-    """Removals first, and those in the opposite order; accounts from the root on."""
+    """Removals first, and those in the opposite order; accounts from the root on.
+
+    A QOS is taken from an account last of all, when it is nobody's default any more.
+    """
     rank = ORDER.index(change.setting.field)
+    if change.verb is Verb.REMOVE and change.setting.field == "QosLevel":
+        return 2, 0, 0, change.setting
     if change.verb is Verb.REMOVE:
         return 0, -rank, 0, change.setting
     return 1, rank, _depth(change.setting.project, parents), change.setting

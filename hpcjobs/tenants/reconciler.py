@@ -6,22 +6,26 @@ import asyncio
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final
 
 import msgspec
 
 from hpcjobs.errors import HpcjobsError, NotSupported
 from hpcjobs.model.event import Event, EventKind
-from hpcjobs.model.tenant import BudgetState, Change, Ledger, LedgerOrder, Made, Plan, Setting, Tenant, Verb
+from hpcjobs.model.storage import StorageState
+from hpcjobs.model.tenant import BudgetState, Change, Ledger, LedgerOrder, Made, Plan, Setting, Tenant, Unmet, Verb
 from hpcjobs.slurm.base import Backend, Op
 from hpcjobs.store import tenants as rows
 from hpcjobs.store.store import Store
 from hpcjobs.tenants.desired import desired
+from hpcjobs.tenants.enforced import unenforced
 from hpcjobs.tenants.plan import diff, kept_of
 from hpcjobs.tenants.standing import Found, Standing
 
 log = logging.getLogger(__name__)
+
+Told = dict[str, str | int | float | bool | None]
 
 MOST_CHANGES: Final = 1000
 """Of one turn; the next goes on."""
@@ -60,7 +64,8 @@ class Reconciler:
         ledger = await backend.ledger()
         self.learn(cluster, ledger)
         found = await self.standing.of(cluster)
-        wanted, unmet = desired(found.tenants, found.exhausted(), ledger.tres)
+        wanted, unmet = desired(found.tenants, found.exhausted(), ledger)
+        unmet += tuple(await _unenforced(wanted, backend))
         made = await self.store.read(rows.made, cluster)
         return Plan(cluster, diff(wanted, ledger.settings, made), unmet), found, made
 
@@ -112,7 +117,7 @@ class Reconciler:
             await self.store.write(rows.forget, cluster, change.setting)
 
     async def tell(self, cluster: str) -> None:
-        """Write an event where a budget has passed a bound, or is within it again.
+        """Write an event where a budget or files have passed a bound, or are within it again.
 
         Raises:
             Unavailable: The database or usage do not answer.
@@ -122,30 +127,47 @@ class Reconciler:
             return
         before = await self.store.read(rows.levels, cluster)
         for project, states in found.budgets.items():
-            now = {f"{state.budget.kind}/{state.budget.period}": level_of(state) for state in states}
+            news = {f"{state.budget.kind}/{state.budget.period}": (level_of(state), _hours(state)) for state in states}
+            if (files := found.storage.get(project)) is not None:
+                news["storage"] = (level_of(files), _bytes(files))
+            now = {key: level for key, (level, _) in news.items()}
             told = before.get(project, {})
             if now != told:
                 changed = [
-                    _event(cluster, project, state, found.at)
-                    for state, (key, level) in zip(states, now.items(), strict=True)
+                    _event(cluster, project, level, data, found.at)
+                    for key, (level, data) in news.items()
                     if told.get(key, "") != level
                 ]
                 await self.store.write(rows.tell, cluster, project, now, changed)
 
 
-def level_of(state: BudgetState) -> str:
-    """Which bound a budget has passed: ``hard``, ``soft`` or ``""``."""
+async def _unenforced(wanted: Collection[Setting], backend: Backend) -> list[Unmet]:
+    """What slurm.conf lacks; that it cannot be asked keeps nobody from planning: accounting is not the controller's."""
+    try:
+        return list(unenforced(wanted, await backend.scheduling())) if wanted else []
+    except HpcjobsError as error:
+        return [Unmet("", "slurm.conf", f"it is not known whether Slurm holds all of this: {error.detail}")]
+
+
+def level_of(state: BudgetState | StorageState) -> str:
+    """Which bound a budget, or files, have passed: ``hard``, ``soft`` or ``""``."""
     return "hard" if state.hard_passed else "soft" if state.soft_passed else ""
 
 
-def _event(cluster: str, project: str, state: BudgetState, now: float) -> Event:
-    data: dict[str, str | int | float | bool | None] = {
-        "project": project,
+def _hours(state: BudgetState) -> Told:
+    return {
         "kind": state.budget.kind,
         "period": state.budget.period.value,
-        "passed": level_of(state),
         "used_h": round(state.used_h, 3),
         "left_h": None if state.left_h is None else round(state.left_h, 3),
         "exhausted_at": state.exhausted_at,
     }
-    return Event(0, now, EventKind.QUOTA_STATE, cluster, account=project, data=data)
+
+
+def _bytes(state: StorageState) -> Told:
+    return {"used_bytes": state.used_bytes, "left_bytes": state.left_bytes, "exhausted_at": state.exhausted_at}
+
+
+def _event(cluster: str, project: str, level: str, data: Told, now: float) -> Event:
+    told: Told = {"project": project, "passed": level, **data}
+    return Event(0, now, EventKind.QUOTA_STATE, cluster, account=project, data=told)

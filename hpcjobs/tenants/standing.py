@@ -6,20 +6,33 @@ import asyncio
 import itertools
 import time
 from collections import Counter, defaultdict
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Final
 
 import msgspec
 
+from hpcjobs.model.held import Held
+from hpcjobs.model.job import JobRecord
+from hpcjobs.model.storage import StorageState
 from hpcjobs.model.tenant import BudgetState, ProjectQuota, Tenant
+from hpcjobs.settings import StorageSettings
+from hpcjobs.store import storage
 from hpcjobs.store import tenants as rows
 from hpcjobs.store.store import Store
 from hpcjobs.tenants.desired import below
+from hpcjobs.tenants.held import by_account, together
+from hpcjobs.tenants.storage import bounded, state
 from hpcjobs.tenants.used import read_until, states_of
 from hpcjobs.usage.store import UsageStore
 
 KEPT_S: Final = 30.0
 """So long what was found holds, in seconds: usage is no newer than accounting is read."""
+
+
+UNMEASURED: Final = StorageState(
+    None, None, None, soft_passed=False, hard_passed=False, rate_bytes=None, exhausted_at=None,
+    why="the settings of the cluster do not say how ([clusters.storage])",
+)  # fmt: skip
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -30,12 +43,16 @@ class Found(msgspec.Struct, frozen=True):
         tenants: As declared.
         budgets: By project.
         read_until: See ProjectQuota.
+        storage: Of the projects that have a quota of bytes.
+        held: What the jobs of each project have; none where the cluster was not listed yet.
     """
 
     at: float
     tenants: dict[str, Tenant]
     budgets: dict[str, tuple[BudgetState, ...]]
     read_until: int
+    storage: dict[str, StorageState] = {}
+    held: dict[str, Held] = {}
 
     def exhausted(self) -> dict[str, frozenset[str]]:
         """Of projects the kinds of which a hard bound is passed."""
@@ -52,11 +69,21 @@ class Standing:
     Args:
         store: Where tenants are declared.
         usage: What was used.
+        meters: How it is found what files use, by cluster.
+        jobs: All jobs of a cluster, as it was last listed; None: it was not yet.
     """
 
-    def __init__(self, store: Store, usage: UsageStore) -> None:
+    def __init__(
+        self,
+        store: Store,
+        usage: UsageStore,
+        meters: Mapping[str, StorageSettings],
+        jobs: Callable[[str], Collection[JobRecord] | None],
+    ) -> None:
         self.store = store
         self.usage = usage
+        self.meters = meters
+        self.jobs = jobs
         self.slurms_parents: dict[str, dict[str, str]] = {}
         """By cluster: of each account the one above it, as Slurm last said."""
         self._found: dict[str, Found] = {}
@@ -101,7 +128,29 @@ class Standing:
         budgets = {
             project: tuple(itertools.islice(states, len(tenant.quota.budgets))) for project, tenant in tenants.items()
         }
-        return Found(now, tenants, budgets, await self.usage.read(read_until, cluster))
+        jobs = self.jobs(cluster)
+        held = {} if jobs is None else by_account(jobs)
+        return Found(
+            now,
+            tenants,
+            budgets,
+            await self.usage.read(read_until, cluster),
+            await self._storage(cluster, tenants, now),
+            {} if jobs is None else {project: together(below(project, above), held) for project in tenants},
+        )
+
+    async def _storage(self, cluster: str, tenants: Mapping[str, Tenant], now: float) -> dict[str, StorageState]:
+        quotas = {project: tenant.quota for project, tenant in tenants.items() if bounded(tenant.quota)}
+        if not quotas:
+            return {}
+        how = self.meters.get(cluster)
+        if how is None:
+            return dict.fromkeys(quotas, UNMEASURED)
+        measured = await self.store.read(storage.measured, cluster)
+        return {
+            project: state(quota, measured.get(project, []), how.every_h * 3600, now)
+            for project, quota in quotas.items()
+        }
 
     def _parents(self, cluster: str, tenants: Mapping[str, Tenant]) -> dict[str, str]:
         said = {name: tenant.parent for name, tenant in tenants.items() if tenant.parent is not None}
@@ -118,4 +167,12 @@ class Standing:
 
 def shown(cluster: str, project: str, found: Found) -> ProjectQuota:
     """One project as people see it."""
-    return ProjectQuota(cluster, project, found.tenants[project], found.budgets.get(project, ()), found.read_until)
+    return ProjectQuota(
+        cluster,
+        project,
+        found.tenants[project],
+        found.budgets.get(project, ()),
+        found.read_until,
+        found.storage.get(project),
+        found.held.get(project),
+    )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from typing import Final
 
 import msgspec
@@ -12,6 +12,7 @@ from hpcjobs.errors import NotAllowed, NotFound, Refusal, Refused
 from hpcjobs.identity.directory import Directory
 from hpcjobs.identity.policy import Identity
 from hpcjobs.model.event import Event, EventKind
+from hpcjobs.model.job import JobRecord
 from hpcjobs.model.tenant import (
     Budget,
     Change,
@@ -25,13 +26,16 @@ from hpcjobs.model.tenant import (
     Tenant,
 )
 from hpcjobs.model.who import Membership, Role
+from hpcjobs.settings import StorageSettings
 from hpcjobs.slurm.base import Backend
 from hpcjobs.store import tenants as rows
 from hpcjobs.store.store import Store, new_id
 from hpcjobs.tenants.admission import QuotaRule
 from hpcjobs.tenants.budget import faults
+from hpcjobs.tenants.measuring import StorageMeter
 from hpcjobs.tenants.reconciler import Reconciler
 from hpcjobs.tenants.standing import Found, Standing, shown
+from hpcjobs.tenants.storage import faults as storage_faults
 from hpcjobs.usage.store import UsageStore
 
 MOST_BUDGETS: Final = 32
@@ -47,6 +51,8 @@ class Tenants:
         directory: Whose projects are whose.
         backend_of: The backend of a cluster, by its name.
         done: See Reconciler.
+        meters: How it is found what files use, by cluster.
+        jobs: See Standing.
     """
 
     def __init__(
@@ -56,11 +62,14 @@ class Tenants:
         directory: Directory,
         backend_of: Callable[[str], Backend],
         done: Callable[[str, Change], Awaitable[None]],
+        meters: Mapping[str, StorageSettings],
+        jobs: Callable[[str], Collection[JobRecord] | None],
     ) -> None:
         self.store = store
         self.directory = directory
         self.backend_of = backend_of
-        self.standing = Standing(store, usage)
+        self.standing = Standing(store, usage, meters, jobs)
+        self.meter = StorageMeter(store, self.standing, meters)
         self.reconciler = Reconciler(store, self.standing, done)
         self.rule = QuotaRule(self.standing, directory)
 
@@ -81,14 +90,9 @@ class Tenants:
             NotFound: There is none, or none that they may know of: the two look alike.
         """
         role = self._role(who, cluster, project, found.tenants)
-        if role is None and not (who.sees_all and self._exists(cluster, project, found)):
+        if role is None and not (who.sees_all and (project in found.tenants or self.directory.knows(cluster, project))):
             raise NotFound(f"There is no project {project!r} on cluster {cluster!r}.")
         return role
-
-    def _exists(self, cluster: str, project: str, found: Found) -> bool:
-        places = self.directory.every_project("")
-        here = (place.account for place in places)
-        return project in found.tenants or any((a.cluster, a.name) == (cluster, project) for a in here)
 
     async def quotas(self, who: Identity, cluster: str) -> list[ProjectQuota]:
         """The declared projects of a cluster that a caller belongs to or manages; for operators all."""
@@ -236,6 +240,7 @@ def quota_faults(quota: Quota, field: str) -> list[Refusal]:
         field: Its place in the request.
     """
     found = [fault for at, budget in enumerate(quota.budgets) for fault in faults(budget, f"{field}.budgets[{at}]")]
+    found += storage_faults(quota, field)
     pairs = [_pair(budget) for budget in quota.budgets]
     found += [
         Refusal(f"{field}.budgets[{at}]", "There is a budget of this kind and period already.")
@@ -266,5 +271,16 @@ def check(project: str, tenant: Tenant, tenants: Mapping[str, Tenant]) -> None:
         above = tenants[above].parent if above in tenants else None
     if above is not None:
         found.append(Refusal("parent", f"{project} would be below itself."))
+    others = {name: of for of, other in tenants.items() if of != project for name in other.qos}
+    found += [
+        Refusal(f"qos.{name}", f"This QOS is declared of project {others[name]}.")
+        for name in tenant.qos
+        if name in others
+    ]
+    found += [
+        Refusal(f"qos.{name}.preempts", "A QOS does not preempt itself.")
+        for name, qos in tenant.qos.items()
+        if name in qos.preempts
+    ]
     if found:
         raise Refused(found)

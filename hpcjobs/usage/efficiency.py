@@ -18,10 +18,12 @@ class Busy(msgspec.Struct, frozen=True):
     Attributes:
         covered_s: Device seconds that the samples stand for.
         busy_s: Of these, how many a device was busy: utilisation x time.
+        energy_j: Joules of the devices; None: not measured.
     """
 
     covered_s: float
     busy_s: float
+    energy_j: float | None = None
 
 
 class Efficiency(msgspec.Struct, frozen=True, kw_only=True):
@@ -32,14 +34,12 @@ class Efficiency(msgspec.Struct, frozen=True, kw_only=True):
         gpu: Busy device seconds over those that were sampled.
         gpu_coverage: Sampled device seconds over devices x time that it lasted: how far ``gpu`` can be trusted.
         idle_gpu_h: Hours of whole GPUs that it had and did not use, if it was as busy all the time as when sampled.
-        energy_kwh: Energy of its nodes, as Slurm measured it.
     """
 
     cpu: float | None
     gpu: float | None
     gpu_coverage: float | None
     idle_gpu_h: float | None
-    energy_kwh: float | None
 
 
 def efficiency(run: Run, gpus: Sequence[GpuUse], busy: Busy | None, now: int) -> Efficiency:
@@ -62,7 +62,6 @@ def efficiency(run: Run, gpus: Sequence[GpuUse], busy: Busy | None, now: int) ->
         gpu=gpu,
         gpu_coverage=_share(sampled.covered_s, devices_s) if sampled else None,
         idle_gpu_h=None if gpu is None else had_h * max(1 - gpu, 0.0),
-        energy_kwh=None if run.energy_j is None else run.energy_j / JOULES_PER_KWH,
     )
 
 

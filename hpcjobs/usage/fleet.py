@@ -1,11 +1,13 @@
-"""What nodes had at a time: from what listings told, or an admin. Pure."""
+"""What nodes had at a time, from what listings told. Pure."""
 
 from __future__ import annotations
 
 import bisect
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, NamedTuple
+
+import msgspec
 
 from hpcjobs.model.gres import parse_node_gres
 from hpcjobs.model.shards import SHARING
@@ -52,12 +54,24 @@ class Fleet:
             Whether that is new.
         """
         told = self._told[kind.node]
-        if told and (told[-1].gres, told[-1].cpus) == (kind.gres, kind.cpus):
+        last = told[-1] if told else None
+        if last == msgspec.structs.replace(kind, since=last.since if last else 0):
             return False
         told.append(kind)
-        bisect.insort(self._changes, kind.since)
-        self._pools.clear()
+        if last is None or (last.gres, last.cpus) != (kind.gres, kind.cpus):
+            bisect.insort(self._changes, kind.since)
+            self._pools.clear()
         return True
+
+    def gone(self, there: Collection[str], at: int) -> list[NodeKind]:
+        """What is to be told of nodes that are known to have something and are there no longer.
+
+        Args:
+            there: The nodes that there are.
+            at: Unix seconds.
+        """
+        last = [(node, told[-1]) for node, told in self._told.items() if told and node not in there]
+        return [NodeKind(node, at, "", 0, usable=False) for node, kind in last if kind.gres or kind.cpus]
 
     def _of(self, node: str, at: int) -> NodeKind | None:
         told = self._told.get(node)

@@ -64,7 +64,7 @@ def write_runs(connection: duckdb.DuckDBPyConnection, cluster: str, runs: Iterab
 
 def _write(connection: duckdb.DuckDBPyConnection, cluster: str, runs: Sequence[Run], fleet: Fleet) -> None:
     _forget(connection, cluster, runs)
-    first = _numbers(connection, len(runs))
+    first = _next_run(connection)
     numbers = np.arange(first, first + len(runs), dtype=np.int64)
     told = {"run": numbers} | {field: _column(runs, field) for field in _COLUMNS}
     names = ", ".join(f'"{name}"' for name in told)
@@ -85,8 +85,8 @@ def _write(connection: duckdb.DuckDBPyConnection, cluster: str, runs: Sequence[R
     connection.execute(f"INSERT INTO run_gpus ({names}) SELECT {names} FROM had")
 
 
-def _numbers(connection: duckdb.DuckDBPyConnection, count: int) -> int:
-    """The first of so many new numbers of runs."""
+def _next_run(connection: duckdb.DuckDBPyConnection) -> int:
+    """The first number that no run has."""
     (last,) = connection.execute("SELECT coalesce(max(run), 0) FROM runs").fetchone() or (0,)
     return int(last) + 1
 
@@ -115,19 +115,40 @@ def _forget(connection: duckdb.DuckDBPyConnection, cluster: str, runs: Sequence[
         )
 
 
+LOST: Final = "lost by accounting"
+"""Reason of a run that accounting has no more."""
+
+
+def close_runs(connection: duckdb.DuckDBPyConnection, cluster: str, keys: Iterable[tuple[int, int]], at: int) -> None:
+    """Take runs to have ended, of which accounting will not tell the end; where it does, that counts.
+
+    Args:
+        connection: In a transaction.
+        cluster: Whose runs.
+        keys: Number and time of submission of each.
+        at: Unix seconds.
+    """
+    for number, submit_time in keys:
+        connection.execute(
+            "UPDATE runs SET end_time = greatest(coalesce(start_time, 0), $at), reason = $reason"
+            " WHERE cluster = $cluster AND slurm_job_id = $number AND submit_time = $submitted AND end_time IS NULL",
+            {"at": at, "reason": LOST, "cluster": cluster, "number": number, "submitted": submit_time},
+        )
+
+
 def write_nodes(connection: duckdb.DuckDBPyConnection, cluster: str, kinds: Sequence[NodeKind]) -> None:
     """Keep what nodes have from some time on."""
     if kinds:
         connection.executemany(
-            "INSERT INTO node_kinds (cluster, node, since, gres, cpus) VALUES (?, ?, ?, ?, ?)",
-            [[cluster, kind.node, kind.since, kind.gres, kind.cpus] for kind in kinds],
+            "INSERT INTO node_kinds (cluster, node, since, gres, cpus, usable) VALUES (?, ?, ?, ?, ?, ?)",
+            [[cluster, kind.node, kind.since, kind.gres, kind.cpus, kind.usable] for kind in kinds],
         )
 
 
 def read_fleet(connection: duckdb.DuckDBPyConnection, cluster: str) -> Fleet:
     """What is known of a cluster's nodes."""
     rows = connection.execute(
-        "SELECT node, since, gres, cpus FROM node_kinds WHERE cluster = ? ORDER BY since", [cluster]
+        "SELECT node, since, gres, cpus, usable FROM node_kinds WHERE cluster = ? ORDER BY since", [cluster]
     ).fetchall()
     return Fleet(NodeKind(*row) for row in rows)
 

@@ -108,7 +108,9 @@ class UsageReader:
     async def _learn_nodes(self, view: ClusterView, now: float) -> None:
         """Keep what nodes have where that is new; one that the listing has no longer has nothing."""
         fleet = await self._fleet_now()
-        found = [NodeKind(node.name, int(now), node.particulars.gres, node.cpus) for node in view.nodes.values()]
+        at = int(now)
+        found = [NodeKind(one.name, at, one.particulars.gres, one.cpus, one.usable) for one in view.nodes.values()]
+        found += fleet.gone(view.nodes, at) if found else []
         new = [kind for kind in found if fleet.learn(kind)]
         if not new:
             return
@@ -173,7 +175,16 @@ class UsageReader:
         self.read_until = until
 
     async def _ask_for_lost(self, told: set[Key], now: int) -> None:
-        """Ask for runs that are open here and were not told: they ended before what was read, or Slurm forgot them."""
+        """Ask for runs that are open here and were not told: they ended before what was read, or Slurm forgot them.
+
+        Those that it does not know any more are taken to have ended by now.
+        """
         there = await self.store.read(intake.open_runs, self.cluster)
-        if lost := [since for key, since in there.items() if key not in told]:
-            await self._span(max(min(lost), self.begin), now)
+        lost = {key: since for key, since in there.items() if key not in told}
+        if not lost:
+            return
+        found = await self._span(max(min(lost.values()), self.begin), now)
+        if gone := [key for key in lost if key not in found]:
+            # What accounting has no more, as after a restore, would count for ever.
+            log.warning("cluster %s: accounting has lost %d runs that had not ended", self.cluster, len(gone))
+            await self.store.write(intake.close_runs, self.cluster, gone, now)

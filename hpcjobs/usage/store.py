@@ -66,14 +66,20 @@ class UsageStore:
     async def read(
         self, work: Callable[Concatenate[duckdb.DuckDBPyConnection, P], T], /, *args: P.args, **kwargs: P.kwargs
     ) -> T:
-        """Run a function of a connection, beside others.
+        """Run a function of a connection, beside others. What it reads is of one moment, whatever is written meanwhile.
 
         Raises:
             Unavailable: The file cannot be read.
         """
-        return await asyncio.get_running_loop().run_in_executor(
-            self._readers, self._with_connection, lambda connection: work(connection, *args, **kwargs)
-        )
+
+        def at_one_moment(connection: duckdb.DuckDBPyConnection) -> T:
+            connection.begin()
+            try:
+                return work(connection, *args, **kwargs)
+            finally:
+                connection.rollback()
+
+        return await asyncio.get_running_loop().run_in_executor(self._readers, self._with_connection, at_one_moment)
 
     async def write(
         self, work: Callable[Concatenate[duckdb.DuckDBPyConnection, P], T], /, *args: P.args, **kwargs: P.kwargs

@@ -46,7 +46,6 @@ CREATE TABLE IF NOT EXISTS runs (
     reservation VARCHAR NOT NULL,
     wckey VARCHAR NOT NULL
 );
-CREATE SEQUENCE IF NOT EXISTS run_numbers;
 
 -- GPUs of runs (hpcjobs.model.usage.GpuUse); none for a run without GPUs.
 CREATE TABLE IF NOT EXISTS run_gpus (
@@ -67,6 +66,7 @@ CREATE TABLE IF NOT EXISTS node_kinds (
     gres VARCHAR NOT NULL,
     cpus INTEGER NOT NULL
 );
+ALTER TABLE node_kinds ADD COLUMN IF NOT EXISTS usable BOOLEAN DEFAULT TRUE;
 
 -- How busy GPUs were: one line each device of a node that a job had, and five minutes (bucket: their first second).
 CREATE TABLE IF NOT EXISTS samples (

@@ -1,1 +1,1 @@
-"""Accelerators of a site as generic resources: gres.conf, and its part of slurm.conf (docs/GRES.md)."""
+"""Accelerators of a site as generic resources: gres.conf, its part of slurm.conf, a report of them (docs/GRES.md)."""

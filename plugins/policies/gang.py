@@ -30,7 +30,6 @@ from hpcjobs_plugins.policies.gang_places import Ground, asks_of, has_older, nam
 from hpcjobs_plugins.policies.gang_starts import behind, heal, ready, together
 from hpcjobs_plugins.policies.kept import reserved
 from hpcjobs_plugins.policies.made import PolicySettings
-from hpcjobs_plugins.policies.queue import failures_of
 from hpcjobs_plugins.policies.room import freed
 
 FAR: Final = "now+365days"
@@ -46,8 +45,8 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
             and waits on behind the others, again and again; of one that lacks members, counted from the first, it is
             told.
         heal_s: How long a gang of which some members run may wait for the others before all are requeued, in seconds.
-        memory_s: For so long after a node failed under a job gangs keep off it where they can, in seconds; 0: they do
-            not.
+        keep_off: Gangs keep off nodes with so many points of suspicion where they can (docs/LEMONS.md): a failure has
+            1, and half of that after two weeks. None: they do not.
         patience_s: How long it keeps idle nodes that others could use, and how much longer it waits for nodes none of
             which failed lately, in seconds.
         points: Points of priority more for a member that the others wait for.
@@ -58,7 +57,7 @@ class Settings(PolicySettings, frozen=True, kw_only=True):
     ahead: Annotated[int, msgspec.Meta(ge=1)] = 4
     deadline_s: Annotated[float, msgspec.Meta(ge=10)] = 3600.0
     heal_s: Annotated[float, msgspec.Meta(ge=10)] = 300.0
-    memory_s: Annotated[float, msgspec.Meta(ge=0)] = 7 * 86_400.0
+    keep_off: Annotated[float, msgspec.Meta(gt=0)] | None = 0.7
     patience_s: Annotated[float, msgspec.Meta(ge=10)] = 600.0
     points: Annotated[int, msgspec.Meta(ge=0, le=2**31 - 3)] = 1_000_000
     window_s: Annotated[float, msgspec.Meta(ge=120)] = 600.0
@@ -72,7 +71,7 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
         view: The last listing.
         now: Unix seconds.
     """
-    failed = failures_of(view, settings.memory_s, now).keys() if settings.memory_s else set[str]()
+    failed = _doubtful(settings.keep_off, view)
     ground = Ground(view, freed(view), reserved(view), failed, settings.patience_s)
     others, ahead = Others(view, now), settings.ahead
     turns = sorted(((gang.turn(settings.deadline_s, now), gang) for gang in gangs_of(view)), key=lambda one: one[0])
@@ -103,6 +102,11 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
                 passed = f"had not started by its deadline of {settings.deadline_s:g} s"
                 kept_long = f"left idle nodes to others after {settings.patience_s:g} s"
                 yield from behind(gang, f"Its gang {passed if turn else kept_long}.")
+
+
+def _doubtful(points: float | None, view: ClusterView) -> set[str]:
+    """Names of the nodes that gangs keep off."""
+    return {name for name, one in view.suspicions.items() if points is not None and one.points >= points}
 
 
 def admit(spec: JobSpec, context: Context) -> JobSpec | Refusal:

@@ -7,10 +7,9 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from hpcjobs.model.cluster import ClusterView
-from hpcjobs.model.job import JobRecord, State
+from hpcjobs.model.job import WAITING, JobRecord, State
 from hpcjobs_plugins.policies.queue import ON_NODES
 
-WAITING: Final = frozenset({State.PENDING, State.HELD})
 PREFIX: Final = "hpcjobs_gang_"
 """Begins the name of a gang's reservation, by which its members are known as its members once they have it."""
 

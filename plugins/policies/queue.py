@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from typing import Final
@@ -51,16 +50,6 @@ def waits_for_room(job: JobRecord, now: float) -> bool:
 def first(jobs: Iterable[JobRecord]) -> list[JobRecord]:
     """Jobs in the order in which Slurm looks at them."""
     return sorted(jobs, key=lambda job: (-job.priority, job.slurm_job_id))
-
-
-def failures_of(view: ClusterView, memory_s: float, now: float) -> Counter[str]:
-    """Under how many jobs each node failed within so many seconds, and under how many that Slurm still lists."""
-    seen = {(failure.node, failure.slurm_job_id) for failure in view.failures}
-    found = Counter(failure.node for failure in view.failures if now - failure.at <= memory_s)
-    for job in view.jobs.values():
-        if (node := job.particulars.failed_node) and (node, job.slurm_job_id) not in seen:
-            found[node] += 1
-    return Counter({name: count for name, count in found.items() if name in view.nodes})
 
 
 def movable(view: ClusterView, ran_s: float, now: float) -> list[JobRecord]:

@@ -1,10 +1,10 @@
 """Suspect nodes: taken last, kept from large jobs, and in the end drained.
 
-A node is suspect where it failed under jobs lately, and where jobs ended badly while jobs of other users did too, as
-far as Slurm lists them. One failure of a node ends a large job, and the chance that one of its
-nodes fails grows with their number; a small job loses little there.
+Which they are is one judgement of the house (``hpcjobs.recovery.lemons``, docs/LEMONS.md); this says what follows. One
+failure of a node ends a large job, and the chance that one of its nodes fails grows with their number; a small job
+loses little there.
 
-What it does to Slurm: Weight of nodes, ExcNodeList of large jobs, and where ``drain_at`` is set, draining. When not to
+What it does to Slurm: Weight of nodes, ExcNodeList of large jobs, and where ``drain`` is set, draining. When not to
 use it: with tree or block topology where placement by topology matters more (a Weight overrides it): set ``weight``
 to 0.
 """
@@ -12,55 +12,39 @@ to 0.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterator
-from typing import Annotated, Final
+from typing import Annotated
 
 import msgspec
 
 from hpcjobs.model.cluster import ClusterView
-from hpcjobs.model.job import Fate, JobRecord
+from hpcjobs.model.job import JobRecord
 from hpcjobs.model.steering import Action, Avoid, Drain, Weigh
+from hpcjobs.model.suspicion import Standing, Suspicion
 from hpcjobs.sbatch.asks import ask_of
 from hpcjobs_plugins.policies.made import PolicySettings, policy
-from hpcjobs_plugins.policies.queue import failures_of, waiting
+from hpcjobs_plugins.policies.queue import waiting
 
-BAD_ENDS: Final = frozenset({Fate.FAILED, Fate.NODE_FAIL, Fate.BOOT_FAIL})
-NODE_FAILED: Final = 2.0
-"""Points of suspicion for a job that Slurm took from a node because it failed."""
-ENDED_BADLY: Final = 1.0
-"""Points for each user, beyond the first, whose jobs ended badly there: one user's script is no fault of a node."""
+Points = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class Settings(PolicySettings, frozen=True, kw_only=True):
     """What an admin sets.
 
     Attributes:
-        suspect_at: Points of suspicion from which a node is suspect.
+        suspect_at: A node with so many points is suspect, whatever chance says; None: as the house judges.
         weight: Added to the Weight of a suspect node; 0: its Weight stays.
         large_nodes: A job of so many nodes or more does not start on suspect nodes.
-        drain_at: Points from which a node is drained; None: never.
-        memory_s: How long a failure of a node counts, in seconds; as long as events are kept at the most.
+        drain: Whether lemons are drained.
+        drain_at: A node with so many points is drained, too; None: lemons only.
         most_drained: Share of the nodes, from 0 to 1, that may be out of use before none is drained any more.
     """
 
-    suspect_at: Annotated[float, msgspec.Meta(gt=0)] = 4.0
+    suspect_at: Points | None = None
     weight: Annotated[int, msgspec.Meta(ge=0, le=10**6)] = 1000
     large_nodes: Annotated[int, msgspec.Meta(ge=2)] = 8
-    drain_at: Annotated[float, msgspec.Meta(gt=0)] | None = None
-    memory_s: Annotated[float, msgspec.Meta(ge=0)] = 7 * 86_400.0
+    drain: bool = False
+    drain_at: Points | None = None
     most_drained: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.05
-
-
-def suspicion(settings: Settings, view: ClusterView, now: float) -> dict[str, float]:
-    """Points of suspicion by name of node; those with none are left out."""
-    points = {name: NODE_FAILED * count for name, count in failures_of(view, settings.memory_s, now).items()}
-    users: dict[str, set[str]] = {}
-    for job in view.jobs.values():
-        if job.fate in BAD_ENDS and job.nodes == 1 and job.node_list:
-            users.setdefault(job.node_list, set()).add(job.user)
-    for name, several in users.items():
-        if len(several) > 1 and name in view.nodes:
-            points[name] = points.get(name, 0.0) + ENDED_BADLY * (len(several) - 1)
-    return points
 
 
 def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
@@ -71,14 +55,20 @@ def tick(settings: Settings, view: ClusterView, now: float) -> Iterator[Action]:
         view: The last listing.
         now: Unix seconds.
     """
-    points = suspicion(settings, view, now)
-    suspect = tuple(sorted(name for name, value in points.items() if value >= settings.suspect_at))
+    found = [one for name, one in view.suspicions.items() if name in view.nodes]
+    bad = (Standing.SUSPECT, Standing.LEMON)
+    suspect = tuple(sorted(one.node for one in found if _is_at(one, settings.suspect_at) or one.standing in bad))
     if suspect and settings.weight:
         yield Weigh(suspect, settings.weight, "Jobs failed there: they are taken last.")
     for job, avoid in _avoidable(settings, suspect, view) if suspect else ():
         yield Avoid(job.slurm_job_id, avoid, f"Jobs failed there, and one bad node ends a job of {job.nodes}.")
-    if settings.drain_at is not None:
-        yield from _drained(settings, settings.drain_at, view, points)
+    if settings.drain:
+        worst = [one for one in found if _is_at(one, settings.drain_at) or one.standing is Standing.LEMON]
+        yield from _drained(settings.most_drained, view, worst)
+
+
+def _is_at(one: Suspicion, points: float | None) -> bool:
+    return points is not None and one.points >= points
 
 
 def _avoidable(
@@ -102,12 +92,13 @@ def _avoidable(
             yield job, avoid
 
 
-def _drained(settings: Settings, drain_at: float, view: ClusterView, points: dict[str, float]) -> Iterator[Drain]:
-    """The worst nodes that are in use, as long as not too many are out of it."""
-    room = int(settings.most_drained * len(view.nodes)) - sum(not node.usable for node in view.nodes.values())
-    worst = sorted((-value, name) for name, value in points.items() if value >= drain_at and view.nodes[name].usable)
-    for value, name in worst[: max(0, room)]:
-        yield Drain((name,), f"hpcjobs: suspect, {-value:g} points: jobs failed here")
+def _drained(most: float, view: ClusterView, worst: list[Suspicion]) -> Iterator[Drain]:
+    """The worst nodes that are in use, as long as not too many are out of it. What is out of use has its reason."""
+    room = int(most * len(view.nodes)) - sum(not node.usable for node in view.nodes.values())
+    usable = sorted((one.chance, -one.points, one.node) for one in worst if view.nodes[one.node].usable)
+    for _, points, name in usable[: max(0, room)]:
+        expected = view.suspicions[name].expected
+        yield Drain((name,), f"hpcjobs: lemon, {-points:.1f} points where {expected:.1f} are expected")
 
 
 PLUGIN = policy("suspect", Settings, tick)

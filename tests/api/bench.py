@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import httpx
+import msgspec
 from litestar import Litestar
 
 from hpcjobs.api.app import create_app
@@ -105,7 +106,7 @@ class UnrulySlurm(SimulatedBackend):
         self._there()
         view = await super().view(now)
         jobs = {number: job for number, job in view.jobs.items() if number not in self.hidden | self.unlisted}
-        return ClusterView(view.cluster, view.asked_at, jobs, view.nodes, view.partitions)
+        return msgspec.structs.replace(view, jobs=jobs)
 
     async def submit(self, user: str, launch: Launch) -> int:
         self.calls += 1

@@ -14,8 +14,12 @@ import pytest
 
 from hpcjobs.client import ApiProblem, AsyncClient
 from hpcjobs.model.action import JobSet
+from hpcjobs.model.alert import AlertKind, AlertRequest
 from hpcjobs.model.order import Verb
 from hpcjobs.model.plugin import PluginSet
+from hpcjobs.model.price import PriceAsked
+from hpcjobs.model.sample import NodeSamples
+from hpcjobs.model.schedule import ReportScheduleRequest
 from hpcjobs.model.tenant import Decision, Quota, QuotaAsked, Tenant
 from hpcjobs.sbatch.called import Call
 from hpcjobs.settings import ClusterSettings
@@ -65,18 +69,27 @@ async def test_every_route_of_the_api_has_a_method(bench, tmp_path):
         files, hooks, hook = client.files("big"), client.webhooks, "0" * 32
         for call in (
             client.submit(script="#!/bin/sh\n"), client.validate(script="x"), client.job(1), client.detail(1),
-            client.job_usage(1),
+            client.job_usage(1), client.job_runs(1), client.advise(1),
             listed(client.jobs(1)), client.update(1, nice=1), client.hold(1), client.release(1), client.suspend(1),
             client.resume(1), client.requeue(1), client.signal(1, "TERM"), client.act(Verb.HOLD, JobSet(name="x")),
             client.cancel(1), client.output(1), client.events_page(), client.clusters(), client.nodes("big"),
             client.partitions("big"), client.gpus("big"), client.scheduling("big"),
+            client.send_samples("big", "n1", NodeSamples(())),
             client.capabilities("big"), client.me(), client.projects(), listed(client.audit()), client.health(),
             client.ready(), client.accounting("big"), client.plugins(), client.change_plugins(PluginSet(())),
-            client.configuration("big"), client.policies("big"), client.sbatch(Call(("--wrap", "x"), {}, "/", 0.0)),
+            client.configuration("big"), client.policies("big"), client.lemons("big"),
+            client.pardon_node("big", "n1", "x"), client.sbatch(Call(("--wrap", "x"), {}, "/", 0.0)),
             client.submit_gang([]), client.reports(), client.report(),
+            client.alerts(), client.make_alert(AlertRequest("x", AlertKind.IDLE, ("https://x",))), client.alert("x"),
+            client.remove_alert("x"), client.report_schedules(),
+            client.make_report_schedule(ReportScheduleRequest("x", "0 7 * * *", ("https://x",))),
+            client.report_schedule("x"), client.remove_report_schedule("x"), client.run_report_schedule("x"),
             client.quotas(), client.quota("v"), client.declare_project("v", Tenant()),
             client.withdraw_project("v"), client.quota_requests("v"), client.request_quota("v", QuotaAsked(Quota())),
             client.decide_quota("v", "0" * 32, Decision(approve=False)), client.quota_plan(), client.apply_quotas(),
+            client.prices(), client.add_price(PriceAsked("cpu", "1", "2026-01-01")), client.end_price(1, "2026-01-01"),
+            client.invoices(), client.invoice("2026-0001"), client.draft_invoice("v", "2026-01"),
+            client.issue_invoice("v", "2026-01"), client.correct_invoice("2026-0001"),
             files.stat("/a"), files.mkdir("/a"), files.remove("/a"), files.rename("/a", "/b"),
             files.checksum("/a"), files.read("/a"), files.write("/a", b""), files.begin_upload("/a", 1),
             files.upload_status("x"), files.abort_upload("x"), hooks.make("https://x"), listed(hooks.every()),

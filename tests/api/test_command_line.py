@@ -166,6 +166,31 @@ def test_what_a_job_used_is_told_once_accounting_has_told_of_it(run):
     assert json.loads(run("usage", "--json", number).stdout)["runs"] == []
 
 
+def test_what_happened_to_a_job_is_told_run_by_run(run):
+    number = str(submitted(run))
+    until(lambda: json.loads(run("show", "--json", number).stdout)["state"] == "RUNNING")
+    assert run("requeue", number).exit_code == 0
+    until(lambda: json.loads(run("show", "--json", number).stdout)["restarts"] == 1)
+    assert f"1: see hpcjobs history {number}" in run("show", number).stdout
+    told = run("history", number)
+    assert told.exit_code == 0, told.output
+    head, *_ = told.stdout.splitlines()
+    assert head.split("\t") == ["RUN", "BEGAN", "RAN", "END", "THEN", "NODES"]
+    assert "  nobody had it requeued." in told.stdout.splitlines()
+    assert re.search(r"^ETTR [01]\.\d{3}: of [\d:]+ [\d:]+ were productive", told.stdout, re.M), told.stdout
+    found = json.loads(run("history", "--json", number).stdout)
+    assert [one["requeued_by"] for one in found["runs"]] == ["nobody", ""]
+
+
+def test_advise_says_how_often_to_save_and_where_each_figure_is_from(run):
+    told = run("advise", "--nodes", "128", "--save", "60")
+    rows = dict(line.split("\t")[:2] for line in told.stdout.splitlines())
+    assert (rows["nodes"], rows["a failure each"], rows["save after"]) == ("128", "1.2 d", "58 min")
+    assert "RSC-1" in told.stderr
+    found = json.loads(run("advise", "--json", "--nodes", "128", "--save", "60", "--every", "600").stdout)
+    assert found["advice"]["interval_s"] == 600
+
+
 def test_gpus_are_counted(run):
     header, *rows = run("gpus").stdout.splitlines()
     assert header.split("\t")[:4] == ["GPU", "NODES", "TOTAL", "ALLOCATED"]
@@ -324,6 +349,21 @@ def test_what_a_job_tells_the_policies_is_told_by_options(run, slurm):
         assert (result.exit_code, result.stdout) == (1, "")
         assert "NAME:SIZE" in result.stderr
     run("cancel", str(number))
+
+
+def test_nodes_under_suspicion_are_shown_to_operators_and_pardoned_by_admins(run):
+    made = run("lemons", "pardon", "n2", "--why", "new GPU", user="boss")
+    assert made.exit_code == 0, made.output
+    head, line = made.stdout.splitlines()
+    assert head.split("\t")[:4] == ["NODE", "STANDING", "POINTS", "EXPECTED"]
+    assert line.split("\t")[:4] == ["n2", "good", "0.00", "0.00"]
+    assert [line.split("\t")[place] for place in (5, 9)] == ["pardoned by boss", "new GPU"]
+    shown = run("lemons", user="ops")
+    assert shown.stdout == made.stdout
+    assert "points in 1000 node-days" in shown.stderr
+    assert json.loads(run("lemons", "--json", user="ops").stdout)["items"][0]["pardon"]["by"] == "boss"
+    assert run("lemons").exit_code == 1
+    assert "no node" in run("lemons", "pardon", "n99", "--why", "x", user="boss").stderr
 
 
 def test_what_policies_want_is_shown_to_operators(run, served):

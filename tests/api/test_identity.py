@@ -117,7 +117,7 @@ async def test_one_is_told_who_one_is(projects):
     me = (await projects.get("/v1/me", "dave")).json()
     assert (me["user"], me["role"], me["issuer"]) == ("dave", "user", "hpcjobs")
     assert me["projects"] == [{"cluster": "big", "project": "climate", "role": "manager"}]
-    assert set(me["scopes"]) == EVERY_SCOPE - {Scope.ADMIN}
+    assert set(me["scopes"]) == EVERY_SCOPE - {Scope.ADMIN, Scope.SAMPLES_WRITE}
     assert me["limits"]["submissions"] == {"per_s": 50.0, "burst": 500}
     boss = (await projects.get("/v1/me", "boss")).json()
     assert (boss["role"], set(boss["scopes"])) == ("admin", EVERY_SCOPE)
@@ -132,11 +132,24 @@ NEEDED = {
     ("POST", "/v1/gangs"): "jobs:write",
     ("GET", "/v1/reports"): "jobs:read",
     ("GET", "/v1/reports/{name}"): "jobs:read",
+    ("GET", "/v1/report-schedules"): "events:read",
+    ("POST", "/v1/report-schedules"): "events:write",
+    ("GET", "/v1/report-schedules/{name}"): "events:read",
+    ("DELETE", "/v1/report-schedules/{name}"): "events:write",
+    ("POST", "/v1/report-schedules/{name}/run"): "events:write",
+    ("GET", "/v1/alerts"): "events:read",
+    ("POST", "/v1/alerts"): "events:write",
+    ("GET", "/v1/alerts/{name}"): "events:read",
+    ("DELETE", "/v1/alerts/{name}"): "events:write",
     ("GET", "/v1/plugins"): "clusters:read",
     ("PUT", "/v1/plugins"): "admin",
     ("GET", "/v1/clusters/{cluster}/configuration"): "clusters:read",
     ("GET", "/v1/clusters/{cluster}/policies"): "clusters:read",
+    ("GET", "/v1/clusters/{cluster}/lemons"): "clusters:read",
+    ("POST", "/v1/clusters/{cluster}/lemons/{node}/pardon"): "admin",
+    ("GET", "/v1/recovery/advice"): "jobs:read",
     ("GET", "/v1/jobs/{job_id}"): "jobs:read",
+    ("GET", "/v1/jobs/{job_id}/runs"): "jobs:read",
     ("GET", "/v1/jobs/{job_id}/usage"): "jobs:read",
     ("DELETE", "/v1/jobs/{job_id}"): "jobs:write",
     ("GET", "/v1/jobs/{job_id}/output"): "jobs:read",
@@ -153,6 +166,7 @@ NEEDED = {
     ("GET", "/v1/clusters"): "clusters:read",
     ("GET", "/v1/clusters/{cluster}/nodes"): "clusters:read",
     ("GET", "/v1/clusters/{cluster}/partitions"): "clusters:read",
+    ("PUT", "/v1/clusters/{cluster}/nodes/{node}/samples"): "samples:write",
     ("GET", "/v1/clusters/{cluster}/gpus"): "clusters:read",
     ("GET", "/v1/clusters/{cluster}/accounting"): "jobs:read",
     ("GET", "/v1/clusters/{cluster}/scheduling"): "clusters:read",
@@ -180,6 +194,14 @@ NEEDED = {
     ("GET", "/v1/quotas"): "clusters:read",
     ("GET", "/v1/quotas/plan"): "clusters:read",
     ("POST", "/v1/quotas/apply"): "admin",
+    ("GET", "/v1/prices"): "clusters:read",
+    ("POST", "/v1/prices"): "admin",
+    ("POST", "/v1/prices/{price_id}/end"): "admin",
+    ("GET", "/v1/invoices"): "jobs:read",
+    ("GET", "/v1/invoices/{number}"): "jobs:read",
+    ("POST", "/v1/invoices/draft"): "jobs:read",
+    ("POST", "/v1/invoices"): "admin",
+    ("POST", "/v1/invoices/{number}/correct"): "admin",
     ("GET", "/metrics"): "clusters:read",
     ("GET", "/v1/audit"): "admin",
     ("GET", "/v1/events"): "events:read",
@@ -205,8 +227,9 @@ async def test_every_route_names_its_scope_in_the_openapi_document_and_holds_cal
     assert told == {route: [{"token": [scope] if scope else []}] for route, scope in NEEDED.items()}
     for (method, path), scope in NEEDED.items():
         others = [one for one in Scope if one != scope]
-        ids = dict.fromkeys(("upload_id", "webhook_id", "request_id"), "0" * 32)
-        where = path.format(name="usage", job_id="1", cluster="big", project="vision", **ids)
+        ids = {"price_id": 1, "number": "2026-0001"}
+        ids |= dict.fromkeys(("upload_id", "webhook_id", "request_id"), "0" * 32)
+        where = path.format(name="usage", job_id="1", cluster="big", node="n1", project="vision", **ids)
         told = {"Accept": "application/json"}  # an answer that ends
         answer = await bench.call(method, where, "boss", scopes=others, headers=told)
         if scope is None:

@@ -90,6 +90,7 @@ async def test_events_webhooks_and_the_database_are_counted(bench):
     found = await scraped(bench)
     assert found["hpcjobs_events_total",] >= 1
     assert found["hpcjobs_webhooks", "active"] == found["hpcjobs_webhooks", "failing"] == 0
+    assert found["hpcjobs_letters_waiting",] == 0
     assert found["hpcjobs_database_writes_total",] >= found["hpcjobs_database_commits_total",] > 0
     assert found["hpcjobs_database_write_seconds_total",] > 0
     assert found["hpcjobs_streams",] == found["hpcjobs_agents",] == 0

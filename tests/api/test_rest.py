@@ -27,9 +27,16 @@ PATHS = [
     ("PATCH", "/v1/jobs/{job_id}"),
     ("DELETE", "/v1/jobs/{job_id}"),
     ("GET", "/v1/jobs/{job_id}/detail"),
+    ("GET", "/v1/jobs/{job_id}/runs"),
     ("GET", "/v1/jobs/{job_id}/usage"),
+    ("PUT", "/v1/clusters/{cluster}/nodes/{node}/samples"),
     ("GET", "/v1/reports"),
     ("GET", "/v1/reports/{name}"),
+    *((method, "/v1/report-schedules") for method in ("GET", "POST")),
+    *((method, "/v1/report-schedules/{name}") for method in ("GET", "DELETE")),
+    ("POST", "/v1/report-schedules/{name}/run"),
+    *((method, "/v1/alerts") for method in ("GET", "POST")),
+    *((method, "/v1/alerts/{name}") for method in ("GET", "DELETE")),
     *(
         ("POST", f"/v1/jobs/{{job_id}}/{verb}")
         for verb in ("hold", "release", "suspend", "resume", "requeue", "signal")
@@ -53,11 +60,19 @@ PATHS = [
     *((method, "/v1/plugins") for method in ("GET", "PUT")),
     ("GET", "/v1/clusters/{cluster}/configuration"),
     ("GET", "/v1/clusters/{cluster}/policies"),
+    ("GET", "/v1/clusters/{cluster}/lemons"),
+    ("POST", "/v1/clusters/{cluster}/lemons/{node}/pardon"),
+    ("GET", "/v1/recovery/advice"),
     *((method, "/v1/projects/{project}") for method in ("GET", "PUT", "DELETE")),
     *((method, "/v1/projects/{project}/requests") for method in ("GET", "POST")),
     ("POST", "/v1/projects/{project}/requests/{request_id}/decision"),
     *(("GET", path) for path in ("/v1/quotas", "/v1/quotas/plan")),
     ("POST", "/v1/quotas/apply"),
+    *((method, "/v1/prices") for method in ("GET", "POST")),
+    ("POST", "/v1/prices/{price_id}/end"),
+    *((method, "/v1/invoices") for method in ("GET", "POST")),
+    *(("POST", f"/v1/invoices/{path}") for path in ("draft", "{number}/correct")),
+    ("GET", "/v1/invoices/{number}"),
     ("POST", "/v1/sbatch"),
     ("POST", "/v1/gangs"),
     ("POST", "/v1/webhooks/{webhook_id}/test"),
@@ -90,8 +105,11 @@ async def test_every_path_but_the_open_ones_needs_a_token(bench):
     expected = {*PATHS, *(("HEAD", path) for method, path in PATHS if method == "GET")}
     assert sorted(closed) == sorted(expected), "a new route: is it meant to be open?"
     for method, path in closed:
-        ids = {"name": "usage", "job_id": "1", "cluster": "big", "project": "vision", "request_id": "0" * 32}
-        answer = await bench.http.request(method, path.format(**ids, upload_id="x", webhook_id="x"))
+        names = {"name": "usage", "cluster": "big", "node": "n1", "project": "vision"}
+        ids = {"job_id": 1, "price_id": 1, "number": "2026-0001"} | dict.fromkeys(
+            ("request_id", "upload_id", "webhook_id"), "0" * 32
+        )
+        answer = await bench.http.request(method, path.format(**names, **ids))
         assert answer.status_code == 401, (method, path)
         assert method == "HEAD" or problem_of(answer)["code"] == "not-authenticated"
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="hpcjobs"'

@@ -10,7 +10,7 @@ import pytest
 
 from hpcjobs.model.account import Account
 from hpcjobs.model.event import Event, EventKind
-from hpcjobs.push import webhooks as delivering
+from hpcjobs.push import posting
 from hpcjobs.service import Service
 from hpcjobs.store import events
 from tests.api.bench import Bench, UnrulySlurm, on_bench, problem_of, settings_of
@@ -22,8 +22,8 @@ DAY_S = 86_400.0
 @pytest.fixture(autouse=True)
 def quick(monkeypatch):
     monkeypatch.setattr("hpcjobs.store.store.Store.upgrade", lambda _store: None)
-    monkeypatch.setattr(delivering, "FIRST_RETRY_S", 0.01)
-    monkeypatch.setattr(delivering, "LONGEST_RETRY_S", 0.02)
+    monkeypatch.setattr(posting, "FIRST_RETRY_S", 0.01)
+    monkeypatch.setattr(posting, "LONGEST_RETRY_S", 0.02)
 
 
 @pytest.fixture
@@ -89,7 +89,7 @@ async def test_each_event_is_posted_in_order_and_signed(bench, receiver):
 
 @pytest.mark.thorough
 async def test_what_does_not_come_through_is_tried_again_with_the_same_id_until_it_does(bench, receiver, monkeypatch):
-    monkeypatch.setattr(delivering, "TIMEOUT_S", 5.0)  # long enough for the answers that come
+    monkeypatch.setattr(posting, "TIMEOUT_S", 5.0)  # long enough for the answers that come
     redirect = b"HTTP/1.1 307 Go\r\nLocation: http://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n"
     receiver.answers = [500, "close", "hang", redirect, b"no http\r\n\r\n", 404]
     webhook_id, _ = await made(bench, receiver)
@@ -124,7 +124,7 @@ async def test_no_more_of_an_answer_is_read_than_a_kilobyte(bench, receiver):
 
 
 async def test_after_a_day_of_failures_it_is_paused_and_its_owner_told_and_it_can_go_on(bench, receiver, monkeypatch):
-    monkeypatch.setattr(delivering, "GIVE_UP_S", 0.05)
+    monkeypatch.setattr(posting, "GIVE_UP_S", 0.05)
     receiver.answers = [503] * 1000
     webhook_id, _ = await made(bench, receiver)
     await append(bench, told(1), told(2))
@@ -305,7 +305,7 @@ def killed(service: Service) -> None:
 
 @pytest.mark.thorough
 async def test_killed_at_any_point_and_started_again_nothing_is_left_out(place, receiver, monkeypatch):
-    monkeypatch.setattr(delivering, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(posting, "TIMEOUT_S", 0.1)
     dice = random.Random(7)
     total, number = 40, 0
     for life in range(12):
@@ -333,6 +333,6 @@ async def test_killed_at_any_point_and_started_again_nothing_is_left_out(place, 
 
 def test_the_wait_grows_to_an_hour_and_differs_by_chance(monkeypatch):
     monkeypatch.undo()
-    assert [delivering.retry_in_s(attempt, 0.0) for attempt in (1, 2, 3, 4)] == [5, 10, 20, 40]
-    assert delivering.retry_in_s(10_000, 0.0) == 3600
-    assert delivering.retry_in_s(3, 1.0) == 10
+    assert [posting.retry_in_s(attempt, 0.0) for attempt in (1, 2, 3, 4)] == [5, 10, 20, 40]
+    assert posting.retry_in_s(10_000, 0.0) == 3600
+    assert posting.retry_in_s(3, 1.0) == 10

@@ -9,10 +9,12 @@ from tests.bench.lab import Lab
 
 NAMES = {"submit": "submit", "list": "listing", "poll": "poll", "memory": "memory", "scale": "scale", "cli": "cli",
          "placement": "placement", "topology": "topology", "policy": "policy", "gang": "gang",
-         "agreement": "agreement", "utilisation": "utilisation", "report": "report", "ingest": "ingest"}  # fmt: skip
+         "agreement": "agreement", "utilisation": "utilisation", "report": "report", "ingest": "ingest",
+         "against": "against", "ettr": "ettr", "ddp": "ddp", "recovery": "recovery"}  # fmt: skip
 
-ALONE = {"placement", "topology", "policy", "gang", "agreement", "utilisation", "report", "ingest"}
-"""Those that need no cluster, or start one of their own (the Makefile starts none for them)."""
+ALONE = {"placement", "topology", "policy", "gang", "agreement", "utilisation", "report", "ingest", "against", "ettr",
+         "ddp", "recovery"}  # fmt: skip
+"""Those that need no cluster, start one of their own, or use the usual service."""
 
 
 def main() -> int:

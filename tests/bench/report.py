@@ -16,8 +16,9 @@ from pathlib import Path
 import duckdb
 
 from hpcjobs.identity.policy import Visibility
+from hpcjobs.model.report import ReportQuery
 from hpcjobs.reports.answer import answer
-from hpcjobs.reports.asked import ReportQuery, check
+from hpcjobs.reports.asked import check
 from hpcjobs.usage.tables import TABLES
 from tests.bench.verdict import Verdict
 

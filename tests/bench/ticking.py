@@ -26,6 +26,7 @@ from hpcjobs.model.particulars import Particulars
 from hpcjobs.observe.observer import Observer
 from hpcjobs.settings import PluginSettings
 from hpcjobs.slurm.simulated import SimulatedBackend
+from hpcjobs.steering.past import Past
 from hpcjobs.steering.runner import PolicyRunner
 from hpcjobs.store.store import Store
 from tests.bench.verdict import Verdict
@@ -141,8 +142,8 @@ async def _turns(seen: ClusterView, plugins: Plugins, hints: HintsOf, turns: int
         )
         await hooks.start()
         await observer.tick(time.time())
-        runner = PolicyRunner(store, hooks, observer, "hpcjobs")
-        runner._hints = {f"{number:032x}": hints(number) for number in seen.jobs}
+        runner = PolicyRunner(store, hooks, observer, "hpcjobs", Past(store, "big"))
+        runner._hinted.known = {f"{number:032x}": hints(number) for number in seen.jobs}
         took = []
         for turn in range(turns + 1):
             observer.view = msgspec.structs.replace(seen, asked_at=time.time() + BETWEEN_S * turn)

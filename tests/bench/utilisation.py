@@ -66,7 +66,7 @@ GANG, BINPACK, ELASTIC, FAIR, BACKFILL, SUSPECT = (
     Named(name) for name in ("gang", "binpack", "elastic", "fair", "backfill", "suspect")
 )
 """Policies with their defaults; quotas of FAIR are even."""
-ONCE_FAILED = Named("suspect", {"suspect_at": 2.0})
+ONCE_FAILED = Named("suspect", {"suspect_at": 0.5})
 APART = Row("Slurm, nodes divided among teams", apart=True)
 STOCK = Row("Slurm, one pool")
 ONE = Row("gangs as one job", whole=True)

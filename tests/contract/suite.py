@@ -83,7 +83,7 @@ async def test_a_cluster_says_how_it_schedules(subject: Subject) -> None:
     found = await subject.backend.scheduling()
     assert (found.scheduler, found.priority, found.age_max_s) == ("sched/backfill", "priority/multifactor", 7 * 86_400)
     if subject.real:  # as slurm-conf/common.conf says
-        assert found.parameters == {"bf_interval": "5", "bf_continue": ""}
+        assert found.parameters == {"bf_interval": "5", "bf_continue": "", "batch_sched_delay": "1"}
         weights = {"age": 1000, "fairshare": 10_000, "jobsize": 1000, "partition": 1000, "qos": 2000}
         assert (found.weights, found.select_parameters) == (weights, ("CR_CORE_MEMORY",))
         assert found.topology in ("topology/flat", "topology/default")

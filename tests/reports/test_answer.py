@@ -11,12 +11,13 @@ from hypothesis import strategies as st
 
 from hpcjobs.errors import Refused
 from hpcjobs.identity.policy import Visibility
-from hpcjobs.reports.answer import NOT_SAMPLED, answer
-from hpcjobs.reports.asked import BUCKETS, ReportQuery, check
+from hpcjobs.model.report import ReportQuery, Table
+from hpcjobs.reports.answer import NO_FACTOR, NOT_SAMPLED, answer
+from hpcjobs.reports.asked import BUCKETS, CAUSE, check, is_of_pool
 from hpcjobs.reports.dimensions import DIMENSIONS
 from hpcjobs.reports.measures import MEASURES
 from hpcjobs.reports.periods import period_of
-from hpcjobs.reports.table import Table
+from hpcjobs.usage.energy import AFTER_ALL, CarbonFactor
 
 from .usage import Usage
 
@@ -113,14 +114,41 @@ def test_samples_say_how_busy_gpus_were_and_nothing_is_said_without():
     table = ask(usage, by=("user",), measures=("gpu_busy", "gpu_hours_idle"))
     assert (table.rows, table.notes) == ((), (NOT_SAMPLED,))
     for place in range(12):
-        usage.connection.execute(
-            "INSERT INTO samples (cluster, node, device, kind, bucket, slurm_job_id, samples, covered_s, busy_s)"
-            " VALUES ('north', 'n1', '0', 'a100', ?, 1, 10, 300, 30)",
-            [DAY + 300 * place],
-        )
+        usage.sample(1, "n1", DAY + 300 * place, "a100", busy_s=30.0)
     table = ask(usage, by=("user",), measures=("gpu_busy", "gpu_hours_idle", "gpu_hours"))
     assert table.rows == (("alice", 0.1, 0.9, 8.0),)
     assert table.notes == ()
+
+
+def test_what_is_asked_of_a_cluster_is_as_old_as_that_one_is():
+    usage = Usage(read_until=DAY + 3600)
+    usage.connection.execute("UPDATE clusters SET read_until = ? WHERE cluster = 'south'", [DAY])
+    assert ask(usage).as_of == DAY
+    assert ask(usage, where={"cluster": ("north",)}).as_of == DAY + 3600
+    assert ask(usage, where={"cluster": ("east",)}).as_of is None
+
+
+def test_whoever_sees_only_their_own_can_ask_for_the_pool_alone():
+    usage = Usage(read_until=DAY + 3600)
+    usage.node("n1", DAY, "gpu:a100:8")
+    assert ask(usage, Visibility("alice"), by=("gpu",), measures=("gpu_hours_there",)).rows == (("a100", 8.0),)
+
+
+def test_times_without_anything_are_ordered_and_cut_as_all_rows():
+    usage = Usage()
+    usage.run(DAY + 3 * 3600, DAY + 4 * 3600, A100)
+    usage.run(DAY + 5 * 3600, DAY + 6 * 3600, H100)
+
+    def asked(**query: Any) -> tuple[list[tuple[Any, ...]], int]:
+        table = ask(usage, by=("hour",), measures=("gpu_hours", "wait_mean_s"), **query)
+        assert table.total == ("", 10.0, 10.0)
+        return [(row[0][11:16], *row[1:]) for row in table.rows], table.more
+
+    assert asked(limit=2) == ([("00:00", 0, None), ("01:00", 0, None)], 23)
+    assert asked(limit=1, order="gpu_hours") == ([("02:00", 8.0, 10.0)], 24)
+    assert asked(limit=3, order="gpu_hours")[0][1:] == [("04:00", 2.0, 10.0), ("00:00", 0, None)]
+    assert asked(limit=1, order="-gpu_hours") == ([("00:00", 0, None)], 24)
+    assert [row[0] for row in asked(order="-wait_mean_s")[0][:3]] == ["02:00", "04:00", "00:00"]
 
 
 def test_times_without_anything_are_rows_too():
@@ -183,6 +211,8 @@ def test_nobody_sees_more_than_their_own_and_their_projects_not_even_in_totals_a
     [
         ({"by": ("colour",)}, "by"), ({"by": ("user", "user")}, "by"), ({"by": ("day", "month")}, "by"),
         ({"measures": ("joy",)}, "measures"), ({"where": {"colour": ("red",)}}, "where"), ({"limit": -1}, "limit"),
+        ({"by": ("user", "gpu"), "measures": ("pool_used",)}, "measures"),
+        ({"where": {"user": ("alice",)}, "measures": ("gpu_hours_down",)}, "measures"),
         ({"order": "joy"}, "order"), ({"period": "soon"}, "period"), ({"timezone": "Mars"}, "timezone"),
     ],
 )  # fmt: skip
@@ -202,10 +232,12 @@ lines = st.lists(
     ),
     max_size=6,
 )  # fmt: skip
-SUMS = tuple(name for name, measure in MEASURES.items() if measure.adds_up and "idle" not in name and "kwh" not in name)
+OF_ALL = tuple(name for name in DIMENSIONS if name != CAUSE)
+"""What all measures are told apart by; causes are of what was lost (test_lost)."""
+SUMS = tuple(name for name, measure in MEASURES.items() if measure.adds_up and not is_of_pool(name))
 
 
-@given(lines, st.sampled_from([*DIMENSIONS, *BUCKETS]), st.sampled_from([*DIMENSIONS]))
+@given(lines, st.sampled_from([*OF_ALL, *BUCKETS]), st.sampled_from(OF_ALL))
 def test_rows_add_up_to_the_total_and_the_total_is_what_each_second_says(runs, first, second):
     usage = Usage()
     devices = cpus = 0
@@ -226,3 +258,131 @@ def test_rows_add_up_to_the_total_and_the_total_is_what_each_second_says(runs, f
     for place in range(table.words, len(names)):
         together = sum(row[place] or 0 for row in table.rows)
         assert together == pytest.approx(table.total[place] or 0, abs=1e-9), names[place]
+
+
+WORDS = {
+    "user": ("alice",), "gpu": ("a100", "none", "unresolved"), "node": ("n1", "m7"), "size": ("1", "4-7"),
+    "nodes": ("1",), "state": ("COMPLETED",),
+}  # fmt: skip
+samples = st.lists(
+    st.tuples(st.integers(1, 3), st.sampled_from(["n1", "n2"]), st.integers(-2, 30), st.sampled_from(["a100", "h100"])),
+    max_size=8, unique=True,
+)  # fmt: skip
+
+
+@given(lines, samples, st.sampled_from(sorted(WORDS)), st.sampled_from([*OF_ALL, *BUCKETS]))
+def test_a_condition_keeps_the_rows_that_it_names_and_the_total_is_theirs(runs, sampled, name, second):
+    usage = Usage()
+    for start, lasts, suspended, told, user, nodes, cores in runs:
+        had = [(kind, count, float(count), float(count)) for kind, count in told]
+        usage.run(
+            start, start + lasts, *had, user=user, node_list=nodes, cpus=cores, suspended_s=min(suspended, lasts),
+            slurm_job_id=1 + start % 3,
+        )  # fmt: skip
+    for job, node, place, kind in sampled:
+        usage.sample(job, node, DAY + 300 * place, kind)
+    by = tuple(dict.fromkeys((name, second)))
+    everything = ask(usage, by=by, measures=SUMS)
+    kept = ask(usage, by=by, measures=SUMS, where={name: WORDS[name]})
+    there, left = ({row[: table.words]: row[table.words :] for row in table.rows} for table in (everything, kept))
+    assert left == {words: pytest.approx(row, abs=1e-9) for words, row in there.items() if words[0] in WORDS[name]}
+    assert kept.total is not None
+    for place in range(kept.words, len(kept.columns)):
+        together = sum(row[place] or 0 for row in kept.rows)
+        assert together == pytest.approx(kept.total[place] or 0, abs=1e-9), kept.columns[place].name
+
+
+def test_what_is_asked_of_a_node_is_its_share_of_each_run():
+    usage = Usage()
+    usage.run(DAY, DAY + 3600, A100, node_list="n[1-4]", nodes=4, cpus=8)
+    where, measures = {"node": ("n2", "n3")}, ("gpu_hours", "cpu_hours", "runs")
+    assert ask(usage, measures=measures, where=where).rows == ((4.0, 4.0, 1),)
+
+
+def test_of_a_run_with_several_kinds_what_is_not_of_gpus_is_counted_once():
+    usage = Usage()
+    usage.run(DAY, DAY + 3600, A100, H100, cpus=4)
+    found = {kind: ask(usage, measures=("gpu_hours", "cpu_hours"), where={"gpu": (kind,)}).rows[0] for kind in
+             ("a100", "h100")}  # fmt: skip
+    assert found == {"a100": (8.0, 4.0), "h100": (2.0, 0)}
+
+
+def test_five_minutes_in_which_a_job_was_requeued_are_those_of_its_next_run():
+    usage = Usage()
+    usage.run(DAY, DAY + 400, A100, slurm_job_id=7, user="alice")
+    usage.run(DAY + 450, DAY + 900, A100, slurm_job_id=7, user="bob")
+    for place in range(4):
+        usage.sample(7, "n1", DAY + 300 * place, "a100", busy_s=30.0)
+    found = by_name(ask(usage, by=("user",), measures=("gpu_hours_idle",)))
+    assert {user: row["gpu_hours_idle"] * 3600 for user, row in found.items()} == {"alice": 270, "bob": 540}
+
+
+def test_the_pool_is_what_nodes_had_as_long_as_they_had_it():
+    usage = Usage(read_until=DAY + 10 * 3600)
+    usage.node("n1", DAY - 3600, "gpu:a100:8(S:0-1)")
+    usage.node("n2", DAY + 2 * 3600, "gpu:h100:4,gpu:a100_1g.5gb:14")
+    usage.node("n1", DAY + 4 * 3600, "gpu:a100:8(S:0-1)", usable=False)
+    usage.node("n1", DAY + 5 * 3600, "gpu:h100:8")
+    usage.run(DAY, DAY + 2 * 3600, A100)
+    usage.run(DAY + 3 * 3600, None, ("h100", 2, 2.0, 4.0), node_list="n2")
+    measures = ("gpu_hours_there", "gpu_hours_down", "pool_used", "pool_down")
+    table = ask(usage, by=("gpu",), measures=measures)
+    assert {row[0]: row[1:] for row in table.rows} == {
+        "a100": (40.0, 8.0, 16 / 40, 8 / 40), "h100": (32.0 + 40.0, 0, 28 / 72, 0), "a100_1g.5gb": (16.0, 0, 0, 0),
+    }  # fmt: skip
+    assert table.total == ("", 128.0, 8.0, 44 / 128, 8 / 128)
+    assert ask(usage, by=("node",), measures=measures, where={"gpu": ("h100",)}).rows == (
+        ("n1", 40.0, 0, 0, 0), ("n2", 32.0, 0, 28 / 32, 0),
+    )  # fmt: skip
+    hours = [row[1:] for row in ask(usage, by=("hour",), measures=measures[:3]).rows]
+    assert [row[0] for row in hours[:11]] == [8, 8, 14, 14, 14, 14, 14, 14, 14, 14, 0]
+    assert (hours[0], hours[4], hours[10]) == ((8.0, 0, 1.0), (14.0, 8.0, 4 / 14), (0, 0, None))
+
+
+changes = st.lists(
+    st.tuples(st.sampled_from(["n1", "n2"]), st.integers(DAY - 4000, DAY + 9000),
+              st.sampled_from(["gpu:a100:8", "gpu:a100:4,gpu:h100:2", ""]), st.booleans()),
+    max_size=6, unique_by=lambda one: one[:2],
+)  # fmt: skip
+
+
+@given(changes, st.integers(DAY - 5000, DAY + 10_000), st.sampled_from(["gpu", "node", "cluster"]),
+       st.sampled_from(["gpu", "node", "cluster", "hour"]))  # fmt: skip
+def test_rows_of_the_pool_add_up_to_what_each_second_says(told, read_until, first, second):
+    """Nothing is told of the time after which accounting was read, also where nodes were listed since."""
+    usage = Usage(read_until)
+    for node, since, gres, usable in told:
+        usage.node(node, since, gres, usable)
+    whole = 0
+    for name in ("n1", "n2"):
+        known = sorted((since, sum(map(int, gres.replace(",", ":").split(":")[2::3]))) for node, since, gres, _ in told
+                       if node == name)  # fmt: skip
+        ends = [*(since for since, _ in known), read_until][1:]
+        whole += sum(
+            count * max(min(end, read_until) - max(since, DAY), 0)
+            for (since, count), end in zip(known, ends, strict=True)
+        )
+    table = ask(usage, by=tuple(dict.fromkeys((first, second))), measures=("gpu_hours_there", "gpu_hours_down"))
+    assert table.total is not None
+    assert table.total[table.words] == pytest.approx(whole / 3600)
+    for place in range(table.words, len(table.columns)):
+        assert sum(row[place] or 0 for row in table.rows) == pytest.approx(table.total[place])
+
+
+def test_energy_is_of_nodes_where_slurm_measured_it_else_of_gpus_and_emits_by_the_factors():
+    usage = Usage()
+    usage.run(DAY, DAY + 3600, A100, user="alice", energy_j=7_200_000)
+    usage.run(DAY, DAY + 3600, A100, user="bob", energy_j=0)
+    usage.run(DAY, DAY + 3600, A100, user="carol")
+    for job in (1, 2):
+        for place in range(12):
+            usage.sample(job, "n1", DAY + 300 * place, "a100", energy_j=300_000.0)
+    carbon = [CarbonFactor(400, 0, DAY + 1800, "old"), CarbonFactor(200, DAY + 1800, AFTER_ALL, "new")]
+    query = ReportQuery(period="2026-10-25", by=("user",), measures=("energy_kwh", "co2_kg", "runs"), order="user")
+    asked = check(query, "Europe/Berlin", NOW, carbon=carbon)
+    table = answer(usage.connection, asked, EVERYBODY)
+    assert table.rows == (("alice", 2.0, 0.6, 1), ("bob", 1.0, pytest.approx(0.3), 1), ("carol", None, None, 1))
+    assert table.total == ("", 3.0, pytest.approx(0.9), 3)
+    assert table.notes == ("CO2: 400 g/kWh from 1970-01-01 (old), 200 g/kWh from 2026-10-25 (new).",)
+    table = ask(usage, measures=("co2_kg",))
+    assert (table.rows, table.notes) == (((None,),), (NO_FACTOR,))

@@ -12,11 +12,13 @@ import msgspec
 import openpyxl
 import pypdf
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from hpcjobs.model.report import LARGEST, Column, Table, misshapen
 from hpcjobs.reports.formats import FORMATS, render
 from hpcjobs.reports.plots import drawable, svg
 from hpcjobs.reports.shown import shown
-from hpcjobs.reports.table import Column, Table
 
 COLUMNS = (
     Column("user", "user", "", "Whose.", True),
@@ -57,7 +59,8 @@ def test_a_workbook_has_numbers_words_a_total_and_what_columns_are():
     assert all(cell.data_type != "f" for row in book["Report"].iter_rows() for cell in row)
     assert rows[1][1:] == (1000.5, 90, 0.25)
     assert rows[-1] == ("total", 8032, 90, 0.25)
-    assert ("gpu_hours", "h", "Hours.") in list(book["About"].iter_rows(values_only=True))
+    about = list(book["About"].iter_rows(values_only=True))
+    assert {("gpu_hours", "h", "Hours."), ("rows left out", None, "3")} <= {*about}
 
 
 def test_a_page_shows_what_names_are_and_needs_nothing_else():
@@ -83,6 +86,40 @@ def test_a_picture_is_xml_and_the_same_each_time():
     )  # fmt: skip
     names = ET.fromstring(svg(over_time)).itertext()
     assert {"4 others", "u11", "2026-12"} <= {name.strip() for name in names}
+
+
+def test_the_hour_that_clocks_have_twice_stands_in_the_order_of_time():
+    hours = ["2026-10-25 01:00+0200", "2026-10-25 02:00+0200", "2026-10-25 02:00+0100", "2026-10-25 03:00+0100"]
+    columns = (Column("hour", "hour", "", "An hour.", True), COLUMNS[1])
+    drawn = svg(msgspec.structs.replace(TABLE, columns=columns, rows=tuple((hour, 1.0) for hour in hours), total=None))
+    assert [hour for hour in re.findall(r"2026-10-25 \d\d:00\+0\d00", drawn) if hour in hours] == hours
+
+
+def test_a_table_without_words_has_a_total_in_a_workbook_too():
+    table = msgspec.structs.replace(TABLE, columns=COLUMNS[1:], rows=((1.0, 2.0, 0.5),), total=(1.0, 2.0, 0.5))
+    rows = list(openpyxl.load_workbook(io.BytesIO(render(table, "xlsx")))["Report"].iter_rows(values_only=True))
+    assert rows[1:] == [(1, 2, 0.5), (1, 2, 0.5)]
+
+
+words, numbers = st.text(max_size=12), st.none() | st.integers(-(10**18), 10**18) | st.floats(-LARGEST, LARGEST)
+titled = st.builds(Column, title=words, unit=st.sampled_from(["", "h", "s", "share", "EUR"]), definition=words,
+    name=st.sampled_from(["day", "hour", "select", "group", "a", "b"]), text=st.booleans(),
+    digits=st.integers(0, 9))  # fmt: skip
+
+
+@st.composite
+def tables(draw: st.DrawFn) -> Table:
+    columns = sorted(draw(st.lists(titled, min_size=1, unique_by=lambda one: one.name)), key=lambda one: not one.text)
+    row = st.tuples(*(words if column.text else numbers for column in columns))
+    rows = draw(st.lists(row, max_size=4 if columns[0].text else 1))
+    notes = tuple(draw(st.lists(words, max_size=2)))
+    return Table(draw(words), draw(words), 0, 1, tuple(columns), tuple(rows), draw(st.none() | row), notes=notes)
+
+
+@given(tables(), st.sampled_from([*FORMATS]))
+def test_whatever_is_not_misshapen_is_a_report_in_every_form(table, form):
+    assert not misshapen(table)
+    assert render(table, form)
 
 
 def test_paper_has_the_rows_and_the_total():

@@ -102,3 +102,10 @@ def test_pieces_follow_one_another_and_are_the_whole(since, lasts, step, zone):
     for piece in found[1:]:
         begins = datetime.fromtimestamp(piece.since, UTC).astimezone(ZoneInfo(zone))
         assert (begins.hour, begins.minute) <= (1, 0), "a day begins at midnight, or where clocks skip that, after it"
+
+
+def test_a_day_that_a_calendar_leaves_out_is_no_piece():
+    apia = ZoneInfo("Pacific/Apia")
+    pieces = buckets(period_of("2011-12-29..2012-01-01", apia, 0), "day", apia)
+    assert [piece.label for piece in pieces] == ["2011-12-29", "2011-12-31"]
+    assert pieces[0].until == pieces[1].since

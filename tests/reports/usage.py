@@ -6,6 +6,9 @@ from typing import Any
 
 import duckdb
 
+from hpcjobs.model.usage import NodeKind
+from hpcjobs.usage.intake import write_nodes
+from hpcjobs.usage.samples import Sample, write_samples
 from hpcjobs.usage.tables import TABLES
 
 COLUMNS = {
@@ -46,3 +49,17 @@ class Usage:
                 [self._runs, kind, "", devices, equivalent, held, "named"],
             )
         return self._runs
+
+    def node(self, name: str, since: int, gres: str, usable: bool = True) -> None:
+        """What a node has from some time on."""
+        write_nodes(self.connection, "north", [NodeKind(name, since, gres, 64, usable)])
+
+    def sample(
+        self, job: int, node: str, bucket: int, kind: str, busy_s: float = 100.0, energy_j: float | None = None
+    ) -> None:
+        """Five minutes of one device."""
+        told = Sample(
+            node=node, device="0", kind=kind, bucket=bucket, slurm_job_id=job, samples=10, covered_s=300.0,
+            busy_s=busy_s, energy_j=energy_j,
+        )  # fmt: skip
+        write_samples(self.connection, "north", [told])

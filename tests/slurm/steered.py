@@ -59,8 +59,10 @@ def in_use(stack: Stack) -> Iterator[Use]:
             ]
             admin.change_plugins(PluginSet((*before, *own)))
 
-        yield put
-        put()
+        try:
+            yield put
+        finally:
+            put()
     stack.run("slurmctld", "for user in alice bob carol dave; do scancel --user=$user; done")
     until(stack, lambda: stack.run("slurmctld", "squeue -h"), lambda jobs: not jobs)
     until(stack, lambda: report(stack), lambda now: not (now.steered_jobs or now.steered_nodes or now.reservations))

@@ -96,9 +96,8 @@ def runs(job: dict[str, str]) -> bool:
 
 @contextmanager
 def down(stack: Stack, name: str) -> Iterator[None]:
-    """A node that failed, and is whole again after; drained, because with ReturnToService=2 it is back at once."""
-    for state in ("drain", "down"):
-        stack.run("slurmctld", f"scontrol update nodename={name} state={state} reason=test")
+    """A node that failed, and is whole again after."""
+    stack.run("slurmctld", f"scontrol update nodename={name} state=down reason=test")
     try:
         yield
     finally:
@@ -141,5 +140,6 @@ def test_a_member_with_a_constraint_does_not_start_without_its_gang_and_starts_w
     stack.run("slurmctld", f"scontrol update jobid={members[-1]} Features= ExcNodeList={','.join(banned)}")
     running = [soon(stack, number, runs) for number in members]
     assert {job["NodeList"] for job in running} == {*names} - {*banned}
-    assert len({job["StartTime"] for job in running}) == 1
+    starts = [time.mktime(time.strptime(job["StartTime"], "%Y-%m-%dT%H:%M:%S")) for job in running]
+    assert max(starts) - min(starts) <= 1.0, "Slurm may look at the queue while they are released"
     cancel(stack, *members)

@@ -16,6 +16,7 @@ from tests.slurm.steered import (
     begun,
     cancel,
     details,
+    in_use,
     names_of,
     node,
     report,
@@ -156,13 +157,23 @@ def silent(stack: Stack, name: str) -> Iterator[None]:
         until(stack, lambda: node(stack, name)["State"], lambda state: "*" not in state and "DOWN" not in state)
 
 
+def pardon_all(stack: Stack) -> None:
+    """What tests before did to nodes counts no more."""
+    with stack.api("admin") as api:
+        cluster = api.get("/v1/clusters").json()[0]["name"]
+        for name in names_of(stack):
+            answer = api.post(f"/v1/clusters/{cluster}/lemons/{name}/pardon", json={"why": "a test begins"})
+            assert answer.status_code == 200, answer.text
+
+
 def test_a_node_that_failed_is_taken_last_kept_from_large_jobs_and_drained(
     stack: Stack, administered: None, use: Use
 ) -> None:
     names = names_of(stack)
     own, bad = weights(stack), names[-1]
+    pardon_all(stack)
     victim = begun(stack, requeue=True, **asking(1, 1, nodelist=bad))
-    use(suspect={**QUICK, "suspect_at": 2.0, "large_nodes": 2})
+    use(suspect={**QUICK, "suspect_at": 0.9, "large_nodes": 2})
     large = max(2, len(names) - 1)  # nodes: of two, none can be avoided
     with silent(stack, bad):
         soon(stack, victim, lambda job: job["JobState"] == "PENDING" and job["Restarts"] == "1", 120)
@@ -173,7 +184,7 @@ def test_a_node_that_failed_is_taken_last_kept_from_large_jobs_and_drained(
         for number, nodes in zip(waiting, avoided, strict=True):
             soon(stack, number, lambda job, nodes=nodes: job["ExcNodeList"] == nodes)  # type: ignore[misc]
     try:
-        use(suspect={**QUICK, "drain_at": 2.0, "most_drained": 1.0})
+        use(suspect={**QUICK, "drain": True, "drain_at": 0.9, "most_drained": 1.0})
         drained = until(stack, lambda: node(stack, bad), lambda one: "DRAIN" in one["State"])
         assert drained["Reason"] == "hpcjobs:"
         use()
@@ -181,3 +192,25 @@ def test_a_node_that_failed_is_taken_last_kept_from_large_jobs_and_drained(
         assert "DRAIN" in node(stack, bad)["State"], "an admin resumes it"
     finally:
         stack.run("slurmctld", f"scontrol update NodeName={bad} State=RESUME")
+
+
+def test_a_large_job_that_lost_a_node_has_a_spare_one_which_nobody_else_was_given(new: Stack) -> None:
+    settings = {**QUICK, "large_nodes": 2, "per_1000_node_days": 10**6, "repair_s": 3600, "most": 0.25}
+    with in_use(new) as use:
+        use(spares=settings, checkpoint={})
+        large = begun(new, requeue=True, **whole(2))
+        held = until(new, lambda: new.run("slurmctld", "scontrol show reservation -o"), lambda told: "spares" in told)
+        (named,) = [words.removeprefix("Nodes=") for words in held.split() if words.startswith("Nodes=")]
+        had, kept = {*expand_hostlist(details(new, large)["NodeList"])}, {*expand_hostlist(named)}
+        assert had < kept
+        assert len(kept) == 3
+        others = [submitted(new, "bob", **asking(1, 8)) for _ in range(2)]
+        soon(new, others[0], lambda job: job["JobState"] == "RUNNING")
+        lost = max(had)
+        new.run("slurmctld", f"scontrol update nodename={lost} state=down reason=test")
+        try:
+            again = soon(new, large, lambda job: (job["JobState"], job["Restarts"]) == ("RUNNING", "1"))
+            assert {*expand_hostlist(again["NodeList"])} == kept - {lost}
+            assert details(new, others[1])["JobState"] == "PENDING"
+        finally:
+            new.run("slurmctld", f"scontrol update nodename={lost} state=resume")

@@ -50,7 +50,7 @@ def test_jobs_start_in_the_order_that_was_foretold(stack: Stack, tmp_path: Path)
     until(stack, lambda: stack.run("slurmctld", "squeue -h"), lambda jobs: not jobs)
     every = nodes_of(stack)
     half = every // 2
-    for sleep_s, limit_min in ((40, 1), (60, 4)):
+    for sleep_s, limit_min in ((40, 1), (60, 8)):
         stack.running(ending(stack, half, sleep_s, limit_min)["id"])
     waiting = {
         "long": ending(stack, half, 5, 10),

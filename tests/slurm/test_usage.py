@@ -179,3 +179,23 @@ def test_each_run_is_there_once_with_its_ends(stack: Stack, shapes: dict[str, in
     assert found["FAILED"][2] >= 1
     assert found["CANCELLED"][0] >= 1
     assert sum(row[3] for row in found.values()) > 0, "a suspended job keeps its GPU"
+
+
+def test_a_job_that_had_its_node_to_itself_held_all_of_its_gpus(stack: Stack) -> None:
+    number = sbatch(stack, "--exclusive -N1 -n1 --gpus=1 -p debug", "sleep 4")
+    node = "slurmctld", f"scontrol show node $(squeue -h -j {number} -o %N) | grep -o 'Gres=.*'"
+    until(stack, lambda: stack.run("slurmctld", f"squeue -h -t R -j {number}"), bool, BUSY_S)
+    there = sum(map(int, re.findall(r"gpu:\w+:(\d+)", stack.said(*node))))
+    assert there > 1
+
+    def told() -> list[list[Any]]:
+        query = {
+            "by": "state",
+            "measures": "node_hours,gpu_hours_held",
+            "state": "COMPLETED",
+            "partition": "debug",
+        }
+        return list(reported(stack, 1_700_000_000, int(time.time()), **query)["rows"])
+
+    ((_, node_hours, held),) = until(stack, told, bool, WITHIN_S)
+    assert held == pytest.approx(node_hours * there)

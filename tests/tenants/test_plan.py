@@ -6,13 +6,16 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcjobs.model.tenant import Budget, Made, Period, Quota, Setting, Tenant, Verb, changed
+from hpcjobs.model.tenant import Budget, Ledger, Made, Period, Quota, Setting, Tenant, Verb, changed
 from hpcjobs.tenants.desired import THERE, below, desired
 from hpcjobs.tenants.plan import diff, kept_of, trace
 
 PROJECTS = st.sampled_from(["vision", "climate", "retina"])
 FIELDS = st.sampled_from([("GrpJobs", ""), ("GrpTRES", "gres/gpu"), ("MaxWall", ""), ("member", "alice"),
-                          ("manager", "dave"), ("account", ""), ("fairshare", "")])  # fmt: skip
+                          ("manager", "dave"), ("account", ""), ("fairshare", ""), ("qos", "q"), ("QosLevel", "q"),
+                          ("qos.Priority", "q"), ("qos.MaxTRESPerUser", "q:cpu")])  # fmt: skip
+STAY = ("account", "qos")
+"""What is never deleted."""
 SETTINGS = st.builds(lambda project, field: Setting(project, *field), PROJECTS, FIELDS)
 LEDGERS = st.dictionaries(SETTINGS, st.sampled_from(["1", "2", "3"]))
 
@@ -38,11 +41,11 @@ def test_a_second_plan_is_empty_also_after_one_that_was_killed(first, second, fo
 
 
 @given(LEDGERS, LEDGERS)
-def test_what_is_declared_no_more_is_as_it_was_before_but_for_accounts(wanted, found):
+def test_what_is_declared_no_more_is_as_it_was_before_but_for_accounts_and_qos(wanted, found):
     slurm, made = carried_out(wanted, found, {})
     slurm, made = carried_out({}, slurm, made)
     assert made == {}
-    kept = {key: value for key, value in wanted.items() if key.field == "account"}
+    kept = {key: value for key, value in wanted.items() if key.field in STAY}
     assert slurm == found | kept
 
 
@@ -69,11 +72,10 @@ def test_declared_no_more_after_a_change_that_was_never_sent_it_is_as_it_was_bef
     slurm, made = carried_out({}, slurm, made)
     slurm, made = carried_out({}, slurm, made)
     assert made == {}
-    accounts = {key: value for key, value in slurm.items() if key.field == "account"}
-    assert {key: value for key, value in slurm.items() if key.field != "account"} == {
-        key: value for key, value in found.items() if key.field != "account"
+    assert {key: value for key, value in slurm.items() if key.field not in STAY} == {
+        key: value for key, value in found.items() if key.field not in STAY
     }
-    assert accounts.keys() >= {key for key in found if key.field == "account"}
+    assert slurm.keys() >= found.keys()
 
 
 def test_a_change_that_was_not_sent_is_nobodys_but_ours():
@@ -104,7 +106,7 @@ def test_accounts_come_from_the_root_on_then_limits_then_people():
         "b-mid": Tenant(parent="c-top"),
         "c-top": Tenant(parent="root"),
     }
-    wanted, _ = desired(tenants, {}, ())
+    wanted, _ = desired(tenants, {}, Ledger({}, frozenset()))
     order = [(change.setting.field, change.setting.project) for change in diff(wanted, {}, {})]
     accounts = [("account", "c-top"), ("account", "b-mid"), ("account", "a-leaf")]
     assert order == [*accounts, ("GrpJobs", "a-leaf"), ("member", "a-leaf"), ("manager", "a-leaf")]
@@ -113,7 +115,7 @@ def test_accounts_come_from_the_root_on_then_limits_then_people():
 def test_a_used_up_budget_is_no_gpus_at_a_time_whatever_the_quota_says():
     tenants = {"vision": Tenant(quota=Quota(gpus={"": 8, "a100": 4}))}
     tres = {"gres/gpu", "gres/gpu:a100"}
-    wanted, unmet = desired(tenants, {"vision": {"a100"}}, tres)
+    wanted, unmet = desired(tenants, {"vision": {"a100"}}, Ledger({}, frozenset(tres)))
     assert wanted[Setting("vision", "GrpTRES", "gres/gpu:a100")] == "0"
     assert wanted[Setting("vision", "GrpTRES", "gres/gpu")] == "8"
     assert unmet == ()
@@ -121,7 +123,7 @@ def test_a_used_up_budget_is_no_gpus_at_a_time_whatever_the_quota_says():
 
 def test_amounts_are_in_slurms_units_and_what_slurm_cannot_have_is_said():
     quota = Quota(gpus={"h100": 1}, cpus=4, mem_bytes=2**30 + 1, wall_s=61, submitted_jobs=0, storage_bytes=5)
-    wanted, unmet = desired({"vision": Tenant(quota=quota)}, {}, {"gres/gpu"})
+    wanted, unmet = desired({"vision": Tenant(quota=quota)}, {}, Ledger({}, frozenset({"gres/gpu"})))
     assert wanted == {
         Setting("vision", "account"): THERE,
         Setting("vision", "GrpTRES", "cpu"): "4",

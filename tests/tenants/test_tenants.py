@@ -9,6 +9,7 @@ import pytest
 
 from hpcjobs.errors import SlurmUnavailable
 from hpcjobs.model.account import Account
+from hpcjobs.model.scheduling import Scheduling
 from hpcjobs.model.tenant import Plan, ProjectQuota, Setting, Verb
 from hpcjobs.slurm.simulated_ledger import ledger_of
 from tests.api.bench import SCRIPT, problem_of
@@ -91,6 +92,7 @@ async def test_only_admins_declare_and_only_operators_see_the_plan(tenants):
     [
         ("root", {}, "project"),
         ("vision", {"parent": "vision"}, "parent"),
+        ("vision", {"qos": {"spare": {"preempts": ["spare"]}}}, "qos.spare.preempts"),
         ("vision", {"quota": {"budgets": [{"hard_h": 1, "soft_h": 2}]}}, "quota.budgets[0].soft_h"),
         ("vision", {"quota": {"budgets": [{"hard_h": 1}, {"hard_h": 2}]}}, "quota.budgets[1]"),
     ],
@@ -174,11 +176,13 @@ async def test_a_plan_is_applied_once_and_what_is_nobodys_here_stays(tenants):
     assert ledger[Setting("vision", "parent")] == "root"
 
 
-@pytest.mark.parametrize("after", range(5))
+@pytest.mark.parametrize("after", range(9))
 @pytest.mark.parametrize("done", [False, True])
 async def test_killed_at_any_order_the_next_run_goes_on(tenants, monkeypatch, after, done):
     before = dict(tenants.slurm.known_ledger)
-    wanted = {"parent": "vision", "members": ["alice"], "quota": {"gpus": {"": 8}, "cpus": 4, "running_jobs": 3}}
+    spare = {"spare": {"priority": 1, "user_gpus": {"": 2}}}
+    wanted = {"parent": "vision", "members": ["alice"], "quota": {"gpus": {"": 8}, "cpus": 4, "running_jobs": 3},
+              "qos": spare, "default_qos": "spare"}  # fmt: skip
     await declare(tenants, "retina", wanted)
     enter, calls = tenants.slurm.enter, 0
 
@@ -201,8 +205,25 @@ async def test_killed_at_any_order_the_next_run_goes_on(tenants, monkeypatch, af
     assert (await tenants.call("DELETE", "/v1/projects/retina", "boss")).status_code == 204
     assert (await tenants.call("POST", "/v1/quotas/apply", "boss")).status_code == 200
     made = {key for key in tenants.slurm.known_ledger if key not in before}
-    assert made == {Setting("retina", name) for name in ("account", "parent", "fairshare")}
+    as_it_is_made = {Setting("retina", name) for name in ("account", "parent", "fairshare")}
+    assert made == as_it_is_made | {Setting("retina", "QosLevel", "normal"), Setting("retina", "qos", "spare")}
     assert before.items() <= tenants.slurm.known_ledger.items()
+
+
+async def test_a_plan_says_what_slurm_conf_does_not_hold_also_where_it_cannot_be_asked(tenants, monkeypatch):
+    await declare(tenants, "vision", {"quota": {"cpus": 4}})
+    assert (await plan(tenants)).unmet == ()
+    tenants.slurm.known_scheduling = Scheduling(enforced=("associations",))
+    (one,) = (await plan(tenants)).unmet
+    assert (one.project, one.field, "none of the limits" in one.why) == ("", "AccountingStorageEnforce", True)
+
+    async def away():
+        raise SlurmUnavailable("slurmctld is away.")
+
+    monkeypatch.setattr(tenants.slurm, "scheduling", away)
+    (one,) = (await plan(tenants)).unmet
+    assert "slurmctld is away" in one.why
+    assert (await tenants.call("POST", "/v1/quotas/apply", "boss")).status_code == 200
 
 
 async def test_a_used_up_budget_holds_in_slurm_too_and_is_told_once(tenants):

@@ -11,6 +11,7 @@ from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.hints import Hints
 from hpcjobs.model.job import JobRecord, State
 from hpcjobs.model.reservation import Reservation
+from hpcjobs.model.suspicion import Standing, Suspicion
 from hpcjobs.sbatch.hostlists import expand_hostlist
 from tests.unit.builders import node, record, view
 
@@ -35,6 +36,22 @@ def running(number: int, where: str, gpus: int, since_s: float = 3600, **facts: 
 def nodes_named(*names: str, **facts: Any) -> tuple[Node, ...]:
     """Idle nodes of 8 GPUs and 64 CPUs."""
     return tuple(node(name, **facts) for name in names)
+
+
+def suspicions(**points: float) -> dict[str, Suspicion]:
+    """Nodes with so many points: below 1.5 good, below 2.5 suspect, else lemons."""
+    return {
+        name: Suspicion(
+            node=name,
+            standing=Standing.LEMON if many >= 2.5 else Standing.SUSPECT if many >= 1.5 else Standing.GOOD,
+            points=many,
+            expected=0.1,
+            chance=0.1**many,
+            ratio=1 + many,
+            node_days=15.0,
+        )
+        for name, many in points.items()
+    }
 
 
 def at_work(

@@ -20,6 +20,7 @@ from hpcjobs.model.steering import Action
 from hpcjobs.observe.observer import Observer
 from hpcjobs.slurm.base import Launch
 from hpcjobs.slurm.simulated import SimulatedBackend
+from hpcjobs.steering.past import Past
 from hpcjobs.steering.runner import PolicyRunner
 from hpcjobs.store.store import Store
 from tests.unit.builders import SCRIPT, node
@@ -132,7 +133,9 @@ class Service:
         """A new process, which remembers nothing but what is written down."""
         self.observer = Observer("big", self.slurm, self.store, max_age_s=1e6)
         self.slurm.list = self._list_again
-        self.runner = PolicyRunner(self.store, self._hooks(), self.observer, USER)
+        self.runner = PolicyRunner(
+            self.store, self._hooks(), self.observer, USER, Past(self.store, self.observer.cluster)
+        )
 
     def _hooks(self) -> Any:
         """In place of the plugins: they run in a process of their own, which is not what is tested here."""

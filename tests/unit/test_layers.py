@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,20 @@ def test_a_policy_is_short():
     """Under 150 lines; board.py is what policies share, and no policy."""
     lengths = {path.name: len(path.read_text().splitlines()) for path in (ROOT / "plugins/policies").glob("*.py")}
     assert {name for name, lines in lengths.items() if lines >= 150} == {"board.py"}
+
+
+def test_every_file_that_is_read_is_part_of_what_is_installed():
+    data = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]["package-data"]
+    packaged = {
+        file.resolve()
+        for package, patterns in data.items()
+        for pattern in patterns
+        for file in (ROOT / package.replace(".", "/")).glob(pattern)
+    }
+    there = {
+        file.resolve()
+        for folder in ("hpcjobs", "plugins")
+        for file in (ROOT / folder).rglob("*")
+        if file.is_file() and file.suffix not in (".py", ".pyc", ".so")
+    }
+    assert there <= packaged, f"not in package-data: {sorted(map(str, there - packaged))}"

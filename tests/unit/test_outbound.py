@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import re
 import ssl
 from pathlib import Path
 
@@ -16,9 +17,9 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from hpcjobs.errors import Conflict, Refused
+from hpcjobs.errors import Conflict
 from hpcjobs.push import signing
-from hpcjobs.push.outbound import CheckedTransport, Forbidden, check_url, is_allowed
+from hpcjobs.push.outbound import CheckedTransport, Forbidden, fault, is_allowed
 from tests.api.receiver import receiving
 
 LOOPBACK = [ipaddress.ip_network("127.0.0.0/8")]
@@ -85,24 +86,18 @@ def test_no_address_that_is_private_by_the_registries_is_allowed(address):
     ],
 )
 def test_an_address_that_can_never_be_told_is_refused(url, why):
-    with pytest.raises(Refused, match=why) as refused:
-        check_url(url, ["hooks.local"], [])
-    assert refused.value.refusals[0].field == "url"
+    assert re.search(why, fault(url, ["hooks.local"], []))
 
 
 def test_addresses_that_can_be_told_pass():
-    check_url("https://example.org/hook?x=1", [], [])
-    check_url("http://hooks.local:8080/", ["hooks.local"], [])
-    check_url("https://127.0.0.1:8443/", [], LOOPBACK)
+    assert fault("https://example.org/hook?x=1", [], []) == ""
+    assert fault("http://hooks.local:8080/", ["hooks.local"], []) == ""
+    assert fault("https://127.0.0.1:8443/", [], LOOPBACK) == ""
 
 
 @given(st.text(max_size=40))
 def test_any_text_is_an_address_or_refused(text):
-    try:
-        check_url(text, [], [])
-    except Refused:
-        return
-    assert text.lower().startswith("https://")
+    assert fault(text, [], []) or text.lower().startswith("https://")
 
 
 class Names:

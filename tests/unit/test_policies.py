@@ -8,13 +8,13 @@ import msgspec
 import pytest
 
 from hpcjobs.conformance import PluginConformance
-from hpcjobs.model.cluster import Failure
 from hpcjobs.model.hints import Hints
-from hpcjobs.model.job import Fate, State
+from hpcjobs.model.job import State
 from hpcjobs.model.particulars import Particulars
 from hpcjobs.model.steering import Avoid, Drain, Prefer, Weigh
 from hpcjobs_plugins.policies import suspect, urgent
-from tests.unit.builders import finished, node, record, view
+from tests.unit.builders import node, record, view
+from tests.unit.policy_views import suspicions
 
 NOW = 1000.0
 
@@ -25,7 +25,7 @@ class TestUrgentConforms(PluginConformance):
 
 class TestSuspectConforms(PluginConformance):
     plugin = suspect.PLUGIN
-    settings: ClassVar[dict[str, Any]] = {"drain_at": 3.0, "most_drained": 0.5}
+    settings: ClassVar[dict[str, Any]] = {"drain": True, "drain_at": 3.0, "most_drained": 0.5}
 
 
 def hinted(seen, **hints):
@@ -65,63 +65,58 @@ def test_only_accounts_that_may_have_urgent_jobs():
     assert [one.job for one in urgent.tick(urgent.Settings(accounts=("b",)), seen, NOW)] == [2]
 
 
-def failed(number, where, user):
-    return finished(number, fate=Fate.FAILED, nodes=1, node_list=where, user=user)
-
-
 NODES = tuple(node(f"n{number}") for number in range(1, 21))
 
 
-def test_a_node_that_slurm_took_jobs_from_is_suspect_and_large_jobs_do_not_start_there():
-    bad = record(1, nodes=1, particulars=Particulars(failed_node="n3"))
-    seen = view(bad, record(2, nodes=8, partition="gpu"), record(3, nodes=7), nodes=NODES)
-    weigh, avoid = suspect.tick(suspect.Settings(suspect_at=2.0), seen, NOW)
+def seen_with(*jobs, nodes=NODES, **points):
+    return msgspec.structs.replace(view(*jobs, nodes=nodes), suspicions=suspicions(**points))
+
+
+def test_a_suspect_node_is_taken_last_and_large_jobs_do_not_start_there():
+    seen = seen_with(record(2, nodes=8, partition="gpu"), record(3, nodes=7), n3=1.9, n4=1.0, gone=3.0)
+    weigh, avoid = suspect.tick(suspect.Settings(), seen, NOW)
     assert isinstance(weigh, Weigh)
     assert (weigh.nodes, weigh.weight) == (("n3",), 1000)
     assert isinstance(avoid, Avoid)
     assert (avoid.job, avoid.nodes) == (2, ("n3",))
 
 
-def test_one_users_failures_are_no_fault_of_a_node():
-    mine = [failed(number, "n4", "alice") for number in range(1, 9)]
-    assert list(suspect.tick(suspect.Settings(suspect_at=2.0), view(*mine, nodes=NODES), NOW)) == []
-    others = [failed(11, "n4", "bob"), failed(12, "n4", "carol")]
-    assert suspect.suspicion(suspect.Settings(suspect_at=2.0), view(*mine, *others, nodes=NODES), NOW) == {"n4": 2.0}
-
-
-def test_a_failure_counts_once_for_as_long_as_it_is_remembered():
-    listed = record(1, particulars=Particulars(failed_node="n3"))
-    past = (Failure("n3", NOW - 60, 1), Failure("n4", NOW - 60, 2), Failure("gone", NOW, 3))
-    seen = msgspec.structs.replace(view(listed, nodes=NODES), failures=past)
-    assert suspect.suspicion(suspect.Settings(suspect_at=2.0), seen, NOW) == {"n3": 2.0, "n4": 2.0}
-    assert suspect.suspicion(suspect.Settings(memory_s=59), seen, NOW) == {}
+def test_an_admin_can_have_fewer_points_suffice():
+    (weigh,) = suspect.tick(suspect.Settings(suspect_at=0.9), seen_with(n3=1.9, n4=1.0, n5=0.8), NOW)
+    assert weigh.nodes == ("n3", "n4")
 
 
 def test_a_large_job_that_could_start_nowhere_else_is_not_kept_from_a_suspect_node():
-    bad = record(1, particulars=Particulars(failed_node="n3"))
     every = record(2, nodes=len(NODES), partition="gpu")
-    (only,) = suspect.tick(suspect.Settings(suspect_at=2.0), view(bad, every, nodes=NODES), NOW)
+    (only,) = suspect.tick(suspect.Settings(), seen_with(every, n3=2.0), NOW)
     assert isinstance(only, Weigh)
 
 
 def test_a_large_job_that_names_a_suspect_node_keeps_it():
-    bad = record(1, particulars=Particulars(failed_node="n3"))
     named = record(2, nodes=8, particulars=Particulars(required_nodes="n[1-8]"))
-    (only,) = suspect.tick(suspect.Settings(suspect_at=2.0), view(bad, named, nodes=NODES), NOW)
+    (only,) = suspect.tick(suspect.Settings(), seen_with(named, n3=2.0), NOW)
     assert isinstance(only, Weigh)
 
 
 @pytest.mark.parametrize(("down", "drained"), [(0, ["n3"]), (1, [])])
-def test_the_worst_nodes_are_drained_as_long_as_few_are_out_of_use(down, drained):
+def test_lemons_are_drained_the_worst_first_as_long_as_few_are_out_of_use(down, drained):
     nodes = tuple(node(one.name, usable=number >= down) for number, one in enumerate(NODES))
-    jobs = [record(number, particulars=Particulars(failed_node=name)) for number, name in
-            enumerate(["n3", "n3", "n4", "n5", "n5"], 1)]  # fmt: skip
-    jobs.append(failed(9, "n3", "bob"))
-    jobs.append(failed(10, "n3", "carol"))
-    settings = suspect.Settings(drain_at=4.0, most_drained=0.05)
-    wanted = [one for one in suspect.tick(settings, view(*jobs, nodes=nodes), NOW) if isinstance(one, Drain)]
+    seen = seen_with(nodes=nodes, n1=9.0, n3=3.5, n4=1.0, n5=2.6) if down else seen_with(n3=3.5, n4=1.0, n5=2.6)
+    wanted = [one for one in suspect.tick(suspect.Settings(drain=True), seen, NOW) if isinstance(one, Drain)]
     assert [name for one in wanted for name in one.nodes] == drained
+    assert all(one.why == "hpcjobs: lemon, 3.5 points where 0.1 are expected" for one in wanted)
+
+
+def test_what_is_out_of_use_is_not_drained_again_so_that_its_reason_stays():
+    nodes = tuple(node(one.name, usable=one.name != "n3", reason="fans") for one in NODES)
+    settings = suspect.Settings(drain=True, most_drained=1.0)
+    wanted = suspect.tick(settings, seen_with(nodes=nodes, n3=3.5), NOW)
+    assert not [one for one in wanted if isinstance(one, Drain)]
+
+
+def test_nothing_is_drained_unless_the_settings_say_so():
+    assert [type(one) for one in suspect.tick(suspect.Settings(drain_at=0.5), seen_with(n3=9.0), NOW)] == [Weigh]
 
 
 def test_without_suspicion_nothing_is_wanted():
-    assert list(suspect.tick(suspect.Settings(drain_at=0.5), view(record(1, nodes=100), nodes=NODES), NOW)) == []
+    assert list(suspect.tick(suspect.Settings(drain=True), view(record(1, nodes=100), nodes=NODES), NOW)) == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from hpcjobs.model.cluster import ClusterView, Failure, Node
+from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.hints import Hints
 from hpcjobs.model.job import JobRecord
 from hpcjobs.model.particulars import Particulars
@@ -13,7 +13,7 @@ from hpcjobs.model.reservation import Reservation
 from hpcjobs.model.steering import Action, Avoid, Hold, Prefer, Reserve, Start
 from hpcjobs_plugins.policies import data, gang, suspect
 from tests.unit.builders import node
-from tests.unit.policy_views import NOW, asking, at_work, running
+from tests.unit.policy_views import NOW, asking, at_work, running, suspicions
 
 PAIR = Hints(gang="pair", gang_size=2)
 NAME = "hpcjobs_gang_1_0"
@@ -71,25 +71,24 @@ def test_a_gang_for_which_no_nodes_can_be_kept_holds_nothing_and_is_told_why(tol
 
 def test_a_gang_keeps_off_nodes_that_failed_lately_as_long_as_it_need_not_wait_long_for_others() -> None:
     nodes = tuple(node(f"n{at:02}") for at in range(1, 18))
-    failed = (Failure("n01", NOW - 50, 99),)
-    seen = msgspec.structs.replace(pair(member(1, 8), member(2, 8), nodes=nodes), failures=failed)
+    failed = suspicions(n01=1.0)
+    seen = msgspec.structs.replace(pair(member(1, 8), member(2, 8), nodes=nodes), suspicions=failed)
     assert "n01" not in wanted(seen)[0].nodes
-    assert "n01" in wanted(seen, memory_s=0)[0].nodes
-    assert "n01" in wanted(seen, memory_s=49)[0].nodes
+    assert "n01" in wanted(seen, keep_off=None)[0].nodes
+    assert "n01" in wanted(seen, keep_off=1.1)[0].nodes
     for at, off in ((NOW + 500, True), (NOW + 700, False)):
         other = running(9, "n17", 8, end_time=int(at))
-        later = msgspec.structs.replace(pair(member(1, 8), member(2, 8), other, nodes=nodes), failures=failed)
+        later = msgspec.structs.replace(pair(member(1, 8), member(2, 8), other, nodes=nodes), suspicions=failed)
         assert ("n01" not in wanted(later)[0].nodes) is off
-    few = msgspec.structs.replace(pair(member(1, 8), member(2, 8), nodes=nodes[:16]), failures=failed)
+    few = msgspec.structs.replace(pair(member(1, 8), member(2, 8), nodes=nodes[:16]), suspicions=failed)
     assert "n01" in wanted(few)[0].nodes
 
 
 def test_suspect_leaves_the_members_of_a_gang_to_it() -> None:
     nodes = tuple(node(f"n{at:02}") for at in range(1, 18))
     seen = pair(member(1, 8), member(2, 8), member(3, 8), nodes=nodes)
-    seen = msgspec.structs.replace(seen, failures=(Failure("n01", NOW - 50, 99),))
-    wary = suspect.Settings(suspect_at=2.0)
-    assert [one.job for one in suspect.tick(wary, seen, NOW) if isinstance(one, Avoid)] == [3]
+    seen = msgspec.structs.replace(seen, suspicions=suspicions(n01=2.0))
+    assert [one.job for one in suspect.tick(suspect.Settings(), seen, NOW) if isinstance(one, Avoid)] == [3]
 
 
 def test_members_that_read_data_are_not_kept_off_the_nodes_that_their_gang_has() -> None:

@@ -150,6 +150,10 @@ def test_a_minute_is_never_cut_off():
         ({}, ""),
         ({"afterok": [1, 2], "afterany": [3], "satisfy": "all"}, "afterok:1:2,afterany:3"),
         ({"afterok": [1], "afterany": [3], "satisfy": "any"}, "afterok:1?afterany:3"),
+        (
+            {"afterok": ["1(unfulfilled)", "2_*(failed)"], "afterany": ["3(fulfilled)"], "satisfy": "all"},
+            "afterok:1(unfulfilled),afterok:2_*(failed),afterany:3(fulfilled)",
+        ),
         ({"singleton": True, "afterok": [], "satisfy": "all"}, "singleton"),
     ],
 )

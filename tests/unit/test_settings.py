@@ -119,3 +119,26 @@ async def test_a_header_says_who_calls_only_where_a_proxy_of_the_settings_sends_
 def test_nothing_is_done_in_the_name_of_the_services_own_user():
     settings = Settings((ClusterSettings("big"),), never_run_as=("root",), service_user="svc")
     assert settings.forbidden == {"root", "svc"}
+
+
+MAIL = '[mail]\nhost = "mail.example.org"\nsender = "jobs@example.org"\n'
+
+
+def test_mail_goes_over_starttls_unless_something_else_is_said(tmp_path):
+    mail = read(tmp_path, LEAST + MAIL).mail
+    assert (mail.security, mail.port, mail.domains) == ("starttls", 587, ())
+    assert read(tmp_path, LEAST).mail is None
+
+
+@pytest.mark.parametrize(
+    ("said", "complaint"),
+    [
+        ('[mail]\nhost = "m"\nsender = "jobs@x\\r\\nBcc: a@b"\n', "is no address"),
+        (MAIL + 'user = "u"\n', "user and password_file go together"),
+        (MAIL + 'security = "none"\nuser = "u"\npassword_file = "/p"\n', "a password goes over TLS only"),
+        (MAIL + 'security = "ssl"\n', "security"),
+    ],
+)
+def test_mail_that_cannot_be_sent_so_is_refused(tmp_path, said, complaint):
+    with pytest.raises(SettingsError, match=complaint):
+        read(tmp_path, LEAST + said)

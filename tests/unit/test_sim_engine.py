@@ -18,6 +18,7 @@ from hpcjobs.model.steering import (
     Label,
     LimitMin,
     Prefer,
+    Release,
     Requeue,
     Reserve,
     Resize,
@@ -74,6 +75,7 @@ class Whims:
             lambda: Tune({"bf_interval": str(chance.randint(0, 60))}, "why"),
             lambda: Requeue(one(), "why", chance.choice([None, 1, 2]), nodes),
             lambda: Shrink(one(), chance.randint(0, 3), "why"),
+            lambda: Release(one(), "why"),
             lambda: Resize(one(), chance.randint(0, 5), "why"),
             lambda: Drain(nodes, "why"),
         ]

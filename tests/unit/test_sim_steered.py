@@ -8,11 +8,13 @@ from hpcjobs.model.job import Fate, State
 from hpcjobs.model.steering import (
     Avoid,
     Delay,
+    Depend,
     Drain,
     Hold,
     Label,
     LimitMin,
     Prefer,
+    Release,
     Requeue,
     Reserve,
     Resize,
@@ -187,6 +189,8 @@ def test_a_waiting_job_asks_for_fewer_nodes():
         (Shrink(1, 5, ""), "cannot grow"),
         (Shrink(2, 1, ""), "does not run"),
         (Resize(1, 1, ""), "does not wait"),
+        (Depend(1, "afterok:2", ""), "nothing depends"),
+        (Release(1, ""), "nobody holds"),
         (Resize(2, 5, ""), "1 to 4 nodes"),
         (Resize(3, 50, ""), "would not fit"),
         (Drain(("nowhere",), ""), "no such nodes"),
@@ -276,7 +280,7 @@ def test_policies_are_told_of_nodes_that_failed_under_jobs_and_large_jobs_keep_a
     (failure, *_) = script.seen[max(script.seen)].failures
     assert (failure.node, failure.at) == (alone[index].name, EPOCH_S + at_s)
     assert failure.slurm_job_id in range(1, 5)
-    (hook,) = suspect.PLUGIN.hooks(suspect.Settings(suspect_at=2.0, large_nodes=2))
+    (hook,) = suspect.PLUGIN.hooks(suspect.Settings(suspect_at=0.7, large_nodes=2))
     lemons = [
         Failures(per_1000_node_days=20_000, repair_s=1.0, seed=seed, lemons=0.25, lemon_failures=1.0)
         for seed in range(20)

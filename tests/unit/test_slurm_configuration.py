@@ -15,6 +15,7 @@ HERE = Scheduling(
     parameters={"bf_interval": "5", "bf_continue": ""},
     weights={"age": 1000, "fairshare": 10000, "jobsize": 1000, "partition": 1000, "qos": 2000},
     select_parameters=("CR_CORE_MEMORY",),
+    enforced=("associations", "limits", "qos", "safe"),
 )
 
 
@@ -38,7 +39,8 @@ def test_what_slurmrestd_says_is_read_as_the_same():
 
 
 def test_everything_that_can_be_said_is_read_of_either():
-    text = """PreemptMode             = GANG,SUSPEND
+    text = """AccountingStorageEnforce = associations,limits,qos,safe
+PreemptMode             = GANG,SUSPEND
 PreemptType             = preempt/partition_prio
 PriorityFavorSmall      = yes
 PriorityMaxAge          = 1-00:00:00
@@ -67,8 +69,10 @@ TopologyPlugin          = topology/tree
         topology_parameters=("RoutePart", "SwitchAsNodeRank"),
         preempt="preempt/partition_prio",
         preempt_mode=("GANG", "SUSPEND"),
+        enforced=("associations", "limits", "qos", "safe"),
     )
     assert said(
+        AccountingStorageEnforce=["ASSOCIATIONS", "LIMITS", "QOS", "SAFE"],
         PreemptMode=["GANG", "SUSPEND"], PreemptType="preempt/partition_prio", PriorityFavorSmall=True,
         PriorityMaxAge="1-00:00:00", PriorityWeightFairshare=0, PriorityWeightAge=7,
         PriorityWeightTRES="gres/gpu=10,mem=1", SchedulerType="sched/builtin", SelectType="select/linear",
@@ -78,5 +82,10 @@ TopologyPlugin          = topology/tree
 
 
 def test_what_is_not_told_is_as_slurm_has_it_by_default():
-    assert printed_scheduling("Configuration data as of now\nSchedulerParameters = (null)\n") == Scheduling()
+    assert (
+        printed_scheduling(
+            "Configuration data as of now\nSchedulerParameters = (null)\nAccountingStorageEnforce = none\n"
+        )
+        == Scheduling()
+    )
     assert said(SchedulerParameters=[], PreemptType="", PreemptMode=["DISABLED"]) == Scheduling()

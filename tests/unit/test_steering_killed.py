@@ -13,13 +13,13 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, rule, run_state_machine_as_test
 
-from hpcjobs.model.job import State
+from hpcjobs.model.job import WAITING, State
 from hpcjobs.model.node_order import NodeOrder
 from hpcjobs.model.order import Changes, Order, Verb
 from hpcjobs.model.reservation import ReservationOrder, ReservationVerb
 from hpcjobs.model.steering import Action, Avoid, Delay, Hold, Label, LimitMin, Prefer, Requeue, Reserve, Start, Weigh
 from hpcjobs.sbatch.hostlists import expand_hostlist
-from hpcjobs.steering.fields import NODE_FIELDS, WAITING
+from hpcjobs.steering.fields import NODE_FIELDS
 from tests.conftest import examples
 from tests.unit.steering_killed import MISHAPS, Service
 

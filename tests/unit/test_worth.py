@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from hpcjobs.devices.worth import is_slice, worth
+from hpcjobs.devices.worth import is_slice, whole_of, worth
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,12 @@ def test_what_is_not_known_to_be_a_slice_is_whole(kind: str) -> None:
 def test_a_slice_that_has_all_of_a_gpu_is_whole_and_still_a_slice() -> None:
     assert worth("a100_7g.40gb") == 1
     assert is_slice("a100_7g.40gb")
+
+
+@pytest.mark.parametrize(
+    ("kind", "whole"),
+    [("a100_1g.5gb", "a100"), ("nvidia_h100_80gb_hbm3_3g.40gb", "nvidia_h100_80gb_hbm3"), ("1g.5gb", ""),
+     ("mi300x_cpx", "mi300x"), ("a100-2g.10gb+me", "a100"), ("a100", ""), ("", "")],
+)  # fmt: skip
+def test_a_slice_says_of_what_it_is_one(kind, whole):
+    assert whole_of(kind) == whole

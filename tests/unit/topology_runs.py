@@ -6,6 +6,7 @@ import fcntl
 import os
 import pty
 import select
+import signal
 import struct
 import subprocess
 import sys
@@ -60,6 +61,12 @@ def process(*words: str | Path, **more: str) -> subprocess.Popen[str]:
     )  # fmt: skip
 
 
+def _begin_on(terminal: int) -> None:
+    """A terminal's shell does so: Ctrl-C counts, also where whoever runs these tests in the background ignores it."""
+    os.login_tty(terminal)
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def on_terminal(
     columns: int,
     *words: str | Path,
@@ -83,7 +90,7 @@ def on_terminal(
     variables = environment(TERM="xterm-256color", **more)
     variables.pop("COLUMNS", None)
     with subprocess.Popen(
-        [*program, *map(str, words)], env=variables, cwd=folder, preexec_fn=lambda: os.login_tty(theirs),
+        [*program, *map(str, words)], env=variables, cwd=folder, preexec_fn=lambda: _begin_on(theirs),
         pass_fds=[theirs],
     ) as child:  # fmt: skip
         os.close(theirs)

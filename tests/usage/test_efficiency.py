@@ -39,13 +39,9 @@ def test_a_run_that_has_not_ended_counts_until_now() -> None:
 
 def test_what_was_not_measured_is_none_and_not_nothing() -> None:
     told = efficiency(run(), GPUS, None, 0)
-    assert (told.cpu, told.gpu, told.gpu_coverage, told.idle_gpu_h, told.energy_kwh) == (None,) * 5
+    assert (told.cpu, told.gpu, told.gpu_coverage, told.idle_gpu_h) == (None,) * 4
 
 
 def test_a_run_that_never_started_has_no_shares() -> None:
     told = efficiency(run(start_time=0, cpu_used_s=0.0), GPUS, Busy(1, 1), 5000)
     assert (told.cpu, told.gpu, told.idle_gpu_h) == (None, None, None)
-
-
-def test_energy_is_told_in_kilowatt_hours() -> None:
-    assert efficiency(run(energy_j=7_200_000), (), None, 0).energy_kwh == pytest.approx(2)

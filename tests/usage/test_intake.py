@@ -96,3 +96,10 @@ def test_nodes_are_remembered_where_they_changed(usage):
     assert not fleet.learn(NodeKind("n1", 60, "gpu:h100:8", 64))
     assert fleet.learn(NodeKind("n1", 60, "gpu:h100:4", 64))
     assert intake.read_fleet(usage, "other").pool("n1", 1) is None
+
+
+def test_a_file_from_before_nodes_were_said_to_be_down_is_brought_up_to_date(usage):
+    usage.execute("ALTER TABLE node_kinds DROP usable")
+    usage.execute("INSERT INTO node_kinds (cluster, node, since, gres, cpus) VALUES ('big', 'n1', 5, 'gpu:a100:8', 64)")
+    usage.execute(TABLES)
+    assert not intake.read_fleet(usage, "big").learn(NodeKind("n1", 60, "gpu:a100:8", 64))

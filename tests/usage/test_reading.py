@@ -13,6 +13,7 @@ from hpcjobs.model.cluster import ClusterView, Node
 from hpcjobs.model.node_particulars import NodeParticulars
 from hpcjobs.model.usage import Run
 from hpcjobs.slurm.base import Op
+from hpcjobs.usage.intake import LOST
 from hpcjobs.usage.reading import AGAIN_AFTER_S, DAY_S, UsageReader
 from hpcjobs.usage.store import UsageStore
 
@@ -44,14 +45,6 @@ class Slurmdbd:
             for run in self.runs_there.values()
             if (not until or run.eligible_time < until) and (not run.end_time or run.end_time >= since)
         )
-
-
-@pytest.fixture
-def store(tmp_path):
-    store = UsageStore(str(tmp_path / "usage.duckdb"))
-    store.open()
-    yield store
-    store.close()
 
 
 def reader(slurmdbd: Slurmdbd, store: UsageStore, view: ClusterView | None = None, **more: float) -> UsageReader:
@@ -118,6 +111,25 @@ async def test_a_run_whose_end_was_told_late_is_asked_for_again(store):
     ]  # fmt: skip
 
 
+async def test_a_run_that_accounting_has_lost_does_not_count_for_ever(store):
+    slurmdbd = Slurmdbd()
+    slurmdbd.tell(1, NOW - 50, start_time=NOW - 40)
+    slurmdbd.tell(2, NOW - 50, start_time=NOW - 40)
+    slurmdbd.tell(3, NOW - 50)
+    reading = reader(slurmdbd, store)
+    await reading.tick(NOW)
+    gone = {number: slurmdbd.runs_there.pop((number, NOW - 50)) for number in (2, 3)}
+    await reading.tick(NOW + 20)
+    assert {end for _, end in await kept(store, "slurm_job_id, end_time")} == {None}
+    later = NOW + DAY_S + 100
+    await reading.tick(later)
+    ended = [(1, None, ""), (2, later, LOST), (3, later, LOST)]
+    assert await kept(store, "slurm_job_id, end_time, reason") == ended
+    slurmdbd.runs_there[2, NOW - 50] = gone[2]
+    await reading.tick(later + 20)
+    assert (await kept(store, "slurm_job_id, end_time, reason"))[1] == (2, None, "")
+
+
 async def test_each_day_the_last_days_are_read_once_more(store):
     slurmdbd = Slurmdbd()
     reading = reader(slurmdbd, store)
@@ -162,18 +174,33 @@ async def test_killed_anywhere_and_begun_anew_it_ends_with_each_run_once(store, 
     assert await kept(store) == sorted((*key, run.end_time) for key, run in slurmdbd.runs_there.items())
 
 
-async def test_what_nodes_have_is_kept_where_it_changes(store):
-    def view(gres: str) -> ClusterView:
-        node = Node("n1", "IDLE", True, 64, 0, 0, 0, {}, {}, (), (), particulars=NodeParticulars(gres=gres))
-        return ClusterView("big", NOW, {}, {"n1": node}, {})
+def listed(gres: str, usable: bool = True, name: str = "n1") -> ClusterView:
+    node = Node(name, "IDLE", usable, 64, 0, 0, 0, {}, {}, (), (), particulars=NodeParticulars(gres=gres))
+    return ClusterView("big", NOW, {}, {name: node}, {})
 
+
+async def kept_nodes(store: UsageStore) -> list[tuple]:
+    told = "SELECT node, since, gres, cpus, usable FROM node_kinds ORDER BY since, node"
+    return await store.read(lambda usage: usage.execute(told).fetchall())
+
+
+async def test_what_nodes_have_is_kept_where_it_changes(store):
     slurmdbd = Slurmdbd()
     slurmdbd.tell(1, NOW - 50, start_time=NOW - 40, nodes=1, node_list="n1", tres_alloc="gres/gpu=2")
     for second, gres in enumerate(["gpu:a100:8", "gpu:a100:8", "gpu:h100:8"]):
-        await reader(slurmdbd, store, view(gres)).tick(NOW + second)
-    rows = await store.read(
-        lambda usage: usage.execute("SELECT since, gres, cpus FROM node_kinds ORDER BY 1").fetchall()
-    )
-    assert rows == [(NOW, "gpu:a100:8", 64), (NOW + 2, "gpu:h100:8", 64)]
+        await reader(slurmdbd, store, listed(gres)).tick(NOW + second)
+    assert await kept_nodes(store) == [("n1", NOW, "gpu:a100:8", 64, True), ("n1", NOW + 2, "gpu:h100:8", 64, True)]
     told = await store.read(lambda usage: usage.execute("SELECT kind, devices, basis FROM run_gpus").fetchall())
     assert told == [("a100", 2, "nodes")]
+
+
+async def test_nodes_that_are_down_or_gone_are_known_to_be(store):
+    views = [listed("gpu:a100:8"), listed("gpu:a100:8", usable=False), listed("", name="n2"), listed("", name="n2")]
+    for second, view in enumerate(views):
+        await reader(Slurmdbd(), store, view).tick(NOW + second)
+    empty = ClusterView("big", NOW, {}, {}, {})
+    await reader(Slurmdbd(), store, empty).tick(NOW + 9)
+    assert await kept_nodes(store) == [
+        ("n1", NOW, "gpu:a100:8", 64, True), ("n1", NOW + 1, "gpu:a100:8", 64, False), ("n1", NOW + 2, "", 0, False),
+        ("n2", NOW + 2, "", 64, True),
+    ]  # fmt: skip

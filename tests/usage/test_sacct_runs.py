@@ -43,6 +43,12 @@ def test_a_run_and_the_memory_of_its_steps():
     )  # fmt: skip
 
 
+@pytest.mark.parametrize(("told", "alone"), [("NO", False), ("NODE", True), ("USER", False), ("", None)])
+def test_a_run_that_had_its_nodes_to_itself_says_so_where_sacct_does(told, alone):
+    text = "".join("".join(line[field] + D for field in FIELDS) + f"{told}{D}\n" for line in (TOLD, STEP))
+    assert [run.exclusive for run in runs_of_text(text, D)] == [alone]
+
+
 def test_what_never_ran_has_what_it_asked_for_and_no_time():
     never = TOLD | {"State": "CANCELLED by 1001", "Start": "None", "NodeList": "None assigned", "AllocTRES": ""}
     (run,) = read(never | {"NCPUS": "0", "Eligible": "Unknown", "End": "1795843500", "TimelimitRaw": "UNLIMITED"})

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from hpcjobs.client._async.billing import AsyncBilling
 from hpcjobs.client._async.events import AsyncEvents
 from hpcjobs.client._async.files import AsyncFiles
 from hpcjobs.client._async.orders import AsyncOrders
+from hpcjobs.client._async.sending import AsyncSending
 from hpcjobs.client._async.service import AsyncService
 from hpcjobs.client._async.webhooks import AsyncWebhooks
 
 
-class AsyncClient(AsyncEvents, AsyncOrders, AsyncService):
+class AsyncClient(AsyncBilling, AsyncEvents, AsyncOrders, AsyncSending, AsyncService):
     """Calls the service: see docs/CLIENT.md.
 
     Example:

@@ -12,12 +12,14 @@ from hpcjobs.client._async.caller import AsyncCaller
 from hpcjobs.client.fields import SpecFields
 from hpcjobs.client.patience import AsyncStream, Patience
 from hpcjobs.client.problems import ApiProblem, NotFound
-from hpcjobs.client.wire import NDJSON, JobFilters, JobName, Lines, body_of, cluster_of, job_path
+from hpcjobs.client.wire import NDJSON, JobFilters, JobName, Lines, body_of, cluster_of, job_path, name_of
 from hpcjobs.model.detail import JobDetail
 from hpcjobs.model.gang import Gang
 from hpcjobs.model.job import Job, JobPage
+from hpcjobs.model.job_runs import JobRuns
 from hpcjobs.model.job_usage import JobUsage
 from hpcjobs.model.order import Verdict
+from hpcjobs.model.reliability import Advised
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.sbatch.called import Call, Sbatched
 
@@ -179,6 +181,38 @@ class AsyncJobs(AsyncCaller):
         """Everything about one job: why it waits, what was asked for, its steps, attempts and events."""
         query = {"cluster": cluster_of(job, cluster), "max_age_s": max_age_s}
         return await self.ask(JobDetail, "GET", job_path(job, "/detail"), query)
+
+    async def job_runs(self, job: JobName, *, cluster: str | None = None) -> JobRuns:
+        """What happened to a job, run by run: why each ended, what was decided then; and what will happen next."""
+        return await self.ask(JobRuns, "GET", job_path(job, "/runs"), {"cluster": cluster_of(job, cluster)})
+
+    async def advise(
+        self,
+        job: JobName | None = None,
+        *,
+        nodes: int | None = None,
+        save_s: float | None = None,
+        restart_s: float | None = None,
+        interval_s: float | None = None,
+        cluster: str | None = None,
+    ) -> Advised:
+        """How often a job should save, and how much of its time will be productive.
+
+        Args:
+            job: Which; None: any with so many nodes.
+            nodes: How many it has; None: as the job.
+            save_s: Seconds for which a checkpoint stops the work; None: as the job's agent measured last.
+            restart_s: Seconds from a start until it works; None: as others published.
+            interval_s: Seconds of work between two checkpoints; None: as should be.
+            cluster: Where; None: the job's, or the first.
+
+        Raises:
+            Refused: Nobody knows how many nodes it has, or how long saving takes.
+        """
+        query = {"nodes": nodes, "save_s": save_s, "restart_s": restart_s, "interval_s": interval_s, "cluster": cluster}
+        if job is not None:
+            query |= {"job": name_of(job), "cluster": cluster_of(job, cluster)}
+        return await self.ask(Advised, "GET", "/v1/recovery/advice", query)
 
     async def job_usage(self, job: JobName, *, cluster: str | None = None) -> JobUsage:
         """What a job used, run by run, as far as accounting has been read."""

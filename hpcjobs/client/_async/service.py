@@ -19,11 +19,12 @@ from hpcjobs.model.partition import PartitionList
 from hpcjobs.model.plugin import ConfigurationFile, Generation, PluginSet
 from hpcjobs.model.policy import PolicyReport
 from hpcjobs.model.pool import GpuPool
+from hpcjobs.model.report import Catalogue, Table
+from hpcjobs.model.sample import NodeSamples, SamplesKept
 from hpcjobs.model.scheduling import Scheduling
+from hpcjobs.model.suspicion import PardonAsked, Suspicion, Suspicions
 from hpcjobs.model.tenant import Decision, Plan, ProjectQuota, QuotaAsked, QuotaRequest, Tenant
 from hpcjobs.model.who import Me, ProjectList
-from hpcjobs.reports.ready import Catalogue
-from hpcjobs.reports.table import Table
 
 
 class AsyncService(AsyncCaller):
@@ -60,6 +61,17 @@ class AsyncService(AsyncCaller):
             max_age_s: How old the listing may be that they are from, in seconds.
         """
         return await self.ask(GpuPool, "GET", f"/v1/clusters/{segment(cluster)}/gpus", {"max_age_s": max_age_s})
+
+    async def send_samples(self, cluster: str, node: str, told: NodeSamples) -> SamplesKept:
+        """Tell what the devices of a node did; the same five minutes told again are replaced.
+
+        Args:
+            cluster: Whose node it is.
+            node: Its name in Slurm.
+            told: What they did.
+        """
+        path = f"/v1/clusters/{segment(cluster)}/nodes/{segment(node)}/samples"
+        return await self.ask(SamplesKept, "PUT", path, body=msgspec.json.encode(told))
 
     async def scheduling(self, cluster: str) -> Scheduling:
         """What of Slurm's configuration decides when and where jobs start on a cluster; the controller is asked.
@@ -163,6 +175,21 @@ class AsyncService(AsyncCaller):
     async def policies(self, cluster: str) -> PolicyReport:
         """What the policies want of a cluster now, and how they fare; for operators."""
         return await self.ask(PolicyReport, "GET", f"/v1/clusters/{segment(cluster)}/policies")
+
+    async def lemons(self, cluster: str) -> Suspicions:
+        """The nodes of a cluster against which something speaks, the worst first; for operators."""
+        return await self.ask(Suspicions, "GET", f"/v1/clusters/{segment(cluster)}/lemons")
+
+    async def pardon_node(self, cluster: str, node: str, why: str) -> Suspicion:
+        """Have what speaks against a node until now count no more; for admins.
+
+        Args:
+            cluster: Whose.
+            node: Its name.
+            why: Why, as ``new GPU``.
+        """
+        path = f"/v1/clusters/{segment(cluster)}/lemons/{segment(node)}/pardon"
+        return await self.ask(Suspicion, "POST", path, body=msgspec.json.encode(PardonAsked(why)))
 
     async def quotas(self, *, cluster: str | None = None) -> list[ProjectQuota]:
         """What one's projects may use and what is left of it; for operators all."""

@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
+from hpcjobs.client._sync.billing import Billing
 from hpcjobs.client._sync.events import Events
 from hpcjobs.client._sync.files import Files
 from hpcjobs.client._sync.orders import Orders
+from hpcjobs.client._sync.sending import Sending
 from hpcjobs.client._sync.service import Service
 from hpcjobs.client._sync.webhooks import Webhooks
 
 
-class Client(Events, Orders, Service):
+class Client(Billing, Events, Orders, Sending, Service):
     """Calls the service: see docs/CLIENT.md.
 
     Example:

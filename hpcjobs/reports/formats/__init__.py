@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Final, NamedTuple
 
-from hpcjobs.reports.table import Table
+from hpcjobs.model.report import Table
 
 
 class Format(NamedTuple):
@@ -36,3 +36,14 @@ def render(table: Table, form: str) -> bytes:
     module = importlib.import_module(f"{__name__}.{FORMATS[form].module}")
     done: bytes = module.render(table)
     return done
+
+
+def file_name(report: str, period: str) -> str:
+    """What a report's file is called, without the end that its form is.
+
+    Args:
+        report: Its name.
+        period: The label of its period.
+    """
+    plain = "".join(letter if letter.isalnum() or letter in "-." else "-" for letter in period)
+    return f"{report}-{plain}"

@@ -10,7 +10,7 @@ import csv
 import io
 from typing import Final
 
-from hpcjobs.reports.table import Cell, Table
+from hpcjobs.model.report import Cell, Table
 
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 

@@ -7,9 +7,9 @@ from typing import Final
 import jinja2
 from markupsafe import Markup
 
+from hpcjobs.model.report import Table
 from hpcjobs.reports.plots import drawable, svg
 from hpcjobs.reports.shown import heading, read_until, rows_of, total_of
-from hpcjobs.reports.table import Table
 
 PAGE: Final = jinja2.Environment(
     loader=jinja2.PackageLoader("hpcjobs.reports.formats", "."), autoescape=True, undefined=jinja2.StrictUndefined,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from hpcjobs.reports.table import Table
+from hpcjobs.model.report import Table
 
 
 def render(table: Table) -> bytes:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import duckdb
 
-from hpcjobs.reports.table import Table
+from hpcjobs.model.report import Table
 
 
 def render(table: Table) -> bytes:

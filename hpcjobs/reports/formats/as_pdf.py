@@ -10,9 +10,9 @@ import matplotlib as mpl
 from fpdf import FPDF
 from fpdf.fonts import FontFace
 
+from hpcjobs.model.report import Table
 from hpcjobs.reports.plots import drawable, png
 from hpcjobs.reports.shown import heading, read_until, rows_of, total_of
-from hpcjobs.reports.table import Table
 
 FONTS: Final = Path(mpl.get_data_path()) / "fonts" / "ttf"
 """matplotlib brings DejaVu, which has the letters of most names."""

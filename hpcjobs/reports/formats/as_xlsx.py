@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import xlsxwriter
 
-from hpcjobs.reports.table import Cell, Column, Table
+from hpcjobs.model.report import Cell, Column, Table
 
-PATTERNS: Final = {"share": "0.0%", "h": "#,##0.00", "s": "#,##0", "": "General"}
-"""How numbers of a unit are shown; what is not here: as hours."""
+PATTERNS: Final = {"share": "0.0%", "s": "#,##0", "": "General"}
+"""How numbers of a unit are shown; what is not here: with the digits of its column."""
 WIDE: Final = 40
 
 
@@ -32,13 +32,13 @@ def render(table: Table) -> bytes:
         sheet = book.add_worksheet("Report")
         bold = {"bold": True, "top": 1}
         for place, column in enumerate(table.columns):
-            pattern = {"num_format": PATTERNS.get(column.unit, PATTERNS["h"])}
+            pattern = {"num_format": PATTERNS.get(column.unit, f"#,##0.{'0' * column.digits}")}
             shown, summed = book.add_format(pattern), book.add_format(pattern | bold)
             sheet.write_string(0, place, f"{column.title} [{column.unit}]" if column.unit else column.title, heading)
             for number, row in enumerate(table.rows, start=1):
                 _write(sheet, number, place, column, row[place], shown)
             if table.total is not None:
-                total = "total" if place == 0 else table.total[place]
+                total = "total" if place == 0 and column.text else table.total[place]
                 _write(sheet, len(table.rows) + 1, place, column, total, summed)
             longest = max((len(str(row[place])) for row in table.rows), default=0) if column.text else 12
             sheet.set_column(place, place, min(WIDE, max(10, longest + 2)))
@@ -55,7 +55,9 @@ def _about(book: Any, table: Table, heading: Any) -> None:  # noqa: ANN401  unty
     sheet.set_column(1, 1, 8)
     sheet.set_column(2, 2, 100)
     as_of = "never" if table.as_of is None else datetime.fromtimestamp(table.as_of, UTC).isoformat()
-    for row, (name, text) in enumerate([("report", table.title), ("period", table.period), ("accounting read", as_of)]):
+    told = [("report", table.title), ("period", table.period), ("accounting read", as_of)]
+    told += [("rows left out", str(table.more))] if table.more else []
+    for row, (name, text) in enumerate(told):
         sheet.write_string(row, 0, name)
         sheet.write_string(row, 2, text)
     for place, name in enumerate(("column", "unit", "definition")):

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import importlib
+import pkgutil
+
 from alembic import context
 from sqlmodel import SQLModel
 
-from hpcjobs.store import audit, generations, steered, tables, webhooks  # noqa: F401  they fill the metadata
+from hpcjobs import store
+
+for module in pkgutil.iter_modules(store.__path__, "hpcjobs.store."):
+    if not module.ispkg:
+        importlib.import_module(module.name)  # its tables are part of the metadata then
 
 engine = context.config.attributes["engine"]
 with engine.connect() as connection:

@@ -1,0 +1,1 @@
+"""What use costs: prices, and invoices for projects (docs/BILLING.md)."""
