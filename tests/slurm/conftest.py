@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import shlex
 import subprocess
 import time
@@ -11,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -22,6 +24,12 @@ from .scratch import FOUR, Scratch
 from .steered import Use, administrator, in_use
 
 PROJECT = os.environ.get("COMPOSE_PROJECT_NAME", "hpcjobs")
+SECOND = os.environ.get("HPCJOBS_TEST_SECOND", PROJECT)
+"""Where a second cluster of 26.05 is, on which the modules below are tested beside the others."""
+ON_SECOND = re.compile(
+    "test_(bad_input|contract|identity|sacct|same_as_sbatch|sbatch(_every|_reads|_sets|_words)?"
+    "|scancel|sinfo|squeue|ssh|topology(_command|_live|_ranks)?|tune)"
+)
 SERVICE = os.environ.get("HPCJOBS_TEST_SERVICE", "hpcjobs")
 """The service under test beside the cluster: another container with that label may stand in for it."""
 
@@ -36,7 +44,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             # What stops a part of one cluster must not run beside what uses it: one worker for each cluster.
             parameters = item.callspec.params if hasattr(item, "callspec") else {}
             of_way = str(parameters.get("way", "")).rpartition("@")[2]
-            item.add_marker(pytest.mark.xdist_group(parameters.get("stack") or of_way or cluster_of(item)))
+            group = parameters.get("stack") or of_way or cluster_of(item)
+            second = group == "new" and project_of(item.path) != PROJECT
+            item.add_marker(pytest.mark.xdist_group("second" if second else group))
+
+
+def project_of(module: Path) -> str:
+    """The compose project of the cluster of 26.05 that a module's tests use."""
+    return SECOND if ON_SECOND.fullmatch(module.stem) else PROJECT
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -49,6 +64,34 @@ def cluster_of(item: pytest.Item) -> str:
     """Which cluster a test that names its fixture uses; no test may use both."""
     (name,) = {"new", "old"} & set(getattr(item, "fixturenames", ())) or {"new"}
     return name
+
+
+class Spoken:
+    """A command in a container, and what it says, kept there until it has come through to the mark at its end.
+
+    On a busy machine the engine loses output, garbles it, or says that a command has ended that still runs.
+
+    Args:
+        command: What is run.
+        read: What has come through, and can go.
+
+    Attributes:
+        at: What its files' names begin with.
+        begins: A shell's words: run it, and say what it said.
+        again: Say it once more, when it has ended; what went with its container ends with 137.
+    """
+
+    MARK = b"#said#"
+
+    def __init__(self, command: str, read: str) -> None:
+        self.at = at = f"/var/tmp/said-{uuid.uuid4().hex}"
+        told = f"cat {at}.out; cat {at}.err >&2; printf '{self.MARK.decode()}%d' $(cat {at}.code)"
+        made = f"(umask 077; rm -f {read or at}.*; echo $$ >{at}.pid; : >{at}.out; : >{at}.err)"
+        self.begins = (
+            f"{made}\n(\n{command}\n) >>{at}.out 2>>{at}.err\necho $? >{at}.new; mv {at}.new {at}.code; {told}"
+        )
+        runs = f"[ ! -e {at}.code ] && grep -qs {at} /proc/$(cat {at}.pid)/cmdline"
+        self.again = f"while {runs}; do sleep 0.2; done; [ -e {at}.code ] || echo 137 >{at}.code; {told}"
 
 
 class Stack:
@@ -70,6 +113,8 @@ class Stack:
         self.backend = backend
         self.project = project
         self._tokens: dict[str, str] = {}
+        self._read: dict[tuple[str, str], str] = {}
+        """What was said last in a container, by a user: it can go."""
 
     def container(self, service: str) -> Container:
         service = SERVICE if service == "hpcjobs" else service
@@ -92,10 +137,39 @@ class Stack:
         return self.said("slurmctld", "sacctmgr -nP show user hpcjobs format=AdminLevel").strip()
 
     def run(self, service: str, command: str, user: str = "root", check: bool = True) -> str:
-        code, (out, err) = self.container(service).exec_run(["bash", "-c", command], user=user, demux=True)
+        code, out, err = self._exec(service, command, user)
         if check and code:
-            pytest.fail(f"{service}: {command}: exit {code}: {(err or b'').decode()}")
-        return (out or b"").decode()
+            pytest.fail(f"{service}: {command}: exit {code}: {err.decode()}")
+        return out.decode()
+
+    def _exec(
+        self, service: str, command: str, user: str, environment: dict[str, str] | None = None
+    ) -> tuple[int, bytes, bytes]:
+        """A command in a container; one that the engine is starting again is waited for, nothing has run in it then."""
+        spoken = Spoken(command, self._read.pop((service, user), ""))
+        give_up = time.monotonic() + 600
+        words = spoken.begins
+        while True:
+            try:
+                _, (out, err) = self.container(service).exec_run(
+                    ["bash", "-c", words], user=user, demux=True, environment=environment
+                )
+            except docker.errors.APIError as error:
+                if words is spoken.again and "is not running" in str(error):
+                    return 137, b"", b""  # it has ended its container
+                if "is restarting" not in str(error) or time.monotonic() > give_up - 540:
+                    raise
+            except ValueError:  # garbled
+                words = spoken.again
+            else:
+                said, mark, code = (out or b"").rpartition(Spoken.MARK)
+                if mark and code.isdigit():
+                    self._read[service, user] = spoken.at
+                    return int(code), said, err or b""
+                words = spoken.again
+            if time.monotonic() > give_up:
+                pytest.fail(f"{service}: {command}: what it said does not come through")
+            time.sleep(0.3)
 
     def as_user(self, user: str, command: str, check: bool = True) -> str:
         """A command on the login node, with the user's login environment."""
@@ -104,10 +178,8 @@ class Stack:
     def typed(self, command: str, user: str = "alice", **variables: str) -> tuple[int, str, str]:
         """A command line of a user where both sbatch and ours are installed: exit code, stdout and stderr."""
         environment = {"HOME": f"/home/{user}", "USER": user, "HPCJOBS_TOKEN": self.token(user), **variables}
-        code, (out, err) = self.container("hpcjobs").exec_run(
-            ["bash", "-c", f"cd /scratch; {command}"], user=user, demux=True, environment=environment
-        )
-        return code, (out or b"").decode(), (err or b"").decode()
+        code, out, err = self._exec("hpcjobs", f"cd /scratch; {command}", user, environment)
+        return code, out.decode(), err.decode()
 
     def port(self, service: str, inside: int) -> int:
         """Where a port of a container is published on this machine."""
@@ -229,10 +301,10 @@ def used(stack: Stack) -> Iterator[Stack]:
         stack.run("slurmctld", "for user in alice bob carol dave; do scancel --user=$user; done")
 
 
-@pytest.fixture(scope="session")
-def new(engine: docker.DockerClient) -> Iterator[Stack]:
+@pytest.fixture(scope="module")
+def new(request: pytest.FixtureRequest, engine: docker.DockerClient) -> Iterator[Stack]:
     """Slurm 26.05 through pyslurm, SQLite."""
-    yield from used(Stack(engine, "slurm2605", "", "pyslurm"))
+    yield from used(Stack(engine, "slurm2605", "", "pyslurm", project_of(request.path)))
 
 
 @pytest.fixture(scope="session")
@@ -299,7 +371,7 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     report = outcome.get_result()
     if report.when != "call" or not report.failed or "slurm" not in item.keywords:
         return
-    for prefix in ("", "old-"):
+    for prefix, project in (("", project_of(item.path)), ("old-", PROJECT)):
         if f"{prefix}login" == "old-login" and "old" not in item.nodeid and "stack" not in item.fixturenames:
             continue
         for service, command in {
@@ -307,12 +379,12 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
             "slurmdbd": "sacct -a -X --starttime now-10minutes -P 2>/dev/null | tail -n 20",
         }.items():
             done = subprocess.run(
-                ["docker", "exec", f"{PROJECT}-{prefix}{service}-1", "bash", "-c", command],
+                ["docker", "exec", f"{project}-{prefix}{service}-1", "bash", "-c", command],
                 capture_output=True, text=True, timeout=60, check=False,
             )  # fmt: skip
             report.sections.append((f"{prefix}{service}", done.stdout + done.stderr))
         logs = subprocess.run(
-            ["docker", "logs", "--tail", "40", f"{PROJECT}-{prefix}hpcjobs-1"],
+            ["docker", "logs", "--tail", "40", f"{project}-{prefix}hpcjobs-1"],
             capture_output=True, text=True, timeout=60, check=False,
         )  # fmt: skip
         report.sections.append((f"{prefix}hpcjobs", logs.stdout + logs.stderr))

@@ -177,7 +177,7 @@ def test_a_slurmctld_that_hangs_is_ended_in_time_with_all_that_it_began(stack):
     result = trial(machine(stack), Place(slurmctld=hang), conf_of("c1", {}), {}, load_s=2)
     assert not result.up
     assert time.monotonic() - begun < 300  # far below its 4711 s
-    assert stack.run("slurmctld", f"rm {hang}; pgrep -c -f 'sleep 4711'", check=False).strip() == "0"
+    assert stack.run("slurmctld", f"rm {hang}; pgrep -c -x -f 'sleep 4711'", check=False).strip() == "0"
 
 
 def test_a_new_tree_comes_to_a_running_controller_and_the_old_one_back(scratch):
