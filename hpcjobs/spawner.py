@@ -124,15 +124,17 @@ class Spawner:
         self.owner = pwd.getpwnam(owner)
         self.no_pyslurm = load_pyslurm()
         self.agents: set[int] = set()
-        if os.path.exists(path):
-            os.unlink(path)
+        new = f"{path}.new"  # whoever finds the socket is answered
+        if os.path.exists(new):
+            os.unlink(new)
         self.listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         old_mask = os.umask(0o177)
-        self.listener.bind(path)
+        self.listener.bind(new)
         os.umask(old_mask)
         if os.geteuid() == 0:
-            os.chown(path, self.owner.pw_uid, self.owner.pw_gid)
+            os.chown(new, self.owner.pw_uid, self.owner.pw_gid)
         self.listener.listen(128)
+        os.replace(new, path)
 
     def run(self) -> NoReturn:
         """Accept connections and reap agents until a signal ends the process."""
