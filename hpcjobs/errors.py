@@ -38,6 +38,7 @@ Each says what was wrong (``detail``), what was kept (``kept``) and whether tryi
         +-- PluginFailed     a plugin could not judge the job, or make the report
         +-- OutcomeUnknown   it was sent and its answer lost: it may have been done
         +-- ViewStale        what is known of the cluster is older than the caller accepts
+        +-- RegistryDown     a registry of images does not answer, or not now
 """
 
 from __future__ import annotations
@@ -357,3 +358,10 @@ class ViewStale(Unavailable):
 
     code = "view-stale"
     title = "The view of the cluster is too old"
+
+
+class RegistryDown(Unavailable):
+    """A registry of images does not answer, or says that it cannot now; nothing was kept or sent."""
+
+    code = "registry-down"
+    title = "A registry does not answer"
