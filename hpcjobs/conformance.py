@@ -13,16 +13,20 @@
 
 from __future__ import annotations
 
+import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import deepcopy
 from importlib.metadata import entry_points
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, NamedTuple, get_args
 
 import msgspec
 
 from hpcjobs.errors import Refusal
 from hpcjobs.model.cluster import ClusterView, Node
+from hpcjobs.model.container import Container, Devices, Launch, Mount, RuntimeAsked, Scope
+from hpcjobs.model.container import fault_of as fault_of_launch
 from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.failure import Diagnosis, FailureClass, Sureness, Suspect
 from hpcjobs.model.hints import Hints
@@ -33,7 +37,7 @@ from hpcjobs.model.recovery import Decision, Ended, Retry, Tried
 from hpcjobs.model.report import Table, misshapen
 from hpcjobs.model.spec import Component, JobSpec, Resources
 from hpcjobs.model.steering import Action, jobs_of, nodes_of, unmeant
-from hpcjobs.plugin import ENTRY_POINTS, HOOKS, PLUGIN_API, Context, Hook, Inventory, Plugin, Recover, Report
+from hpcjobs.plugin import ENTRY_POINTS, HOOKS, PLUGIN_API, Context, Hook, Inventory, Plugin, Recover, Report, Wrap
 
 NOW: Final = 1_796_000_000.25
 HELLO: Final = "#!/bin/sh\nsrun hostname\n"
@@ -108,6 +112,84 @@ TICKED: Final = (
 EVENTS: Final = tuple(Event(number, NOW, kind, "alpha", data={"state": "RUNNING"}) for number, kind in
     enumerate(EventKind, 1))  # fmt: skip
 
+
+class Contained(NamedTuple):
+    """A container, as a runtime is asked about it."""
+
+    launch: Launch
+    container: Container
+    mounts: tuple[Mount, ...]
+    devices: Devices
+
+
+_HOME: Final = "/home/alice"
+_NO_DEVICES: Final = Devices()
+
+
+def _contained(container: Container, needs: Devices = _NO_DEVICES) -> Contained:
+    """A container as the house asks about it: with what it has of the host beside its own mounts."""
+    own = Mount(_HOME) if container.home else Mount(f"{_HOME}/.hpcjobs/scripts", read_only=True)
+    _, _, digest = container.image.partition("@")
+    launch = Launch("apptainer", container.image, digest, container.scope, container.workdir or "/scratch/alice")
+    return Contained(launch, container, (own, Mount("/scratch"), *container.mounts), needs)
+
+
+_DOCKER: Final = "docker://registry:5000/a/b:1"
+IMAGES: Final = (
+    _DOCKER, f"{_DOCKER}@sha256:{'0a' * 32}", f"docker://registry.example.org/train@sha256:{'b1' * 32}",
+    "docker://docker.io/library/debian:sid", "oras://registry:5000/a/b:1", "library://lab/vision/train:1",
+    "docker-archive:/scratch/b.tar:b:1", "oci-archive:/scratch/b.tar", "oci:/scratch/layout", "/scratch/x.sif",
+    "/scratch/x.sqsh", "/scratch/root", "/scratch/Zoë's images/x $HOME.sif",
+)  # fmt: skip
+"""Every form of an image, of a registry and of a file, as ``hpcjobs.model.image.parse_image`` writes it."""
+_BARE: Final = tuple(Container(image, scope=scope) for image in IMAGES for scope in get_args(Scope))
+_NEEDS: Final = (
+    Devices(("nvidia",), ("--nv",), {"NVIDIA_VISIBLE_DEVICES": "CUDA_VISIBLE_DEVICES"}, ("/dev/nvidiactl",), (),
+        ("nvidia.com/gpu",)),
+    Devices(("ascend",), (), {"ASCEND_VISIBLE_DEVICES": "ASCEND_RT_VISIBLE_DEVICES"}, ("/dev/davinci_manager",),
+        ("/usr/local/dcmi", "/usr/local/bin/npu-smi"), ("huawei.com/npu",)),
+    Devices(("alveo",), files=("/dev/dri",)),
+)  # fmt: skip
+_ENV: Final = {"API_KEY": "xK9-of-alice", "EMPTY": "", "LINES": "one = 1\ntwo = '2'", "ODD": "$HOME `id` \\"}
+_MOUNTS: Final = (
+    Mount("/data"),
+    Mount("/data/sets", "/sets", read_only=True),
+    Mount("/opt/site", optional=True),
+    Mount("/etc/site.conf", "/etc/site.conf", read_only=True, optional=True),
+    Mount("/data/with space, comma:colon", "/there"),
+)
+_MORE: Final[tuple[dict[str, Any], ...]] = (
+    {"writable": True}, {"root": True}, {"entrypoint": True}, {"home": False}, {"name": "kept"},
+    {"save": "/scratch/alice/kept"}, {"extra_args": ("--flag",)}, {"env": _ENV}, {"workdir": "/opt/app"},
+    {"mounts": (Mount("/data"),)},
+)  # fmt: skip
+WRAPPED: Final = (
+    *map(_contained, _BARE),
+    *(_contained(Container(_DOCKER, runtime=runtime)) for runtime in get_args(RuntimeAsked) if runtime != "none"),
+    *(_contained(Container(image, mounts=_MOUNTS, env=_ENV, workdir="/opt/app"), _NEEDS[0]) for image in IMAGES),
+    *(_contained(Container(image, mounts=(mount,))) for image in IMAGES for mount in _MOUNTS),
+    *(_contained(Container(image, **more)) for image in IMAGES for more in _MORE),
+    *(_contained(Container(image), needs) for image in IMAGES for needs in _NEEDS),
+    _contained(Container("/scratch/x.sif", home=False, writable=True, root=True, entrypoint=True, devices=False)),
+    _contained(Container(_DOCKER, pull="always", credential="registry", writable=True, name="a", save="/scratch/a")),
+    _contained(Container(_DOCKER, pull="never", scope="tasks", mpi="pmix", extra_args=("--flag", "-x", "a b"))),
+)
+"""Containers that runtimes are asked about: every image, and every field of a container."""
+
+
+def _less_and_more() -> Iterator[tuple[str, Contained, Contained]]:
+    """What containers may ask for, without and with it: who answers both alike leaves it out."""
+    plain = Mount("/data")
+    others = [msgspec.structs.replace(plain, **more) for more in ({"target": "/b"}, {"read_only": True},
+        {"optional": True})]  # fmt: skip
+    for bare in _BARE:
+        for more in _MORE:
+            yield next(iter(more)), _contained(bare), _contained(msgspec.structs.replace(bare, **more))
+        mounted = [msgspec.structs.replace(bare, mounts=(mount,)) for mount in (plain, *others)]
+        yield from (("mounts", _contained(mounted[0]), _contained(other)) for other in mounted[1:])
+        yield from (("devices", _contained(bare), _contained(bare, needs)) for needs in _NEEDS)
+
+
 _FORBIDDEN: Final = ("open", "socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.spawn", "sqlite3.",
     "os.remove", "os.rename", "os.mkdir", "time.sleep")  # fmt: skip
 """Audit events (docs.python.org, audit_events) of what a hook must not do."""
@@ -144,6 +226,23 @@ def _without_io(what: str) -> Iterator[None]:
 _HOOKED: Final[list[bool]] = []
 
 
+def _said_against(said: object, hook: str) -> list[Refusal]:
+    """The refusals that a hook answered with, where it did not answer with what it is for."""
+    _see(isinstance(said, Refusal | Sequence), f"{hook} returned {said!r:.200}")
+    refusals: Sequence[Any] = said if isinstance(said, Sequence) else [said]
+    _see(refusals, f"{hook} is against it without a refusal")
+    for one in refusals:
+        _see(isinstance(one, Refusal), f"{hook} returned {said!r:.200}")
+        _see(one.detail, "a refusal says nothing")
+    return list(refusals)
+
+
+def _words_of(launch: Launch) -> list[str]:
+    """All of a launch that whoever lists processes can see."""
+    where = [word for one in launch.where for word in (one.path, *one.words)]
+    return [launch.image, *launch.before, *where, *launch.after, launch.env_flag, *launch.srun]
+
+
 class PluginConformance:
     """The tests. Give ``plugin``, and ``settings`` where it has some.
 
@@ -176,6 +275,24 @@ class PluginConformance:
         from hpcjobs.reports.tried import answers  # loads slowly, and few plugins report
 
         return [(one.name, answer) for one in hook.reports for answer in answers(one)]
+
+    def _for_it(self, tried: Iterable[Contained] = WRAPPED) -> list[Contained]:
+        """Containers for the runtime that it is for; nobody else has their structs."""
+        hook = self._hooks().get(Wrap.kind)
+        if not isinstance(hook, Wrap):
+            return []
+        by = "enroot" if hook.runtime == "pyxis" else hook.runtime
+        found = []
+        for one in tried:
+            launch, container, mounts, devices = deepcopy(one)
+            if container.runtime != "auto":
+                container = msgspec.structs.replace(container, runtime=by)
+            found.append(Contained(msgspec.structs.replace(launch, runtime=hook.runtime), container, mounts, devices))
+        return found
+
+    def _wrapped(self, asked: Contained) -> object:
+        run: Callable[..., object] = self._hooks()[Wrap.kind].run
+        return run(*asked)
 
     def test_it_is_a_plugin_of_this_interface(self) -> None:
         """Name, version of the interface, hooks of known kinds."""
@@ -211,11 +328,7 @@ class PluginConformance:
                 again = msgspec.json.decode(msgspec.json.encode(passed), type=JobSpec)
                 _see(again == passed, "a job does not survive being sent")
                 continue
-            refusals = [said] if isinstance(said, Refusal) else list(said)
-            _see(refusals, "it is against a job without a refusal")
-            for one in refusals:
-                _see(isinstance(one, Refusal), f"admit returned {said!r:.200}")
-                _see(one.detail, "a refusal says nothing")
+            _said_against(said, "admit")
 
     def test_an_admitted_job_that_is_judged_again_stays_as_it_is(self) -> None:
         """Jobs are sent again, and looked at by --test-only first."""
@@ -237,6 +350,8 @@ class PluginConformance:
                 _see(run(spec, VIEW) == run(spec, VIEW), "two placements for one question")
         for name, answer in self._reported():
             _see(self._report(name, answer) == self._report(name, answer), f"two reports {name} of one answer")
+        for asked in self._for_it():
+            _see(self._wrapped(asked) == self._wrapped(asked), f"two launches for one container: {asked.container}")
 
     def test_a_placement_names_nodes_that_are_there(self) -> None:
         """Of the cluster that it was asked about."""
@@ -343,6 +458,57 @@ class PluginConformance:
             kind = ended.diagnosis.failure
             _see(not isinstance(run(ended, often), Retry), f"{kind} is tried more than a thousand times")
 
+    def test_a_container_is_started_or_refused(self) -> None:
+        """Whatever it asks for: a launch that can be meant and survives being sent, or what of it cannot be."""
+        started = 0
+        for asked in self._for_it():
+            said = self._wrapped(asked)
+            if not isinstance(said, Launch):
+                for one in _said_against(said, Wrap.kind):
+                    told = f"{one.field!r} is refused, which is no field of a container, as container.image"
+                    _see(one.field.startswith("container."), told)
+                continue
+            again: Launch = msgspec.msgpack.decode(msgspec.msgpack.encode(said), type=Launch)
+            _see(again == said, "a launch does not survive being sent")
+            fault = fault_of_launch(said, asked.launch)
+            _see(not fault, f"its launch {fault}")
+            started += 1
+        _see(started or Wrap.kind not in self._hooks(), "it starts none of the containers that it is tried with")
+
+    def test_what_a_container_asks_for_is_never_left_out(self) -> None:
+        """What a runtime cannot do is refused: a job that goes on without it does something else than it says."""
+        if Wrap.kind not in self._hooks():
+            return
+        for field, *pair in _less_and_more():
+            less, more = self._for_it(pair)
+            was, said = self._wrapped(less), self._wrapped(more)
+            if isinstance(was, Launch) and isinstance(said, Launch):
+                same = msgspec.structs.replace(said, workdir=was.workdir) == was
+                _see(not same, f"container.{field} is left out in silence: {more.container}")
+
+    def test_a_container_without_its_home_does_not_have_it(self) -> None:
+        """Some runtimes bring it by themselves."""
+        for asked in self._for_it([_contained(Container(image, home=False)) for image in IMAGES]):
+            said = self._wrapped(asked)
+            words = _words_of(said) if isinstance(said, Launch) else []
+            named = [word for word in words if _HOME in re.split("[:,=]", word)]
+            _see(not named, f"container.home is false, and {named} is said")
+
+    def test_no_value_of_a_variable_is_a_word(self) -> None:
+        """Everybody on a node can list the words of its processes: values belong into the environment."""
+        for asked in self._for_it():
+            said = self._wrapped(asked)
+            for name, value in asked.container.env.items():
+                seen = isinstance(said, Launch) and value and any(value in word for word in _words_of(said))
+                _see(not seen, f"everybody can see the value of {name} among the words")
+
+    def test_what_a_runtime_is_given_stays_as_it_is(self) -> None:
+        """Others are given the same."""
+        for asked in self._for_it():
+            given = deepcopy(asked)
+            self._wrapped(asked)
+            _see(asked == given, f"it changes what it is given: {given.container}")
+
     def test_hooks_do_no_io(self) -> None:
         """Everybody's submission waits for them. The first call may load modules, the second is watched."""
         hooks = self._hooks()
@@ -354,6 +520,7 @@ class PluginConformance:
             "tick": [(view, NOW) for view in TICKED],
             "report": self._reported(),
             "recover": ENDED,
+            "wrap": self._for_it(),
         }
         for kind, arguments in asked.items():
             if kind in hooks:

@@ -23,6 +23,7 @@ import msgspec
 
 from hpcjobs.errors import Refusal
 from hpcjobs.model.cluster import ClusterView, Node
+from hpcjobs.model.container import Container, Devices, Launch, Mount, Runtime
 from hpcjobs.model.event import Event
 from hpcjobs.model.partition import Partition
 from hpcjobs.model.placement import Placement
@@ -177,6 +178,26 @@ class RecoverHook(Protocol):
         """
 
 
+class WrapHook(Protocol):
+    """Makes of an image the words that run a program in it, or is against it: what it cannot do is never left out."""
+
+    def __call__(
+        self, launch: Launch, container: Container, mounts: Sequence[Mount], devices: Devices, /
+    ) -> Launch | Refusal | Sequence[Refusal]:
+        """Wrap.
+
+        Args:
+            launch: What is known of it: ``image``, ``digest``, ``scope``, ``workdir`` and ``insecure`` are filled in.
+            container: As the job asks for it.
+            mounts: All that it has of the host: what the job, the site and the house say.
+            devices: What its accelerators need; empty: it has none.
+
+        Returns:
+            The launch with its words; what else is filled in stays, but for the image. Or what cannot be, with
+            fields of the container, as ``container.writable``.
+        """
+
+
 @dataclass(frozen=True)
 class Admit:
     """A hook that judges every submission, after the rules of the house, in the order of the plugins."""
@@ -266,9 +287,23 @@ class Recover:
     kind: ClassVar[str] = "recover"
 
 
-Hook = Admit | Place | Configure | Observe | Discover | Tick | Report | Recover
+@dataclass(frozen=True)
+class Wrap:
+    """A hook that starts the programs of jobs in their containers. No job that asks for one is started without.
+
+    Attributes:
+        run: Says by which words.
+        runtime: What runs them. The first plugin that is for a runtime is asked, and no other.
+    """
+
+    run: WrapHook
+    runtime: Runtime
+    kind: ClassVar[str] = "wrap"
+
+
+Hook = Admit | Place | Configure | Observe | Discover | Tick | Report | Recover | Wrap
 HOOKS: Final[Mapping[str, type[Hook]]] = {
-    hook.kind: hook for hook in (Admit, Place, Configure, Observe, Discover, Tick, Report, Recover)
+    hook.kind: hook for hook in (Admit, Place, Configure, Observe, Discover, Tick, Report, Recover, Wrap)
 }
 
 

@@ -10,11 +10,13 @@ from typing import Final
 import msgspec
 
 from hpcjobs.errors import PluginFailed, Refusal, Refused
-from hpcjobs.hooks.frames import Judged, Placed
+from hpcjobs.hooks.frames import Judged, Placed, Wrapped
 from hpcjobs.hooks.generation import AtWork, Entry
 from hpcjobs.hooks.process import HookFailed
 from hpcjobs.hooks.told import tell_of
 from hpcjobs.model.cluster import ClusterView
+from hpcjobs.model.container import Container, Devices, Launch, Mount
+from hpcjobs.model.container import fault_of as fault_of_launch
 from hpcjobs.model.placement import Placement, fault_of
 from hpcjobs.model.plugin import ConfigurationFile
 from hpcjobs.model.recovery import Decision, Ended, Retry, Tried
@@ -22,7 +24,7 @@ from hpcjobs.model.report import Table, misshapen
 from hpcjobs.model.reservation import MOST_TIME
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.model.steering import NODE, Action, printable, unmeant
-from hpcjobs.plugin import Configure, Context, Inventory, Place, Recover, Report, Tick
+from hpcjobs.plugin import Configure, Context, Inventory, Place, Recover, Report, Tick, Wrap
 from hpcjobs.store.store import Store
 
 log = logging.getLogger(__name__)
@@ -222,6 +224,52 @@ class Asking:
                 return entry.setting.name, said
         return None
 
+    @staticmethod
+    def runtimes(at_work: AtWork) -> frozenset[str]:
+        """What a generation runs containers by, also where the plugin for it is switched off: ``wrap`` says so."""
+        return frozenset(entry.brought.runtime for entry in at_work.entries if entry.brought.runtime)
+
+    async def wrap(
+        self,
+        at_work: AtWork,
+        launch: Launch,
+        container: Container,
+        mounts: Sequence[Mount],
+        devices: Devices,
+        now: float,
+    ) -> Launch:
+        """How a program is started in a container: the first plugin that is for its runtime says it.
+
+        It must be asked whether it is ``required`` or not: a job that asks for a container never runs without.
+
+        Args:
+            at_work: The generation that admitted the job, held.
+            launch: With its runtime, image, scope and working directory.
+            container: As the job asks for it.
+            mounts: All that it has of the host.
+            devices: What its accelerators need.
+            now: Unix seconds.
+
+        Raises:
+            Refused: The plugin is against it, or there is none for this runtime.
+            PluginFailed: It could not answer, or is switched off.
+        """
+        entry = _wrapping(at_work, launch.runtime)
+        if not launch.workdir.isprintable():  # a word of most runtimes, and its plugin is not to be blamed for it
+            odd = f"No container can start in {launch.workdir!r:.200}: not all of its characters are printable."
+            raise Refused([Refusal("container.workdir" if container.workdir else "workdir", odd)])
+        told = {"launch": launch, "container": container, "mounts": tuple(mounts), "devices": devices}
+        args = {name: msgspec.msgpack.encode(value) for name, value in told.items()}
+        try:
+            wrapped = _started(await at_work.ask(entry, Wrap.kind, args, Wrapped), launch)
+        except HookFailed as error:
+            await self.failed(at_work, entry, Wrap.kind, error, now)
+            name = entry.setting.name
+            raise PluginFailed(f"Plugin {name} could not put the job in its container: {error.shown}.") from error
+        if wrapped.launch is None:
+            raise Refused(wrapped.refusals)
+        return wrapped.launch
+
     async def failed(self, at_work: AtWork, entry: Entry, kind: str, error: HookFailed, now: float) -> None:
         """Note that a hook failed; where that was too often, its plugin is switched off, with an event."""
         log.warning("plugin %s: %s: %s", entry.setting.name, kind, error)
@@ -239,6 +287,38 @@ def _meant(placed: Placed, view: ClusterView) -> Placed:
     if placed.placement is not None and (fault := fault_of(placed.placement, view.nodes.keys())):
         raise HookFailed(f"its placement {fault}")
     return placed
+
+
+def _wrapping(at_work: AtWork, runtime: str) -> Entry:
+    """The plugin that runs containers by a runtime.
+
+    Raises:
+        Refused: There is none.
+        PluginFailed: It is switched off, or nobody knows, because a plugin could not be loaded.
+    """
+    having = at_work.having(Wrap.kind)
+    found = next((entry for entry in having if entry.brought.runtime == runtime), None)
+    if found is not None:
+        if found.broken:
+            raise _switched_off(found)
+        return found
+    if unknown := [entry.setting.name for entry in having if entry.brought.fault]:
+        told = f"Nobody knows whether a plugin here runs containers by {runtime}: {unknown[0]} could not be loaded."
+        raise PluginFailed(f"{told} Operators see why: hpcjobs plugins list.", retry_after_s=RETRY_S)
+    there = ", ".join(sorted({entry.brought.runtime for entry in having})) or "nothing"
+    told = f"No plugin here runs containers by {runtime}: what they know is {there}."
+    raise Refused([Refusal("container.runtime", told, "no-runtime")])
+
+
+def _started(wrapped: Wrapped, asked: Launch) -> Wrapped:
+    """What a plugin makes of a container, where it can have meant that.
+
+    Raises:
+        HookFailed: It cannot.
+    """
+    if wrapped.launch is not None and (fault := fault_of_launch(wrapped.launch, asked)):
+        raise HookFailed(f"its launch {fault}")
+    return wrapped
 
 
 def _decided(said: bytes) -> Decision | None:

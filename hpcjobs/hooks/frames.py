@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from hpcjobs.errors import Refusal
+from hpcjobs.model.container import Launch
 from hpcjobs.model.placement import Placement
 from hpcjobs.model.report import Ready
 from hpcjobs.model.spec import JobSpec
@@ -24,6 +25,7 @@ class Brought(msgspec.Struct, frozen=True):
         tick_s: Seconds between two of its ticks; 0.0: it is no policy.
         fault: Why it cannot be used, or ``""``.
         reports: Those of its own.
+        runtime: What it runs containers by; ``""``: it does not.
     """
 
     name: str
@@ -35,6 +37,7 @@ class Brought(msgspec.Struct, frozen=True):
     tick_s: float = 0.0
     fault: str = ""
     reports: tuple[Ready, ...] = ()
+    runtime: str = ""
 
 
 class Judged(msgspec.Struct, frozen=True):
@@ -64,3 +67,15 @@ class Placed(msgspec.Struct, frozen=True):
 
     placement: Placement | None = None
     refusal: Refusal | None = None
+
+
+class Wrapped(msgspec.Struct, frozen=True):
+    """What a plugin makes of a container.
+
+    Attributes:
+        launch: How a program is started in it; None: it is against it.
+        refusals: What it has against it.
+    """
+
+    launch: Launch | None = None
+    refusals: tuple[Refusal, ...] = ()

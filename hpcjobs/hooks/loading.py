@@ -9,16 +9,18 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, get_args
 
 import msgspec
 
+from hpcjobs.model.container import Runtime
 from hpcjobs.model.plugin import Installed
-from hpcjobs.plugin import ENTRY_POINTS, HOOKS, PLUGIN_API, Discover, Hook, Plugin, Report, Tick
+from hpcjobs.plugin import ENTRY_POINTS, HOOKS, PLUGIN_API, Discover, Hook, Plugin, Report, Tick, Wrap
 from hpcjobs.settings import PluginSettings
 
 ARGUMENTS: Final[Mapping[str, int]] = {
     "admit": 2, "place": 2, "configure": 1, "observe": 1, "discover": 3, "tick": 2, "report": 2, "recover": 2,
+    "wrap": 4,
 }  # fmt: skip
 """How many arguments each kind of hook is called with."""
 
@@ -157,6 +159,8 @@ def _fault(hook: Hook) -> str:
 
         if fault := fault_of(hook.reports):
             return fault
+    if isinstance(hook, Wrap) and hook.runtime not in get_args(Runtime):
+        return f"is for the runtime {hook.runtime!r:.100}; there are {', '.join(get_args(Runtime))}"
     return _uncallable(hook.run, ARGUMENTS[hook.kind])
 
 

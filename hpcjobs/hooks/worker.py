@@ -9,22 +9,23 @@ import signal
 import socket
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import msgspec
 
 from hpcjobs.agents.serve import serve
 from hpcjobs.errors import Refusal
-from hpcjobs.hooks.frames import Brought, Judged, Placed, plugins_of
+from hpcjobs.hooks.frames import Brought, Judged, Placed, Wrapped, plugins_of
 from hpcjobs.hooks.loading import Loaded, NotLoaded, load
 from hpcjobs.model.cluster import ClusterView
+from hpcjobs.model.container import Container, Devices, Launch, Mount
 from hpcjobs.model.event import Event
 from hpcjobs.model.placement import Placement
 from hpcjobs.model.recovery import Decision, Ended, Tried
 from hpcjobs.model.report import Table
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.model.steering import Action
-from hpcjobs.plugin import MAX_STATE_BYTES, Context, Discover, Discovery, Hook, Inventory, Report, Tick
+from hpcjobs.plugin import MAX_STATE_BYTES, Context, Discover, Discovery, Hook, Inventory, Report, Tick, Wrap
 
 log = logging.getLogger("hpcjobs.plugins")
 T = TypeVar("T")
@@ -78,10 +79,8 @@ class Worker:
         said = self._run(plugin, "admit", asked, _decoded(context, Context))
         if isinstance(said, JobSpec):
             return Judged() if said == asked else Judged(said)
-        if isinstance(said, Refusal):
-            return Judged(refusals=(said,))
-        if isinstance(said, Sequence) and said and all(isinstance(one, Refusal) for one in said):
-            return Judged(refusals=tuple(said))
+        if refusals := _refusals(said):
+            return Judged(refusals=refusals)
         raise TypeError(f"admit must return a JobSpec, a Refusal or several, and returned {said!r:.200}")
 
     def view(self, cluster: str, view: bytes) -> None:
@@ -125,6 +124,16 @@ class Worker:
             raise TypeError(f"recover must return a Retry, a Hold, a Stop or None, and returned {said!r:.200}")
         return msgspec.msgpack.encode(said)
 
+    def wrap(self, plugin: str, launch: bytes, container: bytes, mounts: bytes, devices: bytes) -> Wrapped:
+        """Have it said how a program is started in a container."""
+        asked, inside = _decoded(launch, Launch), _decoded(container, Container)
+        said = self._run(plugin, "wrap", asked, inside, _decoded(mounts, tuple[Mount, ...]), _decoded(devices, Devices))
+        if isinstance(said, Launch):
+            return Wrapped(said)
+        if refusals := _refusals(said):
+            return Wrapped(refusals=refusals)
+        raise TypeError(f"wrap must return a Launch, a Refusal or several, and returned {said!r:.200}")
+
     def observe(self, plugin: str, event: bytes) -> None:
         """Tell of an event."""
         self._run(plugin, "observe", _decoded(event, Event))
@@ -154,17 +163,26 @@ class Worker:
         return hook
 
 
+def _refusals(said: object) -> tuple[Refusal, ...]:
+    """What a hook is against; none: it said something else."""
+    several: Sequence[Any] = said if isinstance(said, Sequence) else (said,)
+    return tuple(several) if all(isinstance(one, Refusal) for one in several) else ()
+
+
 def _brought(name: str, loaded: Loaded) -> Brought:
     """What came of loading a plugin that is ready."""
-    found, policy, told = (loaded.hooks.get(hook.kind) for hook in (Discover, Tick, Report))
+    found, policy, told, inside = (loaded.hooks.get(hook.kind) for hook in (Discover, Tick, Report, Wrap))
     times = (found.period_s, found.timeout_s) if isinstance(found, Discover) else (0.0, 0.0)
     tick_s = policy.period_s if isinstance(policy, Tick) else 0.0
     reports = tuple(told.reports) if isinstance(told, Report) else ()
-    return Brought(name, loaded.version, loaded.digest, tuple(loaded.hooks), *times, tick_s, reports=reports)
+    runtime = inside.runtime if isinstance(inside, Wrap) else ""
+    kinds = tuple(loaded.hooks)
+    return Brought(name, loaded.version, loaded.digest, kinds, *times, tick_s, reports=reports, runtime=runtime)
 
 
 OPERATIONS: Final = (
-    "load", "admit", "view", "place", "tick", "configure", "report", "recover", "observe", "remember", "discover",
+    "load", "admit", "view", "place", "tick", "configure", "report", "recover", "wrap", "observe", "remember",
+    "discover",
 )  # fmt: skip
 
 
