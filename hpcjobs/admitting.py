@@ -9,6 +9,7 @@ from collections.abc import Callable
 import msgspec
 
 from hpcjobs.admission import AFTER_PLUGINS, admit
+from hpcjobs.containing import Containing
 from hpcjobs.errors import HpcjobsError
 from hpcjobs.files import FileSystem
 from hpcjobs.hooks.host import Hooks
@@ -43,12 +44,16 @@ class Admitting:
         hooks: The plugins.
         files: A cluster's files as a user.
         quotas: What projects have left.
+        containing: Gives them their containers.
     """
 
-    def __init__(self, hooks: Hooks, files: Callable[[str, str], FileSystem], quotas: QuotaRule) -> None:
+    def __init__(
+        self, hooks: Hooks, files: Callable[[str, str], FileSystem], quotas: QuotaRule, containing: Containing
+    ) -> None:
         self.hooks = hooks
         self.files = files
         self.quotas = quotas
+        self.containing = containing
 
     async def admitted(self, user: str, observer: Observer, asked: JobSpec) -> Admitted:
         """A job as the rules of the house and the plugins admit it.
@@ -62,6 +67,7 @@ class Admitting:
             Refused: One of them is against it, or the project has nothing left.
             PluginFailed: A plugin that must be asked could not answer.
             ViewStale: It is to be placed, and nobody knows how the cluster looks now.
+            Unavailable: What its container needs to be known of cannot be asked.
         """
         now = time.time()
         ruled = admit(asked)
@@ -70,11 +76,12 @@ class Admitting:
             spec = await self.hooks.ask.admit(at_work, user, observer.cluster, ruled, now)
             if spec.parallel:
                 placement = await self.hooks.ask.place(at_work, spec, observer.fresh_view(None, now), now)
-        if placement is not None:
-            spec = with_placement(spec, placement, None)
-        if spec != ruled:
-            spec = admit(spec, AFTER_PLUGINS)
-        await self.quotas.check(user, observer.cluster, spec)
+            if placement is not None:
+                spec = with_placement(spec, placement, None)
+            if spec != ruled:
+                spec = admit(spec, AFTER_PLUGINS)
+            await self.quotas.check(user, observer.cluster, spec)
+            spec = await self.containing.contained(at_work, user, observer.cluster, spec, observer.view, now)
         return Admitted(with_absolute_times(spec, now), at_work.number, placement)
 
     async def with_host_file(self, user: str, observer: Observer, admitted: Admitted) -> JobSpec:

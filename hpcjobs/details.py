@@ -37,7 +37,10 @@ MOST_RUNS: Final = 1_000
 
 
 def _without_secrets(spec: JobSpec) -> JobSpec:
-    return msgspec.structs.replace(spec, script="", args=(), environment={}, export=None)
+    container = None if spec.container is None else msgspec.structs.replace(spec.container, env={})
+    return msgspec.structs.replace(
+        spec, script="", args=(), environment={}, export=None, container=container, launch=None
+    )
 
 
 class Details:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import logging
+import ssl
 import time
 from collections.abc import Collection, Sequence
 from typing import Final
@@ -17,6 +18,7 @@ from hpcjobs.agents.pool import AgentPool
 from hpcjobs.audit import AuditLog
 from hpcjobs.billing.invoices import Invoices
 from hpcjobs.billing.prices import Prices
+from hpcjobs.containing import Containing
 from hpcjobs.details import Details
 from hpcjobs.errors import ClusterUnknown, HpcjobsError, NotSupported
 from hpcjobs.files import AgentFiles, FileSystem
@@ -38,6 +40,7 @@ from hpcjobs.model.tenant import Change
 from hpcjobs.observe.observer import Observer
 from hpcjobs.orders import Orders
 from hpcjobs.output import OutputReader
+from hpcjobs.push import outbound
 from hpcjobs.push.hub import EventHub
 from hpcjobs.push.posting import Poster
 from hpcjobs.push.telling import Telling
@@ -117,7 +120,14 @@ class Service:
         self.carbon = factors(settings.usage.carbon, ZoneInfo(zone))
         self.reporting = Reporting(self.usage, self.hooks, self.prices.every, self.carbon, zone, self._told)
         self.invoices = Invoices(self.store, self.usage, self.prices, self.directory)
-        admitting = Admitting(self.hooks, self.files, self.tenants.rule)
+        containing = Containing(
+            self.hooks,
+            self.files,
+            settings.clusters,
+            _registries_through,
+            self.tenants.rule.project_of,
+        )
+        admitting = Admitting(self.hooks, self.files, self.tenants.rule, containing)
         self.submission = Submission(self.store, settings.forbidden, settings.min_uid, admitting)
         self.together = Together(self.submission)
         self.orders = Orders(self.store)
@@ -378,6 +388,14 @@ class Service:
         self.pool.close()
         self.usage.close()
         self.store.close()
+
+
+_authorities = functools.cache(ssl.create_default_context)
+
+
+def _registries_through(networks: Sequence[outbound.Network]) -> outbound.CheckedTransport:
+    """What connects to registries of images, which users name."""
+    return outbound.CheckedTransport(networks, _authorities(), outbound.resolve)
 
 
 async def _recover(recovering: Recovering, policies: PolicyRunner, now: float) -> None:

@@ -55,6 +55,44 @@ class StorageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return ""
 
 
+class ContainerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Containers on one cluster (docs/CONTAINERS.md). The plugin of each runtime must be in use as well.
+
+    Attributes:
+        runtimes: What nodes of every partition have, the preferred first.
+        partitions: What those of some partitions have instead, by partition.
+        mounts: What every container has of the host, ``SOURCE[:TARGET[:ro|rw,optional]]``.
+        allowed: Folders that jobs may mount from, with what is below them; ``{user}`` and ``{project}`` stand for
+            those of the job. The rights are the user's own in any case.
+        registries: Hosts that images may come from, as ``registry:5000`` or ``*.example.org``; none: all.
+        insecure: Those of them that speak http.
+        ask: Whether a registry is asked at submission what an image is, so that all runs of a job have the same one.
+        families: Families of accelerators that those of no type are of, where the nodes' tell none.
+    """
+
+    runtimes: tuple[Literal["apptainer", "enroot", "pyxis", "oci"], ...] = ()
+    partitions: dict[str, tuple[Literal["apptainer", "enroot", "pyxis", "oci"], ...]] = {}
+    mounts: tuple[str, ...] = ()
+    allowed: tuple[str, ...] = ("/",)
+    registries: tuple[str, ...] = ()
+    insecure: tuple[str, ...] = ()
+    ask: bool = True
+    families: tuple[str, ...] = ()
+
+    def fault(self) -> str:
+        """What cannot be right about it, or ``""``."""
+        for pattern in self.allowed:
+            try:
+                path = pattern.format(user="a", project="b")
+            except (KeyError, IndexError, ValueError) as error:
+                return f"allowed: only {{user}} and {{project}} are known: {error!r}"
+            if not path.startswith("/"):
+                return f"allowed: {pattern!r} is no absolute path"
+        if not self.runtimes and not any(self.partitions.values()):
+            return "runtimes: no partition has one; leave containers out"
+        return ""
+
+
 class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """One cluster.
 
@@ -80,6 +118,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         tenants: Whether Slurm's accounting is brought to what tenants say once a minute (``apply``), or only when an
             admin says so (``plan``). The service's user must be an operator in Slurm for that.
         storage: How it is found what files of projects use; None: it is not.
+        containers: What it can run jobs' containers with; None: nothing.
         file_roots: The folders whose files and outputs can be reached, the first of them the user's own; none: no
             files and no output. What
             is outside cannot be reached, whatever links lead there. Others must not be able to make these folders.
@@ -101,6 +140,7 @@ class ClusterSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     resend_lost: bool = True
     tenants: Literal["plan", "apply"] = "plan"
     storage: StorageSettings | None = None
+    containers: ContainerSettings | None = None
     file_roots: tuple[str, ...] = ("/home/{user}", "/scratch")
 
 
@@ -417,6 +457,8 @@ def load(path: Path | None = None, environment: Mapping[str, str] = os.environ) 
             raise SettingsError(f"{path}: ways of cluster {cluster.name}: each at most once")
         if cluster.storage and (fault := cluster.storage.fault()):
             raise SettingsError(f"{path}: storage of cluster {cluster.name}: {fault}")
+        if cluster.containers and (fault := cluster.containers.fault()):
+            raise SettingsError(f"{path}: containers of cluster {cluster.name}: {fault}")
         for field, template in [
             ("home", cluster.home),
             ("ssh_key", cluster.ssh_key or "/"),

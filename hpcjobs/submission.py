@@ -16,6 +16,7 @@ from sqlalchemy.exc import IntegrityError
 
 from hpcjobs.admitting import Admitting
 from hpcjobs.backlog import Backlog
+from hpcjobs.containers.script import batch_script
 from hpcjobs.errors import (
     Conflict,
     HpcjobsError,
@@ -80,13 +81,16 @@ def host_name() -> str:
 
 
 def launch_of(spec: JobSpec, attempt: str, user: str, home: str) -> Launch:
-    """Fill in what a backend must not choose: working directory and environment.
+    """Fill in what a backend must not choose: working directory, environment, and what starts a container.
 
     The job gets the user's login environment, unless the spec brings all of its own, and over it what sbatch sends.
     """
     home_dir = home.format(user=user)
     environment = submission_environment(spec, home_dir, host_name())
-    return Launch(msgspec.structs.replace(spec, environment=environment, workdir=spec.workdir or home_dir), attempt)
+    script = spec.script if spec.launch is None else batch_script(spec.launch, spec.script, home_dir)
+    return Launch(
+        msgspec.structs.replace(spec, script=script, environment=environment, workdir=spec.workdir or home_dir), attempt
+    )
 
 
 class Submission:

@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from hpcjobs.admission.container import judge_container
 from hpcjobs.admission.fields import judge_fields
 from hpcjobs.admission.hints import judge_hints
 from hpcjobs.admission.resources import judge_contradictions, judge_products
@@ -34,14 +35,15 @@ def fill_defaults(spec: JobSpec) -> tuple[JobSpec, Sequence[Refusal]]:
 
 STAGES: Final[Sequence[Sequence[Rule]]] = (
     (judge_sizes,),
-    (fill_in, fill_defaults, judge_script, judge_fields, judge_contradictions, judge_texts, judge_hints),
+    (fill_in, fill_defaults, judge_script, judge_fields, judge_contradictions, judge_texts, judge_hints,
+     judge_container),
     (judge_products,),
-)
+)  # fmt: skip
 """What is too large is not read, and what follows from a request is worked out only where it stands by itself."""
 
 AFTER_PLUGINS: Final[Sequence[Sequence[Rule]]] = (
     (judge_sizes,),
-    (fill_defaults, judge_script, judge_fields, judge_contradictions, judge_texts, judge_hints),
+    (fill_defaults, judge_script, judge_fields, judge_contradictions, judge_texts, judge_hints, judge_container),
     (judge_products,),
 )
 """What a plugin passes on is judged as if it had been asked for; its directives have been read."""

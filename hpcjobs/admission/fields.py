@@ -34,7 +34,7 @@ def _fields_of(kind: type[msgspec.Struct]) -> tuple[_Field, ...]:
     return tuple(_Field(name, JOB_AMOUNTS.get(name), FORMS.get(name)) for name in kind.__struct_fields__)
 
 
-_BESIDE: Final = frozenset({"script", "args", "resources", "het", "environment", "hints"})
+_BESIDE: Final = frozenset({"script", "args", "resources", "het", "environment", "hints", "container", "launch"})
 """Fields that are no single text or number."""
 
 _FIELDS: Final[Mapping[type[msgspec.Struct], tuple[_Field, ...]]] = {

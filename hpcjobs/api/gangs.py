@@ -10,6 +10,7 @@ from litestar.params import JSONBody
 from hpcjobs.api import submitted
 from hpcjobs.api.access import SUBMITS, Asked, needs
 from hpcjobs.api.common import IdempotencyKey
+from hpcjobs.api.jobs import allowed
 from hpcjobs.identity import Scope
 from hpcjobs.model.gang import Gang
 from hpcjobs.model.spec import JobSpec
@@ -50,5 +51,6 @@ async def gangs(
 ) -> Response[Gang]:
     """Submit."""
     target = service.target(data.cluster)
+    allowed(request.user, *data.jobs)
     gang, replayed = await service.together.submit(request.user.user, target, data.jobs, data.name, idempotency_key)
     return submitted.answer(gang, gang.jobs, replayed=replayed)

@@ -14,6 +14,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from litestar.response import Stream
 
+from hpcjobs.admission.container import for_operators
 from hpcjobs.api import manners, submitted
 from hpcjobs.api.access import SUBMITS, Asked, needs
 from hpcjobs.api.common import (
@@ -37,7 +38,7 @@ from hpcjobs.api.described import Either, Lines
 from hpcjobs.api.fields import Fields, JobPart, Selection
 from hpcjobs.api.listed import Reader, reader
 from hpcjobs.errors import Refusal, Refused, ViewStale
-from hpcjobs.identity import Scope, policy
+from hpcjobs.identity import Identity, Scope, policy
 from hpcjobs.model.detail import JobDetail
 from hpcjobs.model.job import Fate, Job, JobPage, State
 from hpcjobs.model.job_runs import JobRuns
@@ -71,6 +72,17 @@ class SubmitRequest(JobSpec, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     def spec(self) -> JobSpec:
         """The spec without the cluster."""
         return JobSpec(*_SPEC_FIELDS(self))
+
+
+def allowed(who: Identity, *specs: JobSpec) -> None:
+    """Refuse what only operators may ask for.
+
+    Raises:
+        Refused: With every field of it.
+    """
+    refusals = [] if who.sees_all else [refusal for spec in specs for refusal in for_operators(spec)]
+    if refusals:
+        raise Refused(refusals)
 
 
 class JobPartPage(msgspec.Struct, frozen=True):
@@ -154,6 +166,7 @@ class JobsController(Controller):
     ) -> Response[Job]:
         """Submit."""
         target = service.target(data.cluster)
+        allowed(request.user, data)
         made = await service.submission.submit(request.user.user, target, data.spec(), idempotency_key)
         return submitted.answer(made.job, [made.job], replayed=made.replayed)
 
@@ -169,6 +182,7 @@ class JobsController(Controller):
         self, request: Asked, service: NamedDependency[Service], data: JSONBody[SubmitRequest]
     ) -> Verdict:
         """Judge."""
+        allowed(request.user, data)
         return await service.submission.validate(request.user.user, service.target(data.cluster), data.spec())
 
     @get(

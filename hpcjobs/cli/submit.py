@@ -10,6 +10,7 @@ import click
 
 from hpcjobs.cli.common import cluster_option, complain, config, environment, given, json_option, print_json, service
 from hpcjobs.cli.completion import values
+from hpcjobs.cli.contained import container_of, container_options
 from hpcjobs.cli.output import follow_to_end
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def settled(request: dict[str, Any], now: float) -> dict[str, Any]:
 @click.option(
     "--hang-after", metavar="TIME", help="It has hung when it does nothing for so long; else by its own pace."
 )
+@container_options
 @click.option("--follow", "-f", is_flag=True, help="Print the output as it is written; end as the job ends.")
 @click.option("--queue-offline", is_flag=True, help="Without an answer of the service keep it, and send it later.")
 @json_option
@@ -142,6 +144,7 @@ def request_of(script: Any, args: tuple[str, ...], options: dict[str, Any]) -> d
         workdir=options["chdir"] or config().workdir or None,
         parallel=options["parallel"],
         hints=_hints(options) or None,
+        container=container_of(options),
         resources=given(
             nodes=nodes,
             nodes_max=nodes_max if nodes_max != nodes else None,

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Literal, TypedDict
 
+from hpcjobs.model.container import Container, Mount, Mpi, Pull, RuntimeAsked, Scope
 from hpcjobs.model.hints import Hints
 from hpcjobs.model.spec import Component, Exclusive, Gpus, Resources
 
@@ -24,6 +25,37 @@ class HintsFields(TypedDict, total=False):
     recover: bool
     checkpoints: str
     hang_s: float
+
+
+class MountFields(TypedDict, total=False):
+    """Fields of Mount."""
+
+    source: str
+    target: str
+    read_only: bool
+    optional: bool
+
+
+class ContainerFields(TypedDict, total=False):
+    """Fields of Container."""
+
+    image: str
+    runtime: RuntimeAsked
+    scope: Scope
+    pull: Pull
+    mounts: Sequence[Mount | MountFields]
+    workdir: str
+    env: Mapping[str, str]
+    home: bool
+    writable: bool
+    root: bool
+    entrypoint: bool
+    devices: bool
+    mpi: Mpi | None
+    credential: str
+    name: str
+    save: str
+    extra_args: Sequence[str]
 
 
 class ResourcesFields(TypedDict, total=False):
@@ -141,7 +173,7 @@ class SpecFields(TypedDict, total=False):
     get_user_env: bool | None
     export: str | None
     propagate: str | None
-    container: str | None
+    oci_bundle: str | None
     container_id: str | None
     container_type: str | None
     profile: str | None
@@ -152,6 +184,7 @@ class SpecFields(TypedDict, total=False):
     mcs_label: str | None
     parallel: str | None
     hints: Hints | HintsFields
+    container: Container | ContainerFields | None
 
 
 class ChangesFields(TypedDict, total=False):

@@ -28,6 +28,7 @@ NEVER: Final = {
     "dependency": "depends on other jobs",
     "parallel": "is to be placed by a plugin",
     "container": "runs in a container",
+    "oci_bundle": "runs in a container",
     "container_id": "runs in a container",
     "batch": "says where its script runs",
 }

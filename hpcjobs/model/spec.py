@@ -6,6 +6,7 @@ from typing import Literal
 
 import msgspec
 
+from hpcjobs.model.container import Container, Launch
 from hpcjobs.model.gres import gpus_of_gres, parse_gpus
 from hpcjobs.model.hints import NO_HINTS, Hints
 
@@ -214,8 +215,8 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
             --get-user-env where true.
         export: ``ALL``, ``NONE``, ``NIL`` (not even the login environment) or ``NAME=value,...``; same as --export.
         propagate: Which limits of the calling shell the job gets, as ``NONE`` or ``STACK,CORE``; same as --propagate.
-        container: Path of an OCI bundle; same as --container.
-        container_id: Same as --container-id.
+        oci_bundle: Path of an OCI bundle that the whole job runs in; same as --container.
+        container_id: Of the bundle; same as --container-id.
         container_type: Same as --container-type.
         profile: Same as --profile.
         acctg_freq: Seconds between samples, as ``task=30``; same as --acctg-freq.
@@ -226,6 +227,8 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
         parallel: How a training is parallel, as ``tp=8,pp=4,dp=32``, with ``ep=`` for experts: a placement plugin
             chooses its nodes and orders its ranks by it. sbatch has nothing like it.
         hints: What it tells the policies that steer Slurm. sbatch has nothing like it.
+        container: The container that it runs in, by whatever runtime the cluster has. sbatch has nothing like it.
+        launch: How a program is started in the container: worked out at each admission, whatever a request says.
     """
 
     script: str
@@ -270,7 +273,7 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     get_user_env: bool | None = None
     export: str | None = None
     propagate: str | None = None
-    container: str | None = None
+    oci_bundle: str | None = None
     container_id: str | None = None
     container_type: str | None = None
     profile: str | None = None
@@ -281,6 +284,8 @@ class JobSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defa
     mcs_label: str | None = None
     parallel: str | None = None
     hints: Hints = NO_HINTS
+    container: Container | None = None
+    launch: Launch | None = None
 
     @property
     def all_resources(self) -> tuple[Resources, ...]:

@@ -100,7 +100,7 @@ def submission_environment(spec: JobSpec, submit_dir: str, host: str) -> dict[st
         "SLURM_SUBMIT_DIR": submit_dir,
         "SLURM_SUBMIT_HOST": host,
         "SLURM_PRIO_PROCESS": 0,
-        "SLURM_CONTAINER": spec.container,
+        "SLURM_CONTAINER": spec.oci_bundle,
         "SLURM_CONTAINER_ID": spec.container_id,
         "SLURM_CONTAINER_TYPE": spec.container_type,
         ROOT: spec.hints.checkpoints or None,

@@ -225,7 +225,7 @@ OPTIONS: Final[Sequence[Option]] = (
     _text("comment", "", "comment"),
     _flag("consolidate-segments", "", R + "consolidate_segments"),
     _text("constraint", "C", R + "constraint"),
-    _text("container", "", "container"),
+    _text("container", "", "oci_bundle"),
     _text("container-id", "", "container_id"),
     _text("container-type", "", "container_type"),
     _text("context", "", "context"),

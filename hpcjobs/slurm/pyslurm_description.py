@@ -178,7 +178,7 @@ def _of_job(launch: Launch) -> dict[str, Any]:
         "standard_in": spec.stdin or "/dev/null",
         "log_files_open_mode": spec.open_mode,
         "environment": spec.environment,
-        "container": spec.container,
+        "container": spec.oci_bundle,
         "container_id": spec.container_id,
         "profile_types": NO_PROFILES if spec.profile is None else list(parse_profile(spec.profile)),
         "accounting_gather_frequency": spec.acctg_freq,

@@ -20,7 +20,7 @@ OF_RESOURCES: Final = {
      "segment_size", "gpu_freq": "tres_freq", "bb": "burst_buffer"}  # fmt: skip
 """Fields of Resources that say the same, and their names here."""
 
-OF_SPEC: Final = ("reservation", "wckey", "nice", "delay_boot_s", "reboot", "extra", "mail_user", "container",
+OF_SPEC: Final = ("reservation", "wckey", "nice", "delay_boot_s", "reboot", "extra", "mail_user",
     "container_id", "container_type", "mcs_label", "cluster_constraint")  # fmt: skip
 """Fields of JobSpec that say the same under the same name."""
 
@@ -37,6 +37,8 @@ def particulars_of(spec: JobSpec) -> Particulars:
         for name, field in COUNTS.items()
         if (count := getattr(asked, field)) is not None
     }
+    if spec.oci_bundle is not None:
+        told["container"] = spec.oci_bundle
     if asked.mem_per_node_bytes is None and asked.mem_per_cpu_bytes is None:
         told["mem_per_cpu_bytes"] = 0
     if asked.exclusive:

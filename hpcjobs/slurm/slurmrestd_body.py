@@ -178,7 +178,7 @@ def _of_job(launch: Launch) -> dict[str, Any]:
         "standard_input": spec.stdin or "/dev/null",
         "open_mode": [spec.open_mode.upper()] if spec.open_mode else None,
         "environment": [f"{name}={value}" for name, value in spec.environment.items()],
-        "container": spec.container,
+        "container": spec.oci_bundle,
         "container_id": spec.container_id,
         "container_type": spec.container_type,
         "profile": None if spec.profile is None else list(parse_profile(spec.profile)),

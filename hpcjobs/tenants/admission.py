@@ -79,7 +79,7 @@ class QuotaRule:
             Unavailable: It cannot be said.
         """
         found = await self.standing.of(cluster)
-        project = spec.account or self._only_project(user, cluster)
+        project = self.project_of(user, cluster, spec)
         if not found.tenants or not project:
             return
         kinds = frozenset().union(*(kinds_asked(part) for part in (spec.resources, *(c.resources for c in spec.het))))
@@ -111,7 +111,10 @@ class QuotaRule:
             told.append(storage.stands(project, found.tenants[project].quota, files))
         return tuple(told)
 
-    def _only_project(self, user: str, cluster: str) -> str | None:
+    def project_of(self, user: str, cluster: str, spec: JobSpec) -> str | None:
+        """The project that a job is of: its account, or its user's only one; None: Slurm knows which is the default."""
+        if spec.account:
+            return spec.account
         of_user = [place.account for place in self.directory.projects_of(user)]
         names = [account.name for account in of_user if account.cluster == cluster and user in account.members]
         return names[0] if len(names) == 1 else None

@@ -94,7 +94,7 @@ def test_what_all_have_of_variables_is_the_jobs_and_the_rest_goes_with_each():
         ({"requeue": False}, "another requeue"),
         ({"begin": "now+1hour"}, "another begin"),
         ({"signal": "USR1@60"}, "another signal"),
-        ({"container": "/images/a"}, "in a container"),
+        ({"oci_bundle": "/images/a"}, "in a container"),
         ({"parallel": "tp=2"}, "placed by a plugin"),
         ({"hints": Hints(preemptible=True)}, "hints for policies"),
         ({"resources": Resources(wall_s=7200)}, "longer time limit"),

@@ -24,7 +24,7 @@ ARGUMENTS: dict[str, tuple[str | None, dict[str, object]]] = {
     "comment": ("a=b", {"comment": "a=b"}),
     "consolidate-segments": (None, {R + "consolidate_segments": True}),
     "constraint": ("a100&ib", {R + "constraint": "a100&ib"}),
-    "container": ("/images/one", {"container": "/images/one"}),
+    "container": ("/images/one", {"oci_bundle": "/images/one"}),
     "container-id": ("one", {"container_id": "one"}),
     "container-type": ("oci", {"container_type": "oci"}),
     "context": ("user_u:user_r", {"context": "user_u:user_r"}),

@@ -4,19 +4,23 @@ import asyncio
 import sqlite3
 import threading
 
+import alembic.command
+import alembic.config
+import msgspec
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.migration import MigrationContext
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, insert, select, update
 from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import SQLModel
 
 from hpcjobs.errors import Unavailable
+from hpcjobs.model.spec import JobSpec
 from hpcjobs.store import intake, repository
 from hpcjobs.store.repository import JobFilter
 from hpcjobs.store.rows import job_of
-from hpcjobs.store.store import Store, new_id, normal_url
-from hpcjobs.store.tables import ATTEMPTS, JOBS
+from hpcjobs.store.store import MIGRATIONS, Store, new_id, normal_url
+from hpcjobs.store.tables import ATTEMPTS, JOBS, SPECS
 
 from .builders import spec
 
@@ -33,6 +37,29 @@ def test_the_schema_is_made_from_nothing_and_a_second_upgrade_changes_nothing(tm
         kept = begin(connection).job.id
     store.upgrade()
     with store.engine.connect() as connection:
+        assert repository.job_by_id(connection, kept) is not None
+    store.close()
+
+
+def test_a_kept_jobs_bundle_gets_its_new_name_and_its_old_one_back(tmp_path):
+    store = Store(f"sqlite:///{tmp_path}/old.db")
+    store.upgrade()
+    config = alembic.config.Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["engine"] = store.engine
+    with store.engine.begin() as connection:
+        kept = begin(connection).job.id
+        was = msgspec.json.decode(connection.execute(select(SPECS.c.spec)).scalar_one())
+        told = msgspec.json.encode(was | {"container": "/images/a", "name": '"container":'}).decode()
+        connection.execute(update(SPECS).values(spec=told))
+    alembic.command.stamp(config, "0015")
+    store.upgrade()
+    with store.engine.connect() as connection:
+        spec = msgspec.json.decode(connection.execute(select(SPECS.c.spec)).scalar_one(), type=JobSpec)
+    assert (spec.oci_bundle, spec.container, spec.name) == ("/images/a", None, '"container":')
+    alembic.command.downgrade(config, "0015")
+    with store.engine.connect() as connection:
+        assert msgspec.json.decode(connection.execute(select(SPECS.c.spec)).scalar_one())["container"] == "/images/a"
         assert repository.job_by_id(connection, kept) is not None
     store.close()
 
