@@ -5,14 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import msgspec
 
 from hpcjobs.admission import AFTER_PLUGINS, admit
 from hpcjobs.containing import Containing
-from hpcjobs.errors import HpcjobsError
+from hpcjobs.errors import FileExists, HpcjobsError
 from hpcjobs.files import FileSystem
 from hpcjobs.hooks.host import Hooks
+from hpcjobs.images.fetching import Fetch
 from hpcjobs.model.placement import Placement
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.observe.observer import Observer
@@ -30,11 +32,13 @@ class Admitted(msgspec.Struct, frozen=True):
         spec: As it goes.
         generation: Of the plugins that admitted it.
         placement: What one of them said to where it should run.
+        fetch: What must bring its container's image first; None: nothing.
     """
 
     spec: JobSpec
     generation: int
     placement: Placement | None
+    fetch: Fetch | None = None
 
 
 class Admitting:
@@ -81,8 +85,13 @@ class Admitting:
             if spec != ruled:
                 spec = admit(spec, AFTER_PLUGINS)
             await self.quotas.check(user, observer.cluster, spec)
-            spec = await self.containing.contained(at_work, user, observer.cluster, spec, observer.view, now)
-        return Admitted(with_absolute_times(spec, now), at_work.number, placement)
+            spec, fetch = await self.containing.contained(at_work, user, observer.cluster, spec, observer.view, now)
+        return Admitted(with_absolute_times(spec, now), at_work.number, placement, fetch)
+
+    async def make_folder(self, user: str, observer: Observer, path: str) -> None:
+        """Make a folder of the user's on the cluster, if it is not there."""
+        with suppress(FileExists):
+            await self.files(observer.cluster, user).make_folder(path.encode(), True)
 
     async def with_host_file(self, user: str, observer: Observer, admitted: Admitted) -> JobSpec:
         """The job with the order of its ranks in a file of the user's, where files can be reached from here."""

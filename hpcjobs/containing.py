@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import functools
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import PurePosixPath
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
 from hpcjobs.containers.devices import asked_of, devices_of
 from hpcjobs.containers.script import FOLDER
-from hpcjobs.errors import FileMissing, NotAllowed, PathOutside, Refusal, Refused
+from hpcjobs.errors import Refusal, Refused
 from hpcjobs.files import FileSystem
 from hpcjobs.hooks.generation import AtWork
 from hpcjobs.hooks.host import Hooks
-from hpcjobs.images.registry import Connect, Registries, Registry
+from hpcjobs.images.fetching import Fetch
+from hpcjobs.images.registry import Connect
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.container import Container, Devices, Launch, Mount, Runtime, parse_mount
 from hpcjobs.model.gres import entries_of_node
-from hpcjobs.model.image import Image, parse_image
 from hpcjobs.model.spec import JobSpec
+from hpcjobs.resolving import Resolved, Resolving, Whose
 from hpcjobs.settings import ClusterSettings, ContainerSettings
 
 MEANS: Final[Mapping[str, frozenset[str]]] = {
@@ -29,6 +31,18 @@ MEANS: Final[Mapping[str, frozenset[str]]] = {
     "oci": frozenset({"oci"}),
 }
 """What a site may have for a runtime that a job asks for by name."""
+
+
+class Contained(NamedTuple):
+    """A job with its container.
+
+    Attributes:
+        spec: With how a program is started in it.
+        fetch: What must bring its image first; None: it is there, or its nodes fetch it.
+    """
+
+    spec: JobSpec
+    fetch: Fetch | None = None
 
 
 class Containing:
@@ -51,18 +65,14 @@ class Containing:
         project_of: Callable[[str, str, JobSpec], str | None],
     ) -> None:
         self.hooks = hooks
-        self.files = files
         self.clusters = {cluster.name: cluster for cluster in clusters if cluster.containers}
-        self.registries = {
-            cluster.name: Registry(Registries(site.registries, site.insecure), connect)
-            for cluster in self.clusters.values()
-            if (site := cluster.containers)
-        }
+        sites = {name: one.containers for name, one in self.clusters.items() if one.containers}
+        self.resolving = Resolving(files, sites, connect)
         self.project_of = project_of
 
     async def contained(
         self, at_work: AtWork, user: str, cluster: str, spec: JobSpec, view: ClusterView | None, now: float
-    ) -> JobSpec:
+    ) -> Contained:
         """A job with how a program of it is started in its container; without one it stays as it is.
 
         Args:
@@ -80,52 +90,41 @@ class Containing:
         """
         asked = spec.container
         if asked is None or asked.runtime == "none":
-            return spec
+            return Contained(spec)
         settings = self.clusters.get(cluster)
         if settings is None or (site := settings.containers) is None:
             raise Refused([Refusal("container", f"Cluster {cluster} runs no containers.", "no-containers")])
         runtimes = _runtimes(site, asked, spec, view)
-        self._check_mounts(site, asked, user, self.project_of(user, cluster, spec))
-        image = parse_image(asked.image)
-        digest = ""
-        if not image.remote:
-            await self._check_file(cluster, user, image)
-        elif not Registries(site.registries, site.insecure).takes(image.host):
-            taken = ", ".join((*site.registries, *site.insecure))
-            raise _of_image(
-                f"Images of {image.host or 'libraries'} are not taken here; images come from {taken}.",
-                "registry-refused",
-            )
-        elif site.ask and asked.pull != "never" and image.kind != "library":
-            digest = (await self.registries[cluster].digest_of(image, None)).digest
-            image = image.pinned(digest)
         home = settings.home.format(user=user)
+        whose = Whose(user, self.project_of(user, cluster, spec), home)
+        self._check_mounts(site, asked, user, whose.project)
+        resolved = await self.resolving.resolved(cluster, site, whose, asked, runtimes)
         workdir = asked.workdir or spec.workdir or home
-        mounts = _mounts(site, asked, home, spec.workdir or home, _above(spec.hints.checkpoints))
+        mounts = _mounts(site, asked, home, spec.workdir or "", _above(spec.hints.checkpoints))
         devices = _devices(spec, view, site) if asked.devices else Devices()
-        insecure = image.remote and Registries(insecure=site.insecure).over_http(image.host)
-        launch = Launch("apptainer", image.text, digest, asked.scope, workdir, insecure)
-        wrapped = await self._wrapped(at_work, runtimes, launch, asked, mounts, devices, now)
+        ask = functools.partial(self.hooks.ask.wrap, at_work, container=asked, mounts=mounts, devices=devices, now=now)
+        wrapped, fetch = await self._wrapped(runtimes, resolved, Launch("apptainer", "", "", asked.scope, workdir), ask)
         if asked.mpi is not None:
             wrapped = msgspec.structs.replace(wrapped, srun=(f"--mpi={asked.mpi}", *wrapped.srun))
-        return msgspec.structs.replace(spec, launch=wrapped)
+        return Contained(msgspec.structs.replace(spec, launch=wrapped), fetch)
 
+    @staticmethod
     async def _wrapped(
-        self,
-        at_work: AtWork,
-        runtimes: Sequence[Runtime],
-        launch: Launch,
-        asked: Container,
-        mounts: Sequence[Mount],
-        devices: Devices,
-        now: float,
-    ) -> Launch:
+        runtimes: Sequence[Runtime], resolved: Resolved, launch: Launch, ask: Callable[[Launch], Awaitable[Launch]]
+    ) -> tuple[Launch, Fetch | None]:
         """By the first runtime that has nothing against it; else what each has against it."""
         against: list[Refusal] = []
         for runtime in runtimes:
-            one = msgspec.structs.replace(launch, runtime=runtime)
             try:
-                return await self.hooks.ask.wrap(at_work, one, asked, mounts, devices, now)
+                located = await resolved.located(runtime)
+                one = msgspec.structs.replace(
+                    launch,
+                    runtime=runtime,
+                    image=located.text,
+                    digest=resolved.image.digest,
+                    insecure=resolved.insecure,
+                )
+                return await ask(one), located.fetch
             except Refused as error:
                 against += error.refusals
         raise Refused(list(dict.fromkeys(against)))
@@ -147,28 +146,6 @@ class Containing:
         ]
         if refusals:
             raise Refused(refusals)
-
-    async def _check_file(self, cluster: str, user: str, image: Image) -> None:
-        """Refuse an image that is not there, or that the user may not read, where the service can reach its folder."""
-        path = image.path.encode()
-        try:
-            found = await self.files(cluster, user).status(path)
-            if found.type == "file":
-                await self.files(cluster, user).read(path, 0, 1)
-        except FileMissing as error:
-            raise _of_image(f"{image.path} is not there.", "image-missing") from error
-        except PathOutside:
-            return  # a site's own folder of images, as /opt/images
-        except NotAllowed as error:
-            raise _of_image(f"{user} may not read {image.path}: {error.detail}", "image-denied") from error
-        wanted = "dir" if image.kind in ("folder", "oci") else "file"
-        if found.type != wanted:
-            told = f"{image.path} is a {found.type}, and {image.kind} is a {wanted}."
-            raise _of_image(told, "image-kind")
-
-
-def _of_image(detail: str, code: str) -> Refused:
-    return Refused([Refusal("container.image", detail, code)])
 
 
 def _runtimes(site: ContainerSettings, asked: Container, spec: JobSpec, view: ClusterView | None) -> list[Runtime]:
@@ -197,11 +174,10 @@ def _mounts(site: ContainerSettings, asked: Container, home: str, workdir: str, 
     """All that a container has of the host. What the job says of a place in it goes before what the site says."""
     scripts = f"{home.rstrip('/')}/{FOLDER}"
     own = [Mount(home)] if asked.home else [Mount(scripts, read_only=True)]
-    if not asked.workdir and not any(PurePosixPath(workdir).is_relative_to(one.there) for one in (*own, *asked.mounts)):
-        own.append(Mount(workdir, optional=True))
+    for folder, optional in ((workdir if not asked.workdir else "", True), (checkpoints, False)):
+        if folder and not any(PurePosixPath(folder).is_relative_to(one.there) for one in (*own, *asked.mounts)):
+            own.append(Mount(folder, optional=optional))
     brought = [parse_mount(text) for text in site.mounts]
-    if checkpoints and not any(PurePosixPath(checkpoints).is_relative_to(one.there) for one in (*own, *asked.mounts)):
-        own.append(Mount(checkpoints))
     found = {mount.there.rstrip("/"): mount for mount in (*brought, *own, *asked.mounts)}
     return list(found.values())
 

@@ -55,6 +55,29 @@ class StorageSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return ""
 
 
+class ImageStoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Where a cluster keeps images that registries have, and the job that brings one there, once for each digest.
+
+    Attributes:
+        private: Each user's folder, on a file system that all nodes have.
+        shared: Folders that are looked into before it, as ``/scratch/images`` or ``/scratch/{project}/images``; who may
+            write there brings images there by ``hpcjobs images import``.
+        max_bytes: As much as a private folder may hold; what was not used for longest goes first. 0: any.
+        partition: Of the job; None: the default.
+        cpus: Of the job.
+        mem_bytes: Of the job.
+        wall_s: Its time limit, in seconds.
+    """
+
+    private: str = "/home/{user}/.hpcjobs/images"
+    shared: tuple[str, ...] = ()
+    max_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    partition: str | None = None
+    cpus: Annotated[int, msgspec.Meta(ge=1)] = 2
+    mem_bytes: Annotated[int, msgspec.Meta(ge=2**20)] = 4 * 2**30
+    wall_s: Annotated[int, msgspec.Meta(ge=60)] = 3600
+
+
 class ContainerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Containers on one cluster (docs/CONTAINERS.md). The plugin of each runtime must be in use as well.
 
@@ -68,6 +91,7 @@ class ContainerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
         insecure: Those of them that speak http.
         ask: Whether a registry is asked at submission what an image is, so that all runs of a job have the same one.
         families: Families of accelerators that those of no type are of, where the nodes' tell none.
+        store: Where images of registries are kept; None: each node fetches them for each user.
     """
 
     runtimes: tuple[Literal["apptainer", "enroot", "pyxis", "oci"], ...] = ()
@@ -78,16 +102,20 @@ class ContainerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
     insecure: tuple[str, ...] = ()
     ask: bool = True
     families: tuple[str, ...] = ()
+    store: ImageStoreSettings | None = None
 
     def fault(self) -> str:
         """What cannot be right about it, or ``""``."""
-        for pattern in self.allowed:
+        folders = (self.store.private, *self.store.shared) if self.store else ()
+        for pattern in (*self.allowed, *folders):
             try:
                 path = pattern.format(user="a", project="b")
             except (KeyError, IndexError, ValueError) as error:
-                return f"allowed: only {{user}} and {{project}} are known: {error!r}"
+                return f"{pattern!r}: only {{user}} and {{project}} are known: {error!r}"
             if not path.startswith("/"):
-                return f"allowed: {pattern!r} is no absolute path"
+                return f"{pattern!r} is no absolute path"
+        if self.store and "{user}" not in self.store.private:
+            return f"store: private {self.store.private!r} is not of one {{user}}"
         if not self.runtimes and not any(self.partitions.values()):
             return "runtimes: no partition has one; leave containers out"
         return ""
@@ -378,6 +406,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         lemons: How nodes are judged: what of ``hpcjobs/recovery/lemons.toml`` is otherwise here.
         mail: Where mail goes out; without it none does.
         subscriptions_per_user: How many reports and how many alerts a user may have sent.
+        credentials_per_user: How many credentials for registries a user may have.
         plugins: Those in use, in the order in which they are asked. A change through the API holds until this list
             changes.
     """
@@ -410,6 +439,7 @@ class Settings(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     lemons: dict[str, Any] = {}
     mail: MailSettings | None = None
     subscriptions_per_user: Annotated[int, msgspec.Meta(ge=0)] = 20
+    credentials_per_user: Annotated[int, msgspec.Meta(ge=0)] = 20
     plugins: tuple[PluginSettings, ...] = ()
 
     @property

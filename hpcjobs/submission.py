@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import hashlib
 import logging
 import socket
 import time
@@ -14,7 +13,7 @@ from typing import Final
 import msgspec
 from sqlalchemy.exc import IntegrityError
 
-from hpcjobs.admitting import Admitting
+from hpcjobs.admitting import Admitted, Admitting
 from hpcjobs.backlog import Backlog
 from hpcjobs.containers.script import batch_script
 from hpcjobs.errors import (
@@ -30,6 +29,7 @@ from hpcjobs.errors import (
     Unavailable,
     ViewStale,
 )
+from hpcjobs.fetching import Submitted, digest_of, waiting
 from hpcjobs.identity import check_may_run
 from hpcjobs.model.attempt import AttemptState
 from hpcjobs.model.job import Job, State
@@ -60,18 +60,6 @@ class Target(msgspec.Struct, frozen=True):
 
     observer: Observer
     home: str
-
-
-class Submitted(msgspec.Struct, frozen=True):
-    """A job that is kept, and whether this call or an earlier one with the same key made it."""
-
-    job: Job
-    replayed: bool
-
-
-def digest_of(cluster: str, spec: JobSpec) -> str:
-    """What tells one request from another: SHA-256 of cluster and spec."""
-    return hashlib.sha256(cluster.encode() + b"\0" + msgspec.json.encode(spec, order="deterministic")).hexdigest()
 
 
 @functools.cache
@@ -153,9 +141,17 @@ class Submission:
             if before is None:
                 raise
             return self.answer_again(before, digest)
+        admitted = await self.with_image(user, target, admitted)
         spec = await self.admitting.with_host_file(user, target.observer, admitted)
         # Shielded: a caller who hangs up must not leave an attempt without its outcome.
         return await asyncio.shield(self.submit_admitted(user, target, spec, digest, key, admitted.generation))
+
+    async def with_image(self, user: str, target: Target, admitted: Admitted) -> Admitted:
+        """A job that waits for what brings its image, where that is not there yet; see hpcjobs.fetching."""
+        if admitted.fetch is None:
+            return admitted
+        await self.admitting.make_folder(user, target.observer, admitted.fetch.logs)
+        return await waiting(admitted, functools.partial(self.submit, user, target))
 
     async def submit_admitted(
         self, user: str, target: Target, spec: JobSpec, digest: str, key: str | None, generation: int

@@ -14,6 +14,7 @@ import msgspec
 from hpcjobs.admission import AFTER_PLUGINS, admit
 from hpcjobs.admission.hints import MAX_GANG, NAME
 from hpcjobs.errors import Conflict, HpcjobsError, NotAllowed, NotSupported, Refusal, Refused
+from hpcjobs.fetching import Submitted
 from hpcjobs.gangs.joining import join, members_of, why_not
 from hpcjobs.identity import check_may_run
 from hpcjobs.model.capability import Op
@@ -24,7 +25,7 @@ from hpcjobs.model.spec import JobSpec
 from hpcjobs.store import attempts, intake, repository
 from hpcjobs.store.intake import Begun
 from hpcjobs.store.store import new_id
-from hpcjobs.submission import Submission, Submitted, Target, launch_of
+from hpcjobs.submission import Submission, Target, launch_of
 
 log = logging.getLogger(__name__)
 
@@ -101,13 +102,24 @@ class Together:
         submitted = await asyncio.shield(self.submission.submit_admitted(user, target, joined, digest, key, generation))
         return _het(submitted, len(members))
 
-    async def _admitted(self, user: str, target: Target, asked: Sequence[JobSpec]) -> tuple[list[JobSpec], int]:
-        """All of them as admitted, and the generation of plugins that did it; every refusal gathered."""
+    async def _admitted(
+        self, user: str, target: Target, asked: Sequence[JobSpec], *, fetches: bool = False
+    ) -> tuple[list[JobSpec], int]:
+        """All of them as admitted, and the generation of plugins that did it; every refusal gathered.
+
+        Args:
+            user: Whom they run as.
+            target: On which cluster.
+            asked: Their specs as asked for.
+            fetches: Whether what brings their images is submitted.
+        """
         refusals: list[Refusal] = []
         members, generation = [], 0
         for number, spec in enumerate(asked):
             try:
                 admitted = await self.submission.admitting.admitted(user, target.observer, spec)
+                if fetches:
+                    admitted = await self.submission.with_image(user, target, admitted)
             except Refused as error:
                 refusals += _of_member(number, error.refusals)
             else:
@@ -126,7 +138,7 @@ class Together:
             msgspec.structs.replace(spec, hints=msgspec.structs.replace(spec.hints, gang=name, gang_size=len(asked)))
             for spec in asked
         ]
-        members, generation = await self._admitted(user, target, hinted)
+        members, generation = await self._admitted(user, target, hinted, fetches=True)
         if any(member.begin is None for member in members):
             needs = "and jobs that wait for each other take policy gang, which is not in use here."
             raise Refused([Refusal("jobs", f"{why} So they cannot be one heterogeneous job, {needs}", "gang-policy")])

@@ -15,6 +15,7 @@ from hpcjobs.api.access import SUBMITS, Asked, needs
 from hpcjobs.api.common import IdempotencyKey
 from hpcjobs.api.jobs import SubmitRequest
 from hpcjobs.errors import ClusterUnknown, Refusal, Refused
+from hpcjobs.fetching import Submitted
 from hpcjobs.identity import Scope
 from hpcjobs.model.order import Verdict
 from hpcjobs.model.spec import JobSpec
@@ -24,7 +25,7 @@ from hpcjobs.sbatch.reading import Needed, Reading, read_call, zone_of
 from hpcjobs.service import Service
 from hpcjobs.soonest import soonest
 from hpcjobs.store import intake
-from hpcjobs.submission import Submitted, Target
+from hpcjobs.submission import Target
 
 EVERYWHERE: Final = "all"
 TEXT: Final = "text/plain"

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 INJOB: Final = Path(__file__).parents[2] / "hpcjobs" / "injob"
 HOME: Final = "/home/alice"
 IMAGE: Final = "/scratch/python-image"
-"""A folder that Apptainer takes for an image: a Python with its libraries, and a shell."""
+"""A folder that Apptainer takes for an image: a Python with its libraries, a shell, cat, id and sleep."""
 IMAGE_MADE: Final = f"""
 set -e
 [ ! -e {IMAGE} ] || exit 0
@@ -21,9 +21,9 @@ made=$(mktemp -d {IMAGE}.XXXXXX)
 for name in usr/bin usr/lib usr/lib64 etc tmp proc sys dev home var/tmp; do mkdir -p $made/$name; done
 for name in bin lib lib64; do ln -s usr/$name $made/$name; done
 python=$(readlink -f /usr/bin/python3)
-cp $python $made/usr/bin/python3 && cp /usr/bin/dash $made/usr/bin/sh
+cp $python $made/usr/bin/python3 && cp /usr/bin/dash $made/usr/bin/sh && cp /usr/bin/{{cat,id,sleep}} $made/usr/bin/
 cp -r /usr/lib/${{python##*/}} $made/usr/lib/
-ldd $python /usr/bin/dash /usr/lib/${{python##*/}}/lib-dynload/*.so | grep -o '/[^ ]*' | grep -v ':$' | sort -u |
+ldd $python /usr/bin/{{dash,cat,id,sleep}} /usr/lib/${{python##*/}}/lib-dynload/*.so | grep -o '/[^ ]*' | grep -v ':$' | sort -u |
   xargs cp -L --parents -t $made
 touch $made/etc/passwd $made/etc/group $made/etc/resolv.conf $made/etc/hosts $made/etc/localtime
 chmod 755 $made && mv $made {IMAGE}

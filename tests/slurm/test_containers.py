@@ -191,6 +191,7 @@ def test_a_job_keeps_the_image_that_its_tag_was_when_it_came(new: Stack) -> None
     assert "one" in ended(new, LOOKS, f"{REGISTRY}/{name}@{first}")[1].split()
 
 
+@pytest.mark.parametrize("stack", ["new"], indirect=True)
 def test_what_goes_wrong_with_a_container_is_its_own_class(new: Stack, image: str, use: Use) -> None:
     use(checkpoint={})
     job = new.submit("#!/usr/bin/nothing\n", container={"image": image}, hints={"recover": True})
@@ -200,6 +201,7 @@ def test_what_goes_wrong_with_a_container_is_its_own_class(new: Stack, image: st
     assert told(new, job)[0]["failure"] == "container", new.output(job["id"])
 
 
+@pytest.mark.parametrize("stack", ["new"], indirect=True)
 def test_a_job_goes_on_from_its_checkpoint_inside(new: Stack, image: str, use: Use, name: str) -> None:
     use(checkpoint={})
     agent = agent_on(new)
