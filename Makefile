@@ -33,7 +33,7 @@ format:         ## let ruff set the lines
 	@.venv/bin/ruff format hpcjobs plugins tests
 	@.venv/bin/ruff check --fix hpcjobs plugins tests
 
-bench:          ## NAME=submit|list|poll|memory|scale|cli|against|ddp|recovery on the dockerized cluster, NAME=placement|topology|policy|utilisation|report|ingest|ettr without, NAME=gang|agreement on one of its own
+bench:          ## NAME=submit|list|poll|memory|scale|cli|against|ddp|recovery|images on the dockerized cluster, NAME=placement|topology|policy|utilisation|report|ingest|ettr without, NAME=gang|agreement on one of its own
 	@scripts/venv
 	@case "$(NAME)" in placement|topology|policy|utilisation|report|ingest|ettr) ;; gang|agreement) scripts/engine && scripts/images 26.05 ;; *) scripts/engine && scripts/images 26.05 && scripts/cluster up ;; esac
 	@.venv/bin/python -m tests.bench $(NAME)

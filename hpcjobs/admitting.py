@@ -14,7 +14,9 @@ from hpcjobs.containing import Containing
 from hpcjobs.errors import FileExists, HpcjobsError
 from hpcjobs.files import FileSystem
 from hpcjobs.hooks.host import Hooks
+from hpcjobs.images.authfile import AuthFile
 from hpcjobs.images.fetching import Fetch
+from hpcjobs.keeping import keep
 from hpcjobs.model.placement import Placement
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.observe.observer import Observer
@@ -33,12 +35,14 @@ class Admitted(msgspec.Struct, frozen=True):
         generation: Of the plugins that admitted it.
         placement: What one of them said to where it should run.
         fetch: What must bring its container's image first; None: nothing.
+        authfile: What tells whoever fetches that image who asks; None: nobody in particular does.
     """
 
     spec: JobSpec
     generation: int
     placement: Placement | None
     fetch: Fetch | None = None
+    authfile: AuthFile | None = None
 
 
 class Admitting:
@@ -85,13 +89,23 @@ class Admitting:
             if spec != ruled:
                 spec = admit(spec, AFTER_PLUGINS)
             await self.quotas.check(user, observer.cluster, spec)
-            spec, fetch = await self.containing.contained(at_work, user, observer.cluster, spec, observer.view, now)
-        return Admitted(with_absolute_times(spec, now), at_work.number, placement, fetch)
+            found = await self.containing.contained(at_work, user, observer.cluster, spec, observer.view, now)
+        spec = with_absolute_times(found.spec, now)
+        return Admitted(spec, at_work.number, placement, found.fetch, found.authfile)
 
     async def make_folder(self, user: str, observer: Observer, path: str) -> None:
         """Make a folder of the user's on the cluster, if it is not there."""
         with suppress(FileExists):
             await self.files(observer.cluster, user).make_folder(path.encode(), True)
+
+    async def keep_authfile(self, user: str, observer: Observer, authfile: AuthFile) -> None:
+        """Have a file in the user's home, for them alone, that says who asks a registry.
+
+        Raises:
+            HpcjobsError: It cannot be written.
+        """
+        files = self.files(observer.cluster, user)
+        await keep(files, authfile.path.encode(), authfile.data, private=True)
 
     async def with_host_file(self, user: str, observer: Observer, admitted: Admitted) -> JobSpec:
         """The job with the order of its ranks in a file of the user's, where files can be reached from here."""

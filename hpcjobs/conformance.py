@@ -126,15 +126,17 @@ _HOME: Final = "/home/alice"
 _NO_DEVICES: Final = Devices()
 
 
-def _contained(container: Container, needs: Devices = _NO_DEVICES) -> Contained:
+def _contained(container: Container, needs: Devices = _NO_DEVICES, authfile: str = "") -> Contained:
     """A container as the house asks about it: with what it has of the host beside its own mounts."""
     own = Mount(_HOME) if container.home else Mount(f"{_HOME}/.hpcjobs/scripts", read_only=True)
     _, _, digest = container.image.partition("@")
-    launch = Launch("apptainer", container.image, digest, container.scope, container.workdir or "/scratch/alice")
+    workdir = container.workdir or "/scratch/alice"
+    launch = Launch("apptainer", container.image, digest, container.scope, workdir, authfile=authfile)
     return Contained(launch, container, (own, Mount("/scratch"), *container.mounts), needs)
 
 
 _DOCKER: Final = "docker://registry:5000/a/b:1"
+_AUTHFILE: Final = f"{_HOME}/.hpcjobs/credentials/registry.json"
 IMAGES: Final = (
     _DOCKER, f"{_DOCKER}@sha256:{'0a' * 32}", f"docker://registry.example.org/train@sha256:{'b1' * 32}",
     "docker://docker.io/library/debian:sid", "oras://registry:5000/a/b:1", "library://lab/vision/train:1",
@@ -142,6 +144,7 @@ IMAGES: Final = (
     "/scratch/x.sqsh", "/scratch/root", "/scratch/Zoë's images/x $HOME.sif",
 )  # fmt: skip
 """Every form of an image, of a registry and of a file, as ``hpcjobs.model.image.parse_image`` writes it."""
+_ASKED: Final = tuple(image for image in IMAGES if image.startswith(("docker:", "oras:")))
 _BARE: Final = tuple(Container(image, scope=scope) for image in IMAGES for scope in get_args(Scope))
 _NEEDS: Final = (
     Devices(("nvidia",), ("--nv",), {"NVIDIA_VISIBLE_DEVICES": "CUDA_VISIBLE_DEVICES"}, ("/dev/nvidiactl",), (),
@@ -171,7 +174,8 @@ WRAPPED: Final = (
     *(_contained(Container(image, **more)) for image in IMAGES for more in _MORE),
     *(_contained(Container(image), needs) for image in IMAGES for needs in _NEEDS),
     _contained(Container("/scratch/x.sif", home=False, writable=True, root=True, entrypoint=True, devices=False)),
-    _contained(Container(_DOCKER, pull="always", credential="registry", writable=True, name="a", save="/scratch/a")),
+    _contained(Container(_DOCKER, pull="always", writable=True, name="a", save="/scratch/a")),
+    *(_contained(Container(image, credential="registry"), authfile=_AUTHFILE) for image in _ASKED),
     _contained(Container(_DOCKER, pull="never", scope="tasks", mpi="pmix", extra_args=("--flag", "-x", "a b"))),
 )
 """Containers that runtimes are asked about: every image, and every field of a container."""
@@ -188,6 +192,9 @@ def _less_and_more() -> Iterator[tuple[str, Contained, Contained]]:
         mounted = [msgspec.structs.replace(bare, mounts=(mount,)) for mount in (plain, *others)]
         yield from (("mounts", _contained(mounted[0]), _contained(other)) for other in mounted[1:])
         yield from (("devices", _contained(bare), _contained(bare, needs)) for needs in _NEEDS)
+    for image in _ASKED:
+        named = Container(image, credential="registry")
+        yield "credential", _contained(named), _contained(named, authfile=_AUTHFILE)
 
 
 _FORBIDDEN: Final = ("open", "socket.", "subprocess.", "os.system", "os.exec", "os.fork", "os.spawn", "sqlite3.",
@@ -483,7 +490,7 @@ class PluginConformance:
             less, more = self._for_it(pair)
             was, said = self._wrapped(less), self._wrapped(more)
             if isinstance(was, Launch) and isinstance(said, Launch):
-                same = msgspec.structs.replace(said, workdir=was.workdir) == was
+                same = msgspec.structs.replace(said, workdir=was.workdir, authfile=was.authfile) == was
                 _see(not same, f"container.{field} is left out in silence: {more.container}")
 
     def test_a_container_without_its_home_does_not_have_it(self) -> None:

@@ -12,17 +12,19 @@ import msgspec
 
 from hpcjobs.containers.devices import asked_of, devices_of
 from hpcjobs.containers.script import FOLDER
+from hpcjobs.credentials import Credentials
 from hpcjobs.errors import Refusal, Refused
 from hpcjobs.files import FileSystem
 from hpcjobs.hooks.generation import AtWork
 from hpcjobs.hooks.host import Hooks
+from hpcjobs.images.authfile import AuthFile
 from hpcjobs.images.fetching import Fetch
 from hpcjobs.images.registry import Connect
 from hpcjobs.model.cluster import ClusterView
 from hpcjobs.model.container import Container, Devices, Launch, Mount, Runtime, parse_mount
 from hpcjobs.model.gres import entries_of_node
 from hpcjobs.model.spec import JobSpec
-from hpcjobs.resolving import Resolved, Resolving, Whose
+from hpcjobs.resolving import Located, Resolved, Resolving, Whose
 from hpcjobs.settings import ClusterSettings, ContainerSettings
 
 MEANS: Final[Mapping[str, frozenset[str]]] = {
@@ -39,10 +41,12 @@ class Contained(NamedTuple):
     Attributes:
         spec: With how a program is started in it.
         fetch: What must bring its image first; None: it is there, or its nodes fetch it.
+        authfile: What tells whoever fetches it who asks; None: nobody in particular does.
     """
 
     spec: JobSpec
     fetch: Fetch | None = None
+    authfile: AuthFile | None = None
 
 
 class Containing:
@@ -54,6 +58,7 @@ class Containing:
         clusters: Their settings.
         connect: Makes what connects to registries.
         project_of: The project of a user's job on a cluster.
+        credentials: Who users are to registries.
     """
 
     def __init__(
@@ -63,11 +68,12 @@ class Containing:
         clusters: Iterable[ClusterSettings],
         connect: Connect,
         project_of: Callable[[str, str, JobSpec], str | None],
+        credentials: Credentials,
     ) -> None:
         self.hooks = hooks
         self.clusters = {cluster.name: cluster for cluster in clusters if cluster.containers}
         sites = {name: one.containers for name, one in self.clusters.items() if one.containers}
-        self.resolving = Resolving(files, sites, connect)
+        self.resolving = Resolving(files, sites, connect, credentials)
         self.project_of = project_of
 
     async def contained(
@@ -103,28 +109,30 @@ class Containing:
         mounts = _mounts(site, asked, home, spec.workdir or "", _above(spec.hints.checkpoints))
         devices = _devices(spec, view, site) if asked.devices else Devices()
         ask = functools.partial(self.hooks.ask.wrap, at_work, container=asked, mounts=mounts, devices=devices, now=now)
-        wrapped, fetch = await self._wrapped(runtimes, resolved, Launch("apptainer", "", "", asked.scope, workdir), ask)
+        wrapped, found = await self._wrapped(runtimes, resolved, Launch("apptainer", "", "", asked.scope, workdir), ask)
         if asked.mpi is not None:
             wrapped = msgspec.structs.replace(wrapped, srun=(f"--mpi={asked.mpi}", *wrapped.srun))
-        return Contained(msgspec.structs.replace(spec, launch=wrapped), fetch)
+        return Contained(msgspec.structs.replace(spec, launch=wrapped), found.fetch, found.authfile)
 
     @staticmethod
     async def _wrapped(
         runtimes: Sequence[Runtime], resolved: Resolved, launch: Launch, ask: Callable[[Launch], Awaitable[Launch]]
-    ) -> tuple[Launch, Fetch | None]:
+    ) -> tuple[Launch, Located]:
         """By the first runtime that has nothing against it; else what each has against it."""
         against: list[Refusal] = []
         for runtime in runtimes:
             try:
                 located = await resolved.located(runtime)
+                asks = located.authfile if located.fetch is None else None
                 one = msgspec.structs.replace(
                     launch,
                     runtime=runtime,
                     image=located.text,
                     digest=resolved.image.digest,
                     insecure=resolved.insecure,
+                    authfile=asks.path if asks is not None else "",
                 )
-                return await ask(one), located.fetch
+                return await ask(one), located
             except Refused as error:
                 against += error.refusals
         raise Refused(list(dict.fromkeys(against)))

@@ -153,9 +153,12 @@ class FileSystem(Protocol):
         ...
 
     async def part_commit(
-        self, path: bytes, token: str, part_etag: str, overwrite: bool, if_match: str | None
+        self, path: bytes, token: str, part_etag: str, overwrite: bool, if_match: str | None, private: bool = False
     ) -> Committed:
-        """Give an upload its name, whole and at once; or FileExists, PreconditionFailed."""
+        """Give an upload its name, whole and at once; or FileExists, PreconditionFailed.
+
+        ``private``: its owner alone may read it, whoever may what it replaces.
+        """
         ...
 
     async def part_remove(self, path: bytes, token: str) -> None:
@@ -302,10 +305,12 @@ class AgentFiles:
         return (await self._ask("part_write", path, Offset, {"token": token, "offset": offset, "data": data})).offset
 
     async def part_commit(
-        self, path: bytes, token: str, part_etag: str, overwrite: bool, if_match: str | None
+        self, path: bytes, token: str, part_etag: str, overwrite: bool, if_match: str | None, private: bool = False
     ) -> Committed:
         """See FileSystem."""
         more = {"token": token, "part_etag": part_etag, "overwrite": overwrite, "if_match": if_match}
+        if private:  # a spawner that was started before this one knows no such word
+            more["private"] = True
         return await self._ask("part_commit", path, Committed, more)
 
     async def part_remove(self, path: bytes, token: str) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-import secrets
-from contextlib import suppress
 from typing import Final
 
 import msgspec
 
-from hpcjobs.errors import FileExists, FileMissing, HpcjobsError
 from hpcjobs.files import FileSystem
+from hpcjobs.keeping import keep
 from hpcjobs.model.placement import Placement
 from hpcjobs.model.spec import JobSpec
 from hpcjobs.sbatch.hostlists import fold_hostlist
@@ -68,20 +66,6 @@ async def keep_host_file(files: FileSystem, placement: Placement) -> str:
     """
     data = host_file_of(placement)
     name = hashlib.sha256(data).hexdigest()
-    folder = b"/".join((files.home.rstrip(b"/"), FOLDER))
-    path = b"/".join((folder, name[:24].encode()))
-    with suppress(FileExists):
-        await files.make_folder(folder, True)
-    with suppress(FileMissing):
-        if (await files.status(path)).size_bytes == len(data):
-            return path.decode()
-    token = secrets.token_hex(16)  # others may write the same at once, or have been killed while they did
-    try:
-        await files.part_begin(path, token, len(data), True)
-        await files.part_write(path, token, 0, data)
-        await files.part_commit(path, token, "", True, None)
-    except HpcjobsError:
-        with suppress(HpcjobsError):
-            await files.part_remove(path, token)
-        raise
+    path = b"/".join((files.home.rstrip(b"/"), FOLDER, name[:24].encode()))
+    await keep(files, path, data)
     return path.decode()

@@ -187,7 +187,8 @@ class WrapHook(Protocol):
         """Wrap.
 
         Args:
-            launch: What is known of it: ``image``, ``digest``, ``scope``, ``workdir`` and ``insecure`` are filled in.
+            launch: What is known of it: ``image``, ``digest``, ``scope``, ``workdir``, ``insecure``, ``authfile`` are
+                filled in.
             container: As the job asks for it.
             mounts: All that it has of the host: what the job, the site and the house say.
             devices: What its accelerators need; empty: it has none.

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Final, NamedTuple
 
-from hpcjobs.errors import FileMissing, NotAllowed, PathOutside, Refusal, Refused, RegistryDown
+from hpcjobs.credentials import FIELD, Credentials
+from hpcjobs.errors import FileMissing, NotAllowed, NotSupported, PathOutside, Refusal, Refused, RegistryDown
 from hpcjobs.files import FileSystem
+from hpcjobs.images.authfile import AuthFile, path_of
 from hpcjobs.images.fetching import Fetch, Order, fetch_of
 from hpcjobs.images.registry import Connect, Registries, Registry
 from hpcjobs.model.container import Container, Runtime
@@ -40,10 +42,12 @@ class Located(NamedTuple):
     Attributes:
         text: Its name, or its path.
         fetch: What must bring it there first; None: nothing.
+        authfile: What tells that, or else the runtime, who asks its registry; None: nobody in particular does.
     """
 
     text: str
     fetch: Fetch | None = None
+    authfile: AuthFile | None = None
 
 
 class Resolved:
@@ -55,16 +59,25 @@ class Resolved:
         whose: Whose job it is.
         shelf: The store; None: there is none.
         never: Whether no registry may be asked.
+        authfile: Who asks its registry; None: nobody in particular.
     """
 
     def __init__(
-        self, image: Image, site: ContainerSettings, whose: Whose, shelf: Shelf | None, *, never: bool = False
+        self,
+        image: Image,
+        site: ContainerSettings,
+        whose: Whose,
+        shelf: Shelf | None,
+        *,
+        never: bool = False,
+        authfile: AuthFile | None = None,
     ) -> None:
         self.image = image
         self.site = site
         self.whose = whose
         self.shelf = shelf
         self.never = never
+        self.authfile = authfile
 
     @property
     def insecure(self) -> bool:
@@ -80,15 +93,16 @@ class Resolved:
         """
         image, store, form = self.image, self.site.store, FORMATS.get(runtime)
         if store is None or self.shelf is None or form is None or not image.digest:
-            return Located(image.text)
+            return Located(image.text, authfile=self.authfile)
         if path := await self.shelf.find(image.digest, form):
             return Located(path)
         if self.never:
             raise of_image(f"{image.text} is not in the store of this cluster, and pull is never.", "image-missing")
         folder = store.private.format(user=self.whose.user)
-        order = Order(image.text, image.digest, form, folder, store.max_bytes, self.insecure)
+        authfile = self.authfile.path if self.authfile is not None else ""
+        order = Order(image.text, image.digest, form, folder, store.max_bytes, self.insecure, authfile)
         fetch = fetch_of(image, order, store, self.whose.home)
-        return Located(fetch.path, fetch)
+        return Located(fetch.path, fetch, self.authfile)
 
 
 class Resolving:
@@ -98,12 +112,18 @@ class Resolving:
         files: A cluster's files as a user.
         sites: What is said of containers, by cluster.
         connect: Makes what connects to registries.
+        credentials: Who users are to these.
     """
 
     def __init__(
-        self, files: Callable[[str, str], FileSystem], sites: Mapping[str, ContainerSettings], connect: Connect
+        self,
+        files: Callable[[str, str], FileSystem],
+        sites: Mapping[str, ContainerSettings],
+        connect: Connect,
+        credentials: Credentials,
     ) -> None:
         self.files = files
+        self.credentials = credentials
         self.registries = {
             cluster: Registry(Registries(site.registries, site.insecure), connect) for cluster, site in sites.items()
         }
@@ -133,12 +153,13 @@ class Resolving:
             taken = ", ".join((*site.registries, *site.insecure))
             told = f"Images of {image.host or 'libraries'} are not taken here; images come from {taken}."
             raise of_image(told, "registry-refused")
+        own = await self._own(cluster, whose, asked, image)
         shelf = self._shelf(cluster, site, whose)
         forms = tuple(dict.fromkeys(FORMATS[runtime] for runtime in runtimes if runtime in FORMATS))
         never = asked.pull == "never"
         if image.kind in ASKED and not await self._known(shelf, image, forms):
-            image = await self._asked(cluster, site, image, shelf, forms, asked)
-        return Resolved(image, site, whose, shelf, never=never)
+            image = await self._asked(cluster, site, image, shelf, forms, asked, own)
+        return Resolved(image, site, whose, shelf, never=never, authfile=own)
 
     def _shelf(self, cluster: str, site: ContainerSettings, whose: Whose) -> Shelf | None:
         if site.store is None:
@@ -146,6 +167,18 @@ class Resolving:
         patterns = [one for one in (*site.store.shared, site.store.private) if whose.project or "{project}" not in one]
         folders = [pattern.format(user=whose.user, project=whose.project) for pattern in patterns]
         return Shelf(self.files(cluster, whose.user), folders)
+
+    async def _own(self, cluster: str, whose: Whose, asked: Container, image: Image) -> AuthFile | None:
+        """The credential that a job names, and where nodes find it."""
+        if not asked.credential:
+            return None
+        credential = await self.credentials.of(whose.user, asked.credential, image.host)
+        try:
+            home = self.files(cluster, whose.user).home
+        except NotSupported as error:
+            told = f"What fetches an image finds a credential in a file in the user's home. {error.detail}"
+            raise Refused([Refusal(FIELD, told, "container-unsupported")]) from error
+        return AuthFile(path_of(home.decode(), asked.credential), image.host, credential)
 
     @staticmethod
     async def _known(shelf: Shelf | None, image: Image, forms: Sequence[str]) -> bool:
@@ -160,12 +193,14 @@ class Resolving:
         shelf: Shelf | None,
         forms: Sequence[str],
         asked: Container,
+        own: AuthFile | None,
     ) -> Image:
         """The image with the digest that its registry says; where that is silent or not to be asked, the store."""
         down: RegistryDown | None = None
         if site.ask and asked.pull != "never":
             try:
-                return image.pinned((await self.registries[cluster].digest_of(image, None)).digest)
+                credential = own.credential if own is not None else None
+                return image.pinned((await self.registries[cluster].digest_of(image, credential)).digest)
             except RegistryDown as error:
                 if asked.pull == "always":
                     raise

@@ -19,6 +19,7 @@ from hpcjobs.audit import AuditLog
 from hpcjobs.billing.invoices import Invoices
 from hpcjobs.billing.prices import Prices
 from hpcjobs.containing import Containing
+from hpcjobs.credentials import Credentials
 from hpcjobs.details import Details
 from hpcjobs.errors import ClusterUnknown, HpcjobsError, NotSupported
 from hpcjobs.files import AgentFiles, FileSystem
@@ -120,12 +121,14 @@ class Service:
         self.carbon = factors(settings.usage.carbon, ZoneInfo(zone))
         self.reporting = Reporting(self.usage, self.hooks, self.prices.every, self.carbon, zone, self._told)
         self.invoices = Invoices(self.store, self.usage, self.prices, self.directory)
+        self.credentials = Credentials(self.store, settings.credentials_per_user)
         containing = Containing(
             self.hooks,
             self.files,
             settings.clusters,
             _registries_through,
             self.tenants.rule.project_of,
+            self.credentials,
         )
         admitting = Admitting(self.hooks, self.files, self.tenants.rule, containing)
         self.submission = Submission(self.store, settings.forbidden, settings.min_uid, admitting)
@@ -168,6 +171,7 @@ class Service:
         """Open the database, choose the backends, start the clock."""
         self.token_key = load_key(self.settings.token_key_file)
         self.authenticator = Authenticator(self.settings, self.token_key, self.directory)
+        self.credentials.start(self.token_key)
         self.store.upgrade()
         self.usage.open()
         entries = [

@@ -147,7 +147,9 @@ class Submission:
         return await asyncio.shield(self.submit_admitted(user, target, spec, digest, key, admitted.generation))
 
     async def with_image(self, user: str, target: Target, admitted: Admitted) -> Admitted:
-        """A job that waits for what brings its image, where that is not there yet; see hpcjobs.fetching."""
+        """A job that waits for what brings its image (hpcjobs.fetching), whose user's credential is there for that."""
+        if admitted.authfile is not None:
+            await self.admitting.keep_authfile(user, target.observer, admitted.authfile)
         if admitted.fetch is None:
             return admitted
         await self.admitting.make_folder(user, target.observer, admitted.fetch.logs)

@@ -37,9 +37,13 @@ def for_operators(spec: JobSpec) -> list[Refusal]:
 
 def _faults(spec: JobSpec, asked: Container) -> Iterator[Refusal]:
     try:
-        parse_image(asked.image)
+        image = parse_image(asked.image)
     except ValueError as error:
         yield Refusal("container.image", f"{error}", "image-name")
+    else:
+        if asked.credential and image.kind not in ("docker", "oras"):
+            told = "A credential is for a registry's images, docker:// and oras://: this one asks none with it."
+            yield Refusal("container.credential", told, "credential-elsewhere")
     if spec.oci_bundle is not None or spec.container_id is not None:
         yield Refusal("container", "The job has an OCI bundle (--container) as well: say one of the two.", "two-ways")
     if spec.het:

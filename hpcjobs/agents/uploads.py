@@ -150,7 +150,13 @@ def part_write(roots: Sequence[bytes], path: bytes, token: str, offset: int, dat
 
 
 def part_commit(
-    roots: Sequence[bytes], path: bytes, token: str, part_etag: str, overwrite: bool, if_match: str | None
+    roots: Sequence[bytes],
+    path: bytes,
+    token: str,
+    part_etag: str,
+    overwrite: bool,
+    if_match: str | None,
+    private: bool = False,
 ) -> dict[str, Any]:
     """Give an upload its name, at once and whole.
 
@@ -161,6 +167,7 @@ def part_commit(
         part_etag: Of the part as it was checked; ``""``: it was not.
         overwrite: Whether it may replace a file.
         if_match: Etag of the only file that it may replace; None: of any.
+        private: Whether its owner alone may read it, whatever the mode of the one that it replaces.
 
     Returns:
         The file, and whether one was ``replaced``.
@@ -178,7 +185,8 @@ def part_commit(
             with suppress(PermissionError):  # a group that the user is not in
                 os.fchown(part, -1, old.st_gid)
         os.fsync(part)
-        os.fchmod(part, stat.S_IMODE(old.st_mode) & 0o777 if old else NEW_MODE & ~_umask())
+        if not private:
+            os.fchmod(part, stat.S_IMODE(old.st_mode) & 0o777 if old else NEW_MODE & ~_umask())
         try:
             if overwrite:
                 os.rename(part_name(at.name, token), at.name, src_dir_fd=at.folder, dst_dir_fd=at.folder)

@@ -8,6 +8,7 @@ import msgspec
 
 from hpcjobs.model.attempt import Attempt, AttemptState
 from hpcjobs.model.cluster import Node
+from hpcjobs.model.credential import RegistryCredential
 from hpcjobs.model.event import Event, EventKind
 from hpcjobs.model.file import FileChecksum, FileEntry
 from hpcjobs.model.job import Fate, Job, State
@@ -105,6 +106,7 @@ WEBHOOK: Final = Webhook(
     created_at=AT,
     changed_at=AT,
 )
+CREDENTIAL: Final = RegistryCredential("lab", "ghcr.io", "alice-at-lab", created_at=AT, used_at=AT + 3_600)
 DELIVERY: Final = Delivery(
     message_id=f"evt_{WEBHOOK.id}_{EVENT.seq}",
     seq=EVENT.seq,
@@ -191,6 +193,7 @@ EXAMPLES: Final[dict[str, tuple[Any, ...]]] = {
     "NodeList": ({"items": [NODE], "observed_at": AT},),
     "Problem": (PROBLEM,),
     "Refusal": (REFUSAL,),
+    "RegistryCredential": (CREDENTIAL,),
     "RequeueRequest": ({"hold": True},),
     "SignalRequest": ({"signal": "USR1", "scope": "batch"},),
     "SubmitRequest": (SUBMIT,),

@@ -15,6 +15,7 @@ from hpcjobs.cli.brought import Brought
 from hpcjobs.cli.completion import values
 from hpcjobs.cli.completion.script import completion
 from hpcjobs.cli.config import config
+from hpcjobs.cli.credential import credential
 from hpcjobs.cli.events import events
 from hpcjobs.cli.files import files
 from hpcjobs.cli.gang import gang
@@ -62,7 +63,7 @@ def serve(config: Path | None) -> None:
 
 
 COMMANDS: Final[tuple[click.Command, ...]] = (
-    *(login, logout, whoami, config),
+    *(login, logout, whoami, config, credential),
     *(submit, gang, jobs, show, history, advise, logs, retry, top, spool),
     *orders.COMMANDS,
     *(nodes, lemons, partitions, gpus, events, files, place, plugins, policies, tune, simulate, completion),

@@ -101,7 +101,7 @@ def _batch_lines(launch: Launch, script: str, run: str, folder: str, mark: str) 
         inside = _srun(launch.srun) + inside
     elif not run:
         inside = _srun(("--nodes=1", "--ntasks=1", *launch.srun))
-    yield f"exec {' '.join(inside)} \"$kept/script\" \"$@\"\n"
+    yield f'exec {" ".join(inside)} "$kept/script" "$@"\n'
 
 
 def _srun(options: Sequence[str]) -> list[str]:

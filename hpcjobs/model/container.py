@@ -152,6 +152,8 @@ class Launch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
         scope: What of the job runs inside.
         workdir: Where the program starts, inside.
         insecure: Whether the image's registry speaks http.
+        authfile: Absolute path, on the cluster, of a file that says who asks the image's registry, in the form of
+            Docker's config.json; ``""``: nobody in particular does.
         before: The runtime and its flags. Empty: srun does it.
         where: Flags for what not every node has.
         after: What comes behind the flags: the image, mostly.
@@ -167,6 +169,7 @@ class Launch(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     scope: Scope = "script"
     workdir: str = ""
     insecure: bool = False
+    authfile: str = ""
     before: tuple[str, ...] = ()
     where: tuple[Where, ...] = ()
     after: tuple[str, ...] = ()
@@ -187,7 +190,7 @@ def fault_of(launch: Launch, asked: Launch) -> str:
         launch: What a plugin made of it.
         asked: What it was given.
     """
-    for name in ("runtime", "digest", "scope", "workdir", "insecure"):
+    for name in ("runtime", "digest", "scope", "workdir", "insecure", "authfile"):
         was, now = getattr(asked, name), getattr(launch, name)
         if now != was:
             return f"has {now!r:.100} as {name}: {was!r:.100} was asked for"

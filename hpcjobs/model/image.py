@@ -168,6 +168,22 @@ def parse_image(text: str) -> Image:
     return _of_registry("docker", text)
 
 
+def registry_of(text: str) -> str:
+    """The host of a registry, as images of it have it.
+
+    Args:
+        text: ``ghcr.io``, ``registry:5000``; also what docker.io's own hosts are called.
+
+    Raises:
+        ValueError: It can be none; a sentence says so.
+    """
+    host = _host(text)
+    if host in (HUB, HUB_ASKED, f"index.{HUB}"):
+        return HUB
+    # Before a slash a bare word would be a name on docker.io.
+    return host if re.search(r"[.:]|^localhost$", host) else f"{host}:443"
+
+
 def _refuse_relative(text: str) -> NoReturn:
     shown = text.rpartition("@")[2][:80]
     raise ValueError(f"{shown!r} is no absolute path: a job may start anywhere. (A registry's image: docker://...)")
@@ -210,13 +226,11 @@ def _of_registry(kind: Literal["docker", "oras"], text: str) -> Image:
     name, digest = _without_digest(text)
     if "#" in name:  # Enroot's way
         host, _, repository = name.partition("#")
-        host = _host(host)
-        if not re.search(r"[.:]|^localhost$", host):
-            host += ":443"  # before a slash it would be a name on docker.io
+        host = registry_of(host)
     else:
         host, slash, repository = name.partition("/")
         if slash and re.search(r"[.:]|^localhost$", host):
-            host = _host(host)
+            host = registry_of(host)
         elif kind == "oras":
             raise ValueError("An image of oras:// is said with its registry, as oras://ghcr.io/lab/train:1.")
         elif _IMAGE_ID.fullmatch(name):
@@ -229,10 +243,8 @@ def _of_registry(kind: Literal["docker", "oras"], text: str) -> Image:
     _check_repository(repository)
     if colon:
         _check_tag(tag)
-    if host in (HUB, HUB_ASKED, f"index.{HUB}"):
-        host = HUB
-        if kind == "docker" and "/" not in repository:
-            repository = f"library/{repository}"
+    if host == HUB and kind == "docker" and "/" not in repository:
+        repository = f"library/{repository}"
     if len(host) + 1 + len(repository) > MAX_NAME:
         raise ValueError(f"A registry and a repository have at most {MAX_NAME} characters together.")
     return Image(kind, host=host, repository=repository, tag=tag if tag or digest else LATEST, digest=digest)

@@ -9,7 +9,8 @@ A device file is left to /dev: bound by itself it could not be opened, since wha
 the site says these files among its mounts. A .sqsh runs as a file system only: what Enroot keeps in it of the image's
 variables and entry point, Apptainer does not read. What is written to a ``writable`` image is kept in memory, at most
 64 MiB of it unless ``sessiondir max size`` says more; ``--writable`` would change a folder for good, and has no place
-for mounts that the folder lacks.
+for mounts that the folder lacks. Who asks a registry is said by a file (``--authfile``, since 1.4): the words that name
+it are seen by everybody, and what is in it by nobody else; without it Apptainer would read ~/.docker/config.json.
 
 Sources: https://apptainer.org/docs/user/latest/cli/apptainer_exec.html, .../bind_paths_and_mounts.html,
 .../environment_and_metadata.html, .../docker_and_oci.html and .../fakeroot.html below the same.
@@ -49,6 +50,7 @@ def wrap(launch: Launch, container: Container, mounts: Sequence[Mount], devices:
     flags += ["--writable-tmpfs"] if container.writable else []
     flags += ["--fakeroot"] if container.root else []
     flags += ["--no-https"] if launch.insecure and image.remote else []
+    flags += ["--authfile", launch.authfile] if launch.authfile and image.kind in ("docker", "oras") else []
     return msgspec.structs.replace(
         launch,
         before=(

@@ -97,7 +97,7 @@ _QUOTES: Final = re.compile(r"[\"'].*[\"']\s*")
 def wrap(launch: Launch, container: Container, mounts: Sequence[Mount], devices: Devices) -> Launch | list[Refusal]:
     """Say it in the words of ``enroot``; see ``hpcjobs.plugin.WrapHook``."""
     image = parse_image(launch.image)
-    if refusals := [*_against(image, container), *_against_mounts(container, mounts)]:
+    if refusals := [*_against(launch, image, container), *_against_mounts(container, mounts)]:
         return refusals
     needed = brought(container, devices)
     start = start_of(launch, container, mounts)
@@ -121,15 +121,28 @@ def wrap(launch: Launch, container: Container, mounts: Sequence[Mount], devices:
     )
 
 
-def _against(image: Image, container: Container) -> Iterator[Refusal]:
+def _against(launch: Launch, image: Image, container: Container) -> Iterator[Refusal]:
     if image.remote:
         yield refused("image", "Enroot starts no image of a registry by itself: give a .sqsh, or run it by pyxis.")
+        yield from against_authfile(launch, "Enroot")
     elif image.kind != "sqsh":
         yield refused("image", f"Enroot starts a .sqsh, and no {image.kind}: Apptainer can.")
     elif "'" in image.path:
         yield refused("image", "Enroot cannot mount an image with a quote in its path: name it otherwise.")
     yield from unsupported(container, CANNOT)
     yield from against_env_file(container, "Enroot")
+
+
+def against_authfile(launch: Launch, runtime: str) -> Iterator[Refusal]:
+    """Refuse a credential that would have to be Enroot's: it takes none but those in a file of its own.
+
+    Args:
+        launch: What is known of it.
+        runtime: Enroot, or who uses it.
+    """
+    if launch.authfile:
+        yield refused("credential", f"{runtime} asks a registry as ~/.config/enroot/.credentials says, which Enroot"
+            " reads by itself: keep it there and name none here. Apptainer can be given one.")  # fmt: skip
 
 
 def against_env_file(container: Container, runtime: str) -> Iterator[Refusal]:

@@ -38,17 +38,20 @@ _SRUNS: Final = ("SLURM_", "SRUN_", "SPANK_")
 def wrap(launch: Launch, container: Container, mounts: Sequence[Mount], devices: Devices) -> Launch | list[Refusal]:
     """Say it in the option of ``srun``; see ``hpcjobs.plugin.WrapHook``."""
     image = parse_image(launch.image)
-    if refusals := list(_against(image, container, brought(container, devices))):
+    if refusals := list(_against(launch, image, container, brought(container, devices))):
         return refusals
     return msgspec.structs.replace(
         launch, srun=(f"--container={image.path}", *container.extra_args), environment=dict(container.env)
     )
 
 
-def _against(image: Image, container: Container, devices: Devices) -> Iterator[Refusal]:
+def _against(launch: Launch, image: Image, container: Container, devices: Devices) -> Iterator[Refusal]:
     if image.kind != "folder":
         yield refused("image", f"Slurm's --container starts an unpacked bundle, a folder with a config.json, and no"
             f" {image.kind}: umoci unpack makes one; Apptainer needs none.")  # fmt: skip
+    if launch.authfile:
+        yield refused("credential", "Slurm's --container starts what is unpacked already, and asks no registry:"
+            " Apptainer can.")  # fmt: skip
     yield from unsupported(container, CANNOT)
     for mount in container.mounts:
         yield refused(field_of(mount, container), f"What of the host it has, a bundle says itself (mounts in its"

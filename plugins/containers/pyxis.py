@@ -36,7 +36,7 @@ from hpcjobs_plugins.containers.common import (
     start_of,
     steers,
 )
-from hpcjobs_plugins.containers.enroot import against_env_file
+from hpcjobs_plugins.containers.enroot import against_authfile, against_env_file
 
 _UNSAYABLE: Final = re.compile(r'[:,"$`\\\s]')
 """What pyxis divides mounts by, or its shell would read: it writes them into a script, between double quotes."""
@@ -84,6 +84,7 @@ def _against(launch: Launch, image: Image, container: Container, devices: Device
     if devices.mounts:
         yield refused("devices", f"pyxis cannot leave out what a node does not have, as {', '.join(devices.mounts)} for"
             f" {', '.join(devices.families)}: Apptainer and Enroot can.")  # fmt: skip
+    yield from against_authfile(launch, "pyxis")
     yield from against_env_file(container, "pyxis")
     yield from against_env(
         container,

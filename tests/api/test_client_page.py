@@ -15,6 +15,7 @@ import pytest
 from hpcjobs.client import ApiProblem, AsyncClient
 from hpcjobs.model.action import JobSet
 from hpcjobs.model.alert import AlertKind, AlertRequest
+from hpcjobs.model.credential import RegistryCredentialRequest
 from hpcjobs.model.order import Verb
 from hpcjobs.model.plugin import PluginSet
 from hpcjobs.model.price import PriceAsked
@@ -82,6 +83,8 @@ async def test_every_route_of_the_api_has_a_method(bench, tmp_path):
             client.submit_gang([]), client.reports(), client.report(),
             client.alerts(), client.make_alert(AlertRequest("x", AlertKind.IDLE, ("https://x",))), client.alert("x"),
             client.remove_alert("x"), client.report_schedules(),
+            client.credentials(), client.keep_credential("x", RegistryCredentialRequest("ghcr.io", "a", "b")),
+            client.remove_credential("x"),
             client.make_report_schedule(ReportScheduleRequest("x", "0 7 * * *", ("https://x",))),
             client.report_schedule("x"), client.remove_report_schedule("x"), client.run_report_schedule("x"),
             client.quotas(), client.quota("v"), client.declare_project("v", Tenant()),

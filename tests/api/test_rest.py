@@ -37,6 +37,8 @@ PATHS = [
     ("POST", "/v1/report-schedules/{name}/run"),
     *((method, "/v1/alerts") for method in ("GET", "POST")),
     *((method, "/v1/alerts/{name}") for method in ("GET", "DELETE")),
+    ("GET", "/v1/credentials"),
+    *((method, "/v1/credentials/{name}") for method in ("PUT", "DELETE")),
     *(
         ("POST", f"/v1/jobs/{{job_id}}/{verb}")
         for verb in ("hold", "release", "suspend", "resume", "requeue", "signal")

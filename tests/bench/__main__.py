@@ -10,10 +10,11 @@ from tests.bench.lab import Lab
 NAMES = {"submit": "submit", "list": "listing", "poll": "poll", "memory": "memory", "scale": "scale", "cli": "cli",
          "placement": "placement", "topology": "topology", "policy": "policy", "gang": "gang",
          "agreement": "agreement", "utilisation": "utilisation", "report": "report", "ingest": "ingest",
-         "against": "against", "ettr": "ettr", "ddp": "ddp", "recovery": "recovery"}  # fmt: skip
+         "against": "against", "ettr": "ettr", "ddp": "ddp", "recovery": "recovery",
+         "images": "images"}  # fmt: skip
 
 ALONE = {"placement", "topology", "policy", "gang", "agreement", "utilisation", "report", "ingest", "against", "ettr",
-         "ddp", "recovery"}  # fmt: skip
+         "ddp", "recovery", "images"}  # fmt: skip
 """Those that need no cluster, start one of their own, or use the usual service."""
 
 

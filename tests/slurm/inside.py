@@ -23,7 +23,8 @@ for name in bin lib lib64; do ln -s usr/$name $made/$name; done
 python=$(readlink -f /usr/bin/python3)
 cp $python $made/usr/bin/python3 && cp /usr/bin/dash $made/usr/bin/sh && cp /usr/bin/{{cat,id,sleep}} $made/usr/bin/
 cp -r /usr/lib/${{python##*/}} $made/usr/lib/
-ldd $python /usr/bin/{{dash,cat,id,sleep}} /usr/lib/${{python##*/}}/lib-dynload/*.so | grep -o '/[^ ]*' | grep -v ':$' | sort -u |
+ldd $python /usr/bin/{{dash,cat,id,sleep}} /usr/lib/${{python##*/}}/lib-dynload/*.so |
+  grep -o '/[^ ]*' | grep -v ':$' | sort -u |
   xargs cp -L --parents -t $made
 touch $made/etc/passwd $made/etc/group $made/etc/resolv.conf $made/etc/hosts $made/etc/localtime
 chmod 755 $made && mv $made {IMAGE}

@@ -45,13 +45,14 @@ ASCEND = Devices(
 )
 
 
-def asked(plugin, image, needs=NONE, site=(), insecure=False, **fields):
+def asked(plugin, image, needs=NONE, site=(), insecure=False, authfile="", **fields):
     """What a plugin answers to a container; asked as the house does, with home, the job's folder and mounts."""
     container = Container(image, **fields)
     own = HOME if container.home else Mount("/home/alice/.hpcjobs/scripts", read_only=True)
     mounts = (*site, own, Mount(WORK, optional=True), *container.mounts)
     text = parse_image(image).text
-    launch = Launch(plugin.hooks[0].runtime, text, workdir=container.workdir or WORK, insecure=insecure)
+    told = {"workdir": container.workdir or WORK, "insecure": insecure, "authfile": authfile}
+    launch = Launch(plugin.hooks[0].runtime, text, **told)
     said = plugin.hooks[0].run(launch, container, mounts, needs)
     if isinstance(said, Launch):
         assert fault_of(said, launch) == ""

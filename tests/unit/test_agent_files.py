@@ -208,6 +208,21 @@ def test_a_new_file_has_the_mode_of_the_umask_and_a_replaced_ones_mode_is_kept(h
     assert (stat.S_IMODE(status.st_mode), status.st_gid) == (0o755, 54321), "set-user-id is not passed on"
 
 
+def test_a_file_that_is_to_be_private_is_its_owners_alone_whatever_it_replaces(home, roots):
+    path = home / "secret"
+    old = os.umask(0o000)
+    try:
+        for before in (None, 0o644):
+            if before is not None:
+                path.chmod(before)
+            uploads.part_begin(roots, bytes(path), TOKEN, 1, True)
+            uploads.part_write(roots, bytes(path), TOKEN, 0, b"1")
+            uploads.part_commit(roots, bytes(path), TOKEN, "", True, None, private=True)
+            assert (stat.S_IMODE(path.stat().st_mode), path.read_bytes()) == (0o600, b"1")
+    finally:
+        os.umask(old)
+
+
 def test_a_longest_name_can_be_uploaded(home, roots):
     path = home / ("x" * 255)
     upload(roots, path, b"1")

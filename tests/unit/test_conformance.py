@@ -113,6 +113,7 @@ def boxed(launch, container, mounts, devices):
     there = [word for mount in mounts if not mount.optional for word in binds[mount]]
     where = [Where(mount.source, binds[mount]) for mount in mounts if mount.optional]
     where += [Where(path, ("--mount", path)) for path in (*devices.files, *devices.mounts)]
+    flags += [f"--asks={launch.authfile}"]
     before = ("box", *flags, "--cd", launch.workdir, *there, *container.extra_args)
     environment = {f"BOX_{name}": value for name, value in container.env.items()}
     return replace(launch, before=before, where=tuple(where), after=(launch.image,), environment=environment)
@@ -131,6 +132,12 @@ def box(change: Callable[..., object]) -> Wrap:
 def deaf(**left_out: object) -> Wrap:
     """The same, which does not hear of some fields of a container."""
     return Wrap(lambda launch, container, *rest: boxed(launch, replace(container, **left_out), *rest), "pyxis")
+
+
+def anonymous(launch, *rest):
+    """The same, which asks registries as nobody."""
+    said = boxed(replace(launch, authfile=""), *rest)
+    return replace(said, authfile=launch.authfile) if isinstance(said, Launch) else said
 
 
 def mounting(**change: object) -> Wrap:
@@ -184,6 +191,8 @@ def test_the_runtime_of_the_page_passes():
         (box(lambda said, _: replace(said, before=("box",))), KEPT, "container.writable is left out"),
         (box(lambda said, _: replace(said, before=tuple(word for word in said.before if word != said.workdir))), KEPT,
          "container.workdir is left out"),
+        (box(lambda said, _: replace(said, authfile="")), STARTED, "its launch has '' as authfile"),
+        (Wrap(anonymous, "apptainer"), KEPT, "container.credential is left out"),
         (mounting(read_only=False), KEPT, "container.mounts is left out"),
         (mounting(optional=False), KEPT, "container.mounts is left out"),
         (mounting(target=""), KEPT, "container.mounts is left out"),

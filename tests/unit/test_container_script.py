@@ -139,7 +139,7 @@ def test_a_signal_for_the_script_reaches_the_program_inside(node):
 
 
 def test_only_the_user_can_read_what_is_kept_and_the_umask_of_the_job_is_its_own(node):
-    script = '#!/bin/sh\numask\n'
+    script = "#!/bin/sh\numask\n"
     before = os.umask(0o027)
     try:
         _, out, _ = node.run(BOX, script)

@@ -92,6 +92,14 @@ def test_a_registry_without_https_is_said_to_be_one():
     assert "--no-https" not in asked(PLUGIN, "/images/a.sif", insecure=True).before
 
 
+@pytest.mark.parametrize("kind", sorted(IMAGES))
+def test_who_asks_a_registry_is_said_by_a_file_where_one_is_asked(kind):
+    path = "/home/alice/.hpcjobs/credentials/hub.json"
+    said = asked(PLUGIN, IMAGES[kind], authfile=path, credential="hub")
+    assert value(said.before, "--authfile") == ([path] if kind in ("docker", "oras") else [])
+    assert "--authfile" not in asked(PLUGIN, IMAGES[kind]).before
+
+
 def test_the_program_starts_in_the_jobs_folder_where_home_has_it():
     wrap, launch = PLUGIN.hooks[0].run, Launch("apptainer", "/a.sif", workdir="/home/alice/run")
     said = wrap(launch, Container("/a.sif"), (HOME,), Devices())

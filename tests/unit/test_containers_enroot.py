@@ -132,6 +132,7 @@ def test_an_image_that_it_cannot_start_is_refused(kind):
         ),
         (SQSH, {"site": (Mount("/a\\b"),)}, ["container.mounts"]),
         ("/it's.sqsh", {}, ["container.image"]),
+        ("docker://ghcr.io/a:1", {"authfile": "/a.json"}, ["container.image", "container.credential"]),
     ],
 )
 def test_what_it_cannot_do_is_refused_by_name(image, more, refused):

@@ -43,6 +43,7 @@ def test_an_image_that_is_not_unpacked_is_refused(kind):
         ({"save": "/b"}, ["container.save"]),
         ({"home": False}, ["container.home"]),
         ({"mounts": (Mount("/a"), Mount("/b", optional=True))}, ["container.mounts.0", "container.mounts.1"]),
+        ({"authfile": "/a.json"}, ["container.credential"]),
         ({"needs": NVIDIA}, ["container.devices"]),
         ({"needs": ASCEND}, ["container.devices"]),
         ({"env": {"PATH": "/bin"}}, ["container.env"]),

@@ -112,6 +112,7 @@ def test_an_image_that_it_cannot_start_is_refused(kind):
     ("more", "refused"),
     [
         ({"insecure": True, "image": "docker://registry:5000/a:1"}, ["container.image"]),
+        ({"authfile": "/a.json", "image": "docker://ghcr.io/a:1"}, ["container.credential"]),
         ({"needs": ASCEND}, ["container.devices"]),
         ({"mounts": (Mount("/a"), Mount("/b", optional=True))}, ["container.mounts.1"]),
         ({"mounts": (Mount("/a"), Mount("/b:c"), Mount("/d", "/e,f"))}, ["container.mounts.1", "container.mounts.2"]),

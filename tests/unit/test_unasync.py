@@ -39,7 +39,8 @@ def test_both_have_the_same_methods_with_the_same_parameters(sync, other):
     [(SpecFields, JobSpec), (ResourcesFields, Resources), (ComponentFields, Component), (ChangesFields, Changes)],
 )
 def test_what_can_be_given_by_name_is_every_field(fields, struct):
-    assert tuple(fields.__annotations__) == struct.__struct_fields__
+    worked_out = {"launch"}  # at admission
+    assert tuple(fields.__annotations__) == tuple(name for name in struct.__struct_fields__ if name not in worked_out)
 
 
 TYPED = """

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from hpcjobs.client._async.billing import AsyncBilling
+from hpcjobs.client._async.credentials import AsyncCredentials
 from hpcjobs.client._async.events import AsyncEvents
 from hpcjobs.client._async.files import AsyncFiles
 from hpcjobs.client._async.orders import AsyncOrders
@@ -11,7 +12,7 @@ from hpcjobs.client._async.service import AsyncService
 from hpcjobs.client._async.webhooks import AsyncWebhooks
 
 
-class AsyncClient(AsyncBilling, AsyncEvents, AsyncOrders, AsyncSending, AsyncService):
+class AsyncClient(AsyncBilling, AsyncCredentials, AsyncEvents, AsyncOrders, AsyncSending, AsyncService):
     """Calls the service: see docs/CLIENT.md.
 
     Example:

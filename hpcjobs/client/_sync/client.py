@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from hpcjobs.client._sync.billing import Billing
+from hpcjobs.client._sync.credentials import Credentials
 from hpcjobs.client._sync.events import Events
 from hpcjobs.client._sync.files import Files
 from hpcjobs.client._sync.orders import Orders
@@ -12,7 +13,7 @@ from hpcjobs.client._sync.service import Service
 from hpcjobs.client._sync.webhooks import Webhooks
 
 
-class Client(Billing, Events, Orders, Sending, Service):
+class Client(Billing, Credentials, Events, Orders, Sending, Service):
     """Calls the service: see docs/CLIENT.md.
 
     Example:
