@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import hashlib
 import time
 from collections.abc import Awaitable, Callable
@@ -16,6 +18,9 @@ from hpcjobs.model.job import Job
 from hpcjobs.model.spec import JobSpec
 
 DAY_S: Final = 86_400
+SENT_S: Final = 10.0
+"""How long somebody else's request may take to send that job, in seconds."""
+ASK_S: Final = 0.2
 MOST_FETCHES: Final = 50
 """How often a day one image is fetched for one user: so often it may have been removed, or its registry in trouble."""
 
@@ -70,8 +75,22 @@ async def _under_way(fetch: Fetch, submit: Submit) -> Job:
     """The job that brings an image: one that has not ended, or a new one."""
     key = f"{fetch.key}:{digest_of('', fetch.spec)[:16]}:{int(time.time() // DAY_S)}"
     for turn in range(MOST_FETCHES):
-        submitted = await submit(fetch.spec, f"{key}:{turn}")
+        try:
+            submitted = await _sent(functools.partial(submit, fetch.spec, f"{key}:{turn}"))
+        except Refused as error:
+            told = f"The job that would bring its image is refused: {error.detail}"
+            raise Refused([Refusal("container.image", told, "image-fetch")], kept=error.kept) from error
         if not submitted.replayed or not submitted.job.final:
             return submitted.job
     told = f"Its image was to be fetched {MOST_FETCHES} times today and is not there: see the output of those jobs."
     raise Refused([Refusal("container.image", told, "image-fetch")])
+
+
+async def _sent(submit: Callable[[], Awaitable[Submitted]]) -> Submitted:
+    """A submission with Slurm's number: another request may be sending it at this moment."""
+    submitted = await submit()
+    give_up = time.monotonic() + SENT_S
+    while submitted.job.slurm_job_id is None and not submitted.job.detail and time.monotonic() < give_up:
+        await asyncio.sleep(ASK_S)
+        submitted = await submit()
+    return submitted

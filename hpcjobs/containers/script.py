@@ -51,6 +51,8 @@ def run_script(launch: Launch) -> str:
 def _run_lines(launch: Launch) -> Iterator[str]:
     yield f"#!/bin/sh\n# hpcjobs: runs its words in {_plain(launch.image)}, by {launch.runtime}.\n"
     yield from _variables(launch)
+    if launch.digest and launch.image.startswith("/"):  # of the store, which lets go what was not used for longest
+        yield f"touch -c {shlex.quote(launch.image)} 2>/dev/null || :\n"
     if launch.after:
         yield f'set -- {shlex.join(launch.after)} "$@"\n'
     if launch.env_flag:

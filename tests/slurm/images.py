@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from .inside import image_on
+from .steered import until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,6 +67,18 @@ def unpacked(stack: Stack, path: str, mark: str = "yes") -> None:
     layout = LAYOUT.format(folder=image_on(stack), mark=mark)
     as_alice = f"setpriv --reuid alice --regid alice --clear-groups umoci unpack --rootless --image oci:one {path}"
     stack.run("c1", f"{layout}chmod -R a+rX $made\n{as_alice}\npython3 -c '{WITH_HOME}' {path}/config.json\n")
+
+
+def said(stack: Stack, job_id: str, word: str) -> None:
+    """Wait until a running job says a word."""
+    stack.running(job_id)
+
+    def output() -> str:
+        with stack.api() as api:
+            answer = api.get(f"/v1/jobs/{job_id}/output")
+        return answer.text if answer.status_code == 200 else ""  # it may have written nothing yet
+
+    until(stack, output, lambda text: word in text.split())
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.slurm.conftest import Stack
-from tests.slurm.images import REGISTRY, pushed, registry_down, saved, unpacked
+from tests.slurm.images import REGISTRY, pushed, said, saved, unpacked
 from tests.slurm.inside import HOME, agent_on, image_on
 from tests.slurm.steered import Use, until
 from tests.slurm.test_recovery import told
@@ -31,12 +31,6 @@ def ended(stack: Stack, script: str, image: str, user: str = "alice", **asked: A
     job = stack.submit(script, user, container=container, **asked)
     done = stack.finished(job["id"], user)
     return done, stack.output(job["id"], user)
-
-
-def said(stack: Stack, job_id: str, word: str) -> None:
-    """Wait until a job says a word."""
-    stack.running(job_id)
-    until(stack, lambda: stack.output(job_id), lambda output: word in output.split())
 
 
 def refused(stack: Stack, image: str, user: str = "alice", status: int = 422, **asked: Any) -> dict[str, Any]:
@@ -165,14 +159,6 @@ def test_an_image_that_is_not_there_or_not_readable_is_refused_by_name(new: Stac
     assert refused(new, "/scratch/bobs.sif")["errors"][0]["code"] == "image-denied"
     assert refused(new, "elsewhere.example.org/a:1")["errors"][0]["code"] == "registry-refused"
     assert refused(new, "-x")["errors"][0]["code"] == "image-name"
-
-
-def test_a_registry_that_is_down_is_told_before_anything_is_queued(new: Stack, image: str) -> None:
-    with registry_down(new):
-        problem = refused(new, image, status=503)
-        assert "registry" in problem["detail"]
-        assert problem["retry_after_s"] > 0
-    assert ended(new, LOOKS, image)[0]["exit_code"] == 7
 
 
 def test_a_job_keeps_the_image_that_its_tag_was_when_it_came(new: Stack) -> None:

@@ -103,7 +103,8 @@ COMPONENTS = st.builds(
     ASKED,
     st.fixed_dictionaries({}, optional={"partition": TEXT, "mail_user": TEXT, "mail_type": FORMS["mail_type"]}),
 )
-BESIDE = {"script", "args", "script_name", "resources", "het", "environment", "read_directives", "parallel", "hints"}
+BESIDE = {"script", "args", "script_name", "resources", "het", "environment", "read_directives", "parallel", "hints",
+          "container", "launch"}  # fmt: skip
 SPECS = st.builds(
     lambda fields, asked, het: JobSpec(SCRIPT, resources=asked, het=tuple(het), **fields),
     st.fixed_dictionaries({}, optional=of(JobSpec, FORMS, BESIDE)),

@@ -37,7 +37,7 @@ class Node:
     def start(self, launch, script=SCRIPT, args=(), **environment):
         self.started += 1
         batch = self.home / f"slurm_script.{self.started}"
-        batch.write_text(batch_script(launch, script, str(self.home)))
+        batch.write_text(batch_script(launch, script, str(self.home)), encoding="utf-8")
         told = {"PATH": f"{self.bin}:{os.environ['PATH']}", "SLURM_JOB_ID": "12", **environment}
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         return subprocess.Popen(["sh", batch, *args], text=True, env=told, cwd=self.home, **pipes)
@@ -127,6 +127,18 @@ def test_a_runtime_that_hands_on_nothing_is_told_the_names_of_variables_and_no_v
     assert {"KEY", "SLURM_PROCID", "SLURM_JOB_ID", "ODD"} <= set(names)
     assert not {"PATH", "HOME", "FAKE", "BASH_FUNC_module%%"} & set(names)
     assert "secret" not in out
+
+
+def test_an_image_of_the_store_was_used_now(node, tmp_path):
+    image = tmp_path / "a'b.sif"
+    image.write_bytes(b"")
+    os.utime(image, (1, 1))
+    launch = Launch("apptainer", str(image), digest="sha256:0", before=("box",), after=("--",))
+    assert node.run(launch)[0] == 7
+    assert image.stat().st_mtime > 1
+    gone = Launch("apptainer", str(tmp_path / "gone.sif"), digest="sha256:0", before=("box",), after=("--",))
+    assert node.run(gone)[::2] == (7, "")
+    assert not (tmp_path / "gone.sif").exists()
 
 
 def test_a_signal_for_the_script_reaches_the_program_inside(node):

@@ -69,7 +69,7 @@ def test_what_was_asked_for_is_said_and_nothing_else(asked, said):
 
 
 def test_what_the_whole_job_asked_for_is_said():
-    assert said_of(dependency="afterok:1", container="/c", container_id="i", container_type="t") == LOGIN | {
+    assert said_of(dependency="afterok:1", oci_bundle="/c", container_id="i", container_type="t") == LOGIN | {
         "SLURM_JOB_DEPENDENCY": "afterok:1",
         "SLURM_CONTAINER": "/c",
         "SLURM_CONTAINER_ID": "i",

@@ -197,6 +197,8 @@ def test_every_field_that_an_option_sets_is_one_of_the_spec_and_every_field_has_
         "read_directives",
         "parallel",
         "hints",
+        "container",
+        "launch",
     }
     assert said == (set(JobSpec.__struct_fields__) - beside) | {R + name for name in Resources.__struct_fields__}
     assert set(Component.__struct_fields__) == COMPONENT_FIELDS
