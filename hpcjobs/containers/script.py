@@ -27,9 +27,9 @@ NOT_HANDED_ON: Final = (
 """Variables of the host that mean nothing inside, where a runtime hands on none of itself (``env_flag``)."""
 
 _KEEP: Final = """\
-keep() { # keep NAME: what is read, whole or not at all
+keep() { # keep NAME TEXT: whole or not at all
   [ ! -s "$kept/$1" ] || return 0
-  cat >"$kept/.$1.$SLURM_JOB_ID.$$" && chmod 700 "$kept/.$1.$SLURM_JOB_ID.$$" &&
+  printf %s "$2" >"$kept/.$1.$SLURM_JOB_ID.$$" && chmod 700 "$kept/.$1.$SLURM_JOB_ID.$$" &&
     mv -f "$kept/.$1.$SLURM_JOB_ID.$$" "$kept/$1" && return 0
   rm -f "$kept/.$1.$SLURM_JOB_ID.$$"
   echo "hpcjobs: container: the job's script cannot be kept in $kept" >&2
@@ -82,15 +82,16 @@ def batch_script(launch: Launch, script: str, home: str) -> str:
     """
     run = run_script(launch)
     digest = hashlib.sha256(f"{run}\0{script}".encode()).hexdigest()[:32]
-    return "".join(_batch_lines(launch, script, run, f"{home.rstrip('/')}/{FOLDER}/{digest}", f"hpcjobs-{digest}"))
+    return "".join(_batch_lines(launch, script, run, f"{home.rstrip('/')}/{FOLDER}/{digest}"))
 
 
-def _batch_lines(launch: Launch, script: str, run: str, folder: str, mark: str) -> Iterator[str]:
+def _batch_lines(launch: Launch, script: str, run: str, folder: str) -> Iterator[str]:
     yield f"#!/bin/sh\n# hpcjobs: what follows runs in {_plain(launch.image)}, by {launch.runtime}.\n"
     yield f"umask=$(umask)\numask 077\nkept={shlex.quote(folder)}\n{_KEEP}"
     for name, text in (("run", run), ("script", script)):
         if text:
-            yield f"keep {name} <<'{mark}'\n{text}" + ("" if text.endswith("\n") else "\n") + f"{mark}\n"
+            # No here-document: dash loses bytes of lines that begin as its mark does.
+            yield f"keep {name} {shlex.quote(text)}\n"
     yield 'umask "$umask"\n'
     inside = ['"$kept/run"'] if run else []
     if not run:

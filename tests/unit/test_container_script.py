@@ -8,7 +8,7 @@ import stat
 import subprocess
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from hpcjobs.containers.script import FOLDER, batch_script, run_script
@@ -178,6 +178,7 @@ def test_a_script_that_cannot_be_kept_is_not_run(node):
     assert "mkdir" in err
 
 
+@example("hpcj\x80")  # in a here-document dash loses a byte of it
 @given(st.text(st.characters(exclude_characters="\0\r", exclude_categories=("Cs",)), min_size=1, max_size=200))
 def test_a_script_is_kept_to_the_letter(tmp_path_factory, text):
     node = Node(tmp_path_factory.mktemp("node"))
@@ -185,7 +186,7 @@ def test_a_script_is_kept_to_the_letter(tmp_path_factory, text):
     code, _, err = node.run(BOX, text)
     assert (code, err) == (0, "")
     (kept,) = (path for path in node.kept if path.name == "script")
-    assert kept.read_bytes().decode() == text + ("" if text.endswith("\n") else "\n")
+    assert kept.read_bytes().decode() == text
 
 
 def test_slurm_reads_nothing_out_of_what_is_around(node):
