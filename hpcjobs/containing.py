@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import PurePosixPath
@@ -13,7 +14,7 @@ import msgspec
 from hpcjobs.containers.devices import asked_of, devices_of
 from hpcjobs.containers.script import FOLDER
 from hpcjobs.credentials import Credentials
-from hpcjobs.errors import Refusal, Refused
+from hpcjobs.errors import Refusal, Refused, SettingsError
 from hpcjobs.files import FileSystem
 from hpcjobs.hooks.generation import AtWork
 from hpcjobs.hooks.host import Hooks
@@ -33,6 +34,14 @@ MEANS: Final[Mapping[str, frozenset[str]]] = {
     "oci": frozenset({"oci"}),
 }
 """What a site may have for a runtime that a job asks for by name."""
+
+
+PROJECT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+"""A project that may stand in a path."""
+
+
+PLAIN: Final = re.compile(r"[A-Za-z0-9_@%+=:,./#-]+")
+"""Words that a shell takes as they are, out of a variable without quotes."""
 
 
 class Contained(NamedTuple):
@@ -72,6 +81,8 @@ class Containing:
     ) -> None:
         self.hooks = hooks
         self.clusters = {cluster.name: cluster for cluster in clusters if cluster.containers}
+        for cluster in self.clusters.values():
+            _check_site(cluster)
         sites = {name: one.containers for name, one in self.clusters.items() if one.containers}
         self.resolving = Resolving(files, sites, connect, credentials)
         self.project_of = project_of
@@ -102,7 +113,8 @@ class Containing:
             raise Refused([Refusal("container", f"Cluster {cluster} runs no containers.", "no-containers")])
         runtimes = _runtimes(site, asked, spec, view)
         home = settings.home.format(user=user)
-        whose = Whose(user, self.project_of(user, cluster, spec), home)
+        project = self.project_of(user, cluster, spec) or ""
+        whose = Whose(user, project if PROJECT.fullmatch(project) else None, home, spec.account)
         self._check_mounts(site, asked, user, whose.project)
         resolved = await self.resolving.resolved(cluster, site, whose, asked, runtimes)
         workdir = asked.workdir or spec.workdir or home
@@ -110,6 +122,9 @@ class Containing:
         devices = _devices(spec, view, site) if asked.devices else Devices()
         ask = functools.partial(self.hooks.ask.wrap, at_work, container=asked, mounts=mounts, devices=devices, now=now)
         wrapped, found = await self._wrapped(runtimes, resolved, Launch("apptainer", "", "", asked.scope, workdir), ask)
+        if asked.scope == "steps" and (odd := [word for word in wrapped.srun if not PLAIN.fullmatch(word)]):
+            told = f"The shell of a script would read {odd[0]!r:.200} otherwise: scope script or tasks can say it."
+            raise Refused([Refusal("container.scope", told, "container-unsupported")])
         if asked.mpi is not None:
             wrapped = msgspec.structs.replace(wrapped, srun=(f"--mpi={asked.mpi}", *wrapped.srun))
         return Contained(msgspec.structs.replace(spec, launch=wrapped), found.fetch, found.authfile)
@@ -154,6 +169,24 @@ class Containing:
         ]
         if refusals:
             raise Refused(refusals)
+
+
+def _check_site(cluster: ClusterSettings) -> None:
+    """Refuse settings that no job could go by.
+
+    Raises:
+        SettingsError: With what is wrong.
+    """
+    site = cluster.containers
+    for text in site.mounts if site else ():
+        try:
+            mount = parse_mount(text)
+        except ValueError as error:
+            raise SettingsError(f"containers of cluster {cluster.name}: mounts: {error}") from error
+        if not mount.source.startswith("/") or not mount.there.startswith("/"):
+            raise SettingsError(f"containers of cluster {cluster.name}: mounts: {text!r} has no absolute paths")
+    if site and site.store and not cluster.file_roots:
+        raise SettingsError(f"containers of cluster {cluster.name}: a store needs file_roots: its folders are read")
 
 
 def _runtimes(site: ContainerSettings, asked: Container, spec: JobSpec, view: ClusterView | None) -> list[Runtime]:

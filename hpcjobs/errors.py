@@ -44,7 +44,7 @@ Each says what was wrong (``detail``), what was kept (``kept``) and whether tryi
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import msgspec
 
@@ -81,6 +81,13 @@ class HpcjobsError(Exception):
         self.detail = detail
         self.kept = kept
         self.retry_after_s = retry_after_s
+        self.replayed = False
+        """Whether an earlier request with the same key had this answer."""
+
+    def of_old(self) -> Self:
+        """The same error, as the answer to an earlier request with the same key."""
+        self.replayed = True
+        return self
 
 
 class Refused(HpcjobsError):

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 
 from hpcjobs.admitting import Admitted
-from hpcjobs.errors import Refusal, Refused, Unavailable
+from hpcjobs.errors import NotAllowed, NotSupported, Refusal, Refused, Unavailable
 from hpcjobs.images.fetching import Fetch
 from hpcjobs.model.job import Job
 from hpcjobs.model.spec import JobSpec
@@ -41,11 +41,12 @@ Submit = Callable[[JobSpec, str], Awaitable[Submitted]]
 """Submits a job with a key, as the user and where the one that waits goes."""
 
 
-async def waiting(admitted: Admitted, submit: Submit) -> Admitted:
+async def waiting(admitted: Admitted, cluster: str, submit: Submit) -> Admitted:
     """A job that waits for the one which brings its image; that is submitted, if it is not under way.
 
     Args:
         admitted: The job.
+        cluster: Where.
         submit: Submits the other.
 
     Raises:
@@ -58,26 +59,26 @@ async def waiting(admitted: Admitted, submit: Submit) -> Admitted:
     if "?" in depends:
         told = "Its image is not here yet, and the job must wait for it: a dependency with ? cannot say so."
         raise Refused([Refusal("dependency", told, "image-dependency")])
-    job = await _under_way(admitted.fetch, submit)
+    job = await _under_way(admitted.fetch, cluster, submit)
     if job.slurm_job_id is None:
         raise Unavailable(f"Its image must be fetched first, and Slurm has not taken that job ({job.id}) yet.")
+    # What it waits for by its own words may come to be fulfilled yet, as by a job that is started again.
+    ends = True if spec.kill_on_invalid_dep is None and not depends else spec.kill_on_invalid_dep
+    dependency = ",".join(filter(None, (depends, f"afterok:{job.slurm_job_id}")))
     return msgspec.structs.replace(
-        admitted,
-        spec=msgspec.structs.replace(
-            spec,
-            dependency=",".join(filter(None, (depends, f"afterok:{job.slurm_job_id}"))),
-            kill_on_invalid_dep=True if spec.kill_on_invalid_dep is None else spec.kill_on_invalid_dep,
-        ),
+        admitted, spec=msgspec.structs.replace(spec, dependency=dependency, kill_on_invalid_dep=ends)
     )
 
 
-async def _under_way(fetch: Fetch, submit: Submit) -> Job:
+async def _under_way(fetch: Fetch, cluster: str, submit: Submit) -> Job:
     """The job that brings an image: one that has not ended, or a new one."""
-    key = f"{fetch.key}:{digest_of('', fetch.spec)[:16]}:{int(time.time() // DAY_S)}"
+    key = f"image:{digest_of(cluster, fetch.spec)[:32]}:{int(time.time() // DAY_S)}"
     for turn in range(MOST_FETCHES):
         try:
             submitted = await _sent(functools.partial(submit, fetch.spec, f"{key}:{turn}"))
-        except Refused as error:
+        except (Refused, NotAllowed, NotSupported) as error:
+            if error.replayed:
+                continue
             told = f"The job that would bring its image is refused: {error.detail}"
             raise Refused([Refusal("container.image", told, "image-fetch")], kept=error.kept) from error
         if not submitted.replayed or not submitted.job.final:

@@ -18,6 +18,8 @@ from hpcjobs.shelf import Shelf
 
 FORMATS: Final[Mapping[str, str]] = {"apptainer": "sif", "enroot": "sqsh"}
 """What runtimes start out of the store. Pyxis has one of its own, and a bundle is nobody's to make."""
+UNMADE: Final = ("oras", "sqsh")
+"""What Enroot makes nothing of."""
 ASKED: Final = ("docker", "oras")
 """Kinds of images that have a digest to ask for."""
 
@@ -27,13 +29,15 @@ class Whose(NamedTuple):
 
     Attributes:
         user: Whom it runs as.
-        project: Its account; None: Slurm knows.
+        project: What stands for {project} in paths; None: nothing may.
         home: The user's, on the cluster.
+        account: That the job says; None: Slurm knows the default.
     """
 
     user: str
     project: str | None
     home: str
+    account: str | None = None
 
 
 class Located(NamedTuple):
@@ -92,7 +96,7 @@ class Resolved:
             Unavailable: The cluster's files do not answer.
         """
         image, store, form = self.image, self.site.store, FORMATS.get(runtime)
-        if store is None or self.shelf is None or form is None or not image.digest:
+        if store is None or self.shelf is None or form is None or not image.digest or (image.kind, form) == UNMADE:
             return Located(image.text, authfile=self.authfile)
         if path := await self.shelf.find(image.digest, form):
             return Located(path)
@@ -100,8 +104,8 @@ class Resolved:
             raise of_image(f"{image.text} is not in the store of this cluster, and pull is never.", "image-missing")
         folder = store.private.format(user=self.whose.user)
         authfile = self.authfile.path if self.authfile is not None else ""
-        order = Order(image.text, image.digest, form, folder, store.max_bytes, self.insecure, authfile)
-        fetch = fetch_of(image, order, store, self.whose.home)
+        order = Order(image.text, image.digest, form, folder, store.max_bytes, store.keep_s, self.insecure, authfile)
+        fetch = fetch_of(image, order, store, self.whose.home, self.whose.account)
         return Located(fetch.path, fetch, self.authfile)
 
 
@@ -224,7 +228,7 @@ class Resolving:
                 await self.files(cluster, user).read(path, 0, 1)
         except FileMissing as error:
             raise of_image(f"{image.path} is not there.", "image-missing") from error
-        except PathOutside:
+        except (PathOutside, NotSupported):
             return  # a site's own folder of images, as /opt/images
         except NotAllowed as error:
             raise of_image(f"{user} may not read {image.path}: {error.detail}", "image-denied") from error

@@ -61,8 +61,9 @@ class ImageStoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     Attributes:
         private: Each user's folder, on a file system that all nodes have.
         shared: Folders that are looked into before it, as ``/scratch/images`` or ``/scratch/{project}/images``; who may
-            write there brings images there by ``hpcjobs images import``.
+            write there puts images there in the same way.
         max_bytes: As much as a private folder may hold; what was not used for longest goes first. 0: any.
+        keep_s: What was used in so many seconds stays in any case: jobs that wait or run may need it.
         partition: Of the job; None: the default.
         cpus: Of the job.
         mem_bytes: Of the job.
@@ -72,6 +73,7 @@ class ImageStoreSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True
     private: str = "/home/{user}/.hpcjobs/images"
     shared: tuple[str, ...] = ()
     max_bytes: Annotated[int, msgspec.Meta(ge=0)] = 0
+    keep_s: Annotated[int, msgspec.Meta(ge=3600)] = 14 * 86_400
     partition: str | None = None
     cpus: Annotated[int, msgspec.Meta(ge=1)] = 2
     mem_bytes: Annotated[int, msgspec.Meta(ge=2**20)] = 4 * 2**30
@@ -114,7 +116,7 @@ class ContainerSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True)
                 return f"{pattern!r}: only {{user}} and {{project}} are known: {error!r}"
             if not path.startswith("/"):
                 return f"{pattern!r} is no absolute path"
-        if self.store and "{user}" not in self.store.private:
+        if self.store and ("{user}" not in self.store.private or "{project}" in self.store.private):
             return f"store: private {self.store.private!r} is not of one {{user}}"
         if not self.runtimes and not any(self.partitions.values()):
             return "runtimes: no partition has one; leave containers out"

@@ -133,11 +133,13 @@ class Submission:
         """
         check_may_run(user, self.never_run_as, self.min_uid)
         digest = digest_of(target.observer.cluster, asked) if key else ""
+        if asked.container is not None and (before := await self._before(user, key)):
+            return self.answer_again(before, digest)  # whatever its registry says now
         try:
             admitted = await self.admitting.admitted(user, target.observer, asked)
         except (Refused, PluginFailed, ViewStale):
             # A rule may have come since the first request with this key: what it made is there all the same.
-            before = await self.store.read(intake.made_before, user, key) if key else None
+            before = await self._before(user, key)
             if before is None:
                 raise
             return self.answer_again(before, digest)
@@ -153,7 +155,11 @@ class Submission:
         if admitted.fetch is None:
             return admitted
         await self.admitting.make_folder(user, target.observer, admitted.fetch.logs)
-        return await waiting(admitted, functools.partial(self.submit, user, target))
+        return await waiting(admitted, target.observer.cluster, functools.partial(self.submit, user, target))
+
+    async def _before(self, user: str, key: str | None) -> Begun | None:
+        """What an earlier request with a key made."""
+        return await self.store.read(intake.made_before, user, key) if key else None
 
     async def submit_admitted(
         self, user: str, target: Target, spec: JobSpec, digest: str, key: str | None, generation: int
@@ -204,7 +210,7 @@ class Submission:
 
         Raises:
             Conflict: That was another request.
-            Refused: Slurm was against it.
+            Refused: Slurm was against it; ``replayed`` says that it is so of old.
         """
         if begun.digest != digest:
             raise Conflict(
@@ -215,8 +221,8 @@ class Submission:
             kept = f"Job {begun.job.id} is kept as refused."
             for kind in (NotAllowed, NotSupported):
                 if begun.refusals and begun.refusals[0].code == kind.code:
-                    raise kind(begun.refusals[0].detail, kept=kept)
-            raise Refused(begun.refusals, kept=kept)
+                    raise kind(begun.refusals[0].detail, kept=kept).of_old()
+            raise Refused(begun.refusals, kept=kept).of_old()
         return Submitted(begun.job, replayed=True)
 
     async def _send(self, target: Target, spec: JobSpec, job: Job, attempt: str) -> Job:

@@ -28,14 +28,14 @@ NOT_HANDED_ON: Final = (
 
 _KEEP: Final = """\
 keep() { # keep NAME TEXT: whole or not at all
-  [ ! -s "$kept/$1" ] || return 0
-  printf %s "$2" >"$kept/.$1.$SLURM_JOB_ID.$$" && chmod 700 "$kept/.$1.$SLURM_JOB_ID.$$" &&
-    mv -f "$kept/.$1.$SLURM_JOB_ID.$$" "$kept/$1" && return 0
-  rm -f "$kept/.$1.$SLURM_JOB_ID.$$"
-  echo "hpcjobs: container: the job's script cannot be kept in $kept" >&2
+  [ ! -s "$hpcjobs_kept/$1" ] || return 0
+  printf %s "$2" >"$hpcjobs_kept/.$1.$SLURM_JOB_ID.$$" && chmod 700 "$hpcjobs_kept/.$1.$SLURM_JOB_ID.$$" &&
+    mv -f "$hpcjobs_kept/.$1.$SLURM_JOB_ID.$$" "$hpcjobs_kept/$1" && return 0
+  rm -f "$hpcjobs_kept/.$1.$SLURM_JOB_ID.$$"
+  echo "hpcjobs: container: the job's script cannot be kept in $hpcjobs_kept" >&2
   exit 1
 }
-mkdir -p -m 700 "$kept" || exit 1
+mkdir -p -m 700 "$hpcjobs_kept" || exit 1
 """
 
 
@@ -52,14 +52,15 @@ def _run_lines(launch: Launch) -> Iterator[str]:
     yield f"#!/bin/sh\n# hpcjobs: runs its words in {_plain(launch.image)}, by {launch.runtime}.\n"
     yield from _variables(launch)
     if launch.digest and launch.image.startswith("/"):  # of the store, which lets go what was not used for longest
-        yield f"touch -c {shlex.quote(launch.image)} 2>/dev/null || :\n"
+        path, gone = shlex.quote(launch.image), f"hpcjobs: container: {launch.image} is not in the store any more"
+        yield f"[ -e {path} ] || {{ echo {shlex.quote(gone)} >&2; exit 1; }}\ntouch -c {path} 2>/dev/null || :\n"
     if launch.after:
         yield f'set -- {shlex.join(launch.after)} "$@"\n'
     if launch.env_flag:
         kept_out = "|".join(NOT_HANDED_ON)
-        yield "for name in $(awk 'BEGIN { for (name in ENVIRON) print name }' | grep -x '[A-Za-z_][A-Za-z0-9_]*'); do\n"
-        yield f'  case $name in {kept_out}|ENROOT_*) ;; *) set -- {shlex.quote(launch.env_flag)} "$name" "$@" ;; esac\n'
-        yield "done\n"
+        names = "awk 'BEGIN { for (name in ENVIRON) print name }' | grep -x '[A-Za-z_][A-Za-z0-9_]*'"
+        yield f"for hpcjobs_name in $({names}); do\n  case $hpcjobs_name in\n    {kept_out}|ENROOT_*) ;;\n"
+        yield f'    *) set -- {shlex.quote(launch.env_flag)} "$hpcjobs_name" "$@" ;;\n  esac\ndone\n'
     for where in reversed(launch.where):
         yield f'[ ! -e {shlex.quote(where.path)} ] || set -- {shlex.join(where.words)} "$@"\n'
     yield f'exec {shlex.join(launch.before)} "$@"\n'
@@ -87,24 +88,24 @@ def batch_script(launch: Launch, script: str, home: str) -> str:
 
 def _batch_lines(launch: Launch, script: str, run: str, folder: str) -> Iterator[str]:
     yield f"#!/bin/sh\n# hpcjobs: what follows runs in {_plain(launch.image)}, by {launch.runtime}.\n"
-    yield f"umask=$(umask)\numask 077\nkept={shlex.quote(folder)}\n{_KEEP}"
+    yield f"hpcjobs_umask=$(umask)\numask 077\nhpcjobs_kept={shlex.quote(folder)}\n{_KEEP}"
     for name, text in (("run", run), ("script", script)):
         if text:
             # No here-document: dash loses bytes of lines that begin as its mark does.
             yield f"keep {name} {shlex.quote(text)}\n"
-    yield 'umask "$umask"\n'
-    inside = ['"$kept/run"'] if run else []
+    yield 'umask "$hpcjobs_umask"\n'
+    inside = ['"$hpcjobs_kept/run"'] if run else []
     if not run:
         yield from _variables(launch)
     if launch.scope == "steps":
-        yield f"export {RUN_STEPS}={shlex.quote(shlex.join(launch.srun))} {RUN_INSIDE}={inside[0] if run else ''}\n"
-        yield 'exec "$kept/script" "$@"\n'
+        yield f"export {RUN_STEPS}={shlex.quote(' '.join(launch.srun))} {RUN_INSIDE}={inside[0] if run else ''}\n"
+        yield 'exec "$hpcjobs_kept/script" "$@"\n'
         return
     if launch.scope == "tasks":
         inside = _srun(launch.srun) + inside
     elif not run:
         inside = _srun(("--nodes=1", "--ntasks=1", *launch.srun))
-    yield f'exec {" ".join(inside)} "$kept/script" "$@"\n'
+    yield f'exec {" ".join(inside)} "$hpcjobs_kept/script" "$@"\n'
 
 
 def _srun(options: Sequence[str]) -> list[str]:

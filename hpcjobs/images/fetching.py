@@ -25,6 +25,7 @@ class Order(msgspec.Struct, frozen=True):
         format: ``sif`` or ``sqsh``.
         folder: Where it is to be.
         max_bytes: As much as the folder may hold; 0: any.
+        keep_s: What was used in so many seconds stays in any case.
         insecure: Whether the registry speaks http.
         authfile: Who asks it, in Docker's form; ``""``: nobody.
         mode: Permissions of the folder, in octal.
@@ -35,6 +36,7 @@ class Order(msgspec.Struct, frozen=True):
     format: str
     folder: str
     max_bytes: int = 0
+    keep_s: int = 3600
     insecure: bool = False
     authfile: str = ""
     mode: str = "700"
@@ -45,13 +47,11 @@ class Fetch(msgspec.Struct, frozen=True):
 
     Attributes:
         path: Where it will be.
-        key: The same for all who want the same there: one job brings it.
-        spec: That job.
+        spec: That job; the same for all who want the same there.
         logs: The folder of its output, which must be there.
     """
 
     path: str
-    key: str
     spec: JobSpec
     logs: str
 
@@ -61,7 +61,7 @@ def _script() -> str:
     return importlib.resources.files("hpcjobs.imagejob").joinpath("fetch.py").read_text("utf-8")
 
 
-def fetch_of(image: Image, order: Order, site: ImageStoreSettings, home: str) -> Fetch:
+def fetch_of(image: Image, order: Order, site: ImageStoreSettings, home: str, account: str | None) -> Fetch:
     """The job that brings an image into the store.
 
     Args:
@@ -69,6 +69,7 @@ def fetch_of(image: Image, order: Order, site: ImageStoreSettings, home: str) ->
         order: What is to be brought where.
         site: What the job may take.
         home: The user's, on the cluster.
+        account: Of the job that needs it.
     """
     name = f"image-{image.repository.rpartition('/')[2]}"
     logs = f"{home.rstrip('/')}/{LOGS}"
@@ -82,7 +83,8 @@ def fetch_of(image: Image, order: Order, site: ImageStoreSettings, home: str) ->
         resources=Resources(
             nodes=1, ntasks=1, cpus_per_task=site.cpus, mem_per_node_bytes=site.mem_bytes, wall_s=site.wall_s
         ),
+        account=account,
         partition=site.partition,
         stdout=f"{logs}/image-%j.out",
     )
-    return Fetch(path, f"image:{path}", spec, logs)
+    return Fetch(path, spec, logs)

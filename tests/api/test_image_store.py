@@ -12,6 +12,7 @@ import shutil
 
 import pytest
 
+from hpcjobs.errors import Refusal, Refused
 from hpcjobs.settings import ClusterSettings, ContainerSettings, ImageStoreSettings, PluginSettings
 from tests.api.bench import NEVER, UnrulySlurm, on_bench, problem_of, settings_of
 from tests.unit.test_registry import DIGEST, serving
@@ -49,7 +50,9 @@ def image(registry):
 async def bench(place, spawner, folder, home, registry, monkeypatch):
     monkeypatch.setattr("hpcjobs.store.store.Store.upgrade", lambda _store: None)  # the copy is of the newest schema
     host = f"127.0.0.1:{registry.port}"
-    store = ImageStoreSettings(private=f"{home}/images-{{user}}", shared=(f"{home}/shared",), max_bytes=2**30)
+    store = ImageStoreSettings(
+        private=f"{home}/images-{{user}}", shared=(f"{home}/shared", f"{home}/images-{{project}}"), max_bytes=2**30
+    )
     site = ContainerSettings(runtimes=("apptainer",), registries=(host,), insecure=(host,), store=store)
     cluster = ClusterSettings("big", observe_s=NEVER, home=str(home), file_roots=(str(home),), containers=site)
     told = settings_of(
@@ -173,6 +176,42 @@ async def test_what_a_job_waits_for_already_is_kept_and_an_or_is_refused(bench, 
     assert launched(bench)[-1][1].startswith("singleton,afterok:")
     answer = await bench.post(user="nobody", container={"image": image}, dependency="afterok:1?afterok:2")
     assert problem_of(answer)["errors"][0]["code"] == "image-dependency"
+
+
+async def test_a_refusal_of_slurms_passes_with_its_cause(bench, image):
+    bench.slurm.mishaps = [Refused([Refusal("", "Too many jobs.", "limit")])]
+    problem = problem_of(await submit(bench, image))
+    assert (problem["errors"][0]["field"], problem["errors"][0]["code"]) == ("container.image", "image-fetch")
+    assert "Too many jobs." in problem["detail"]
+    assert (await submit(bench, image)).status_code == 201
+    assert [name for name, _, _ in launched(bench)] == ["image-train", "hpcjobs"]
+
+
+async def test_what_it_waits_for_by_its_own_words_is_not_given_up(bench, image):
+    assert (await bench.post(user="nobody", container={"image": image}, dependency="singleton")).status_code == 201
+    assert (await submit(bench, image)).status_code == 201
+    specs = [entry.spec for entry in bench.slurm._jobs.values() if entry.spec.container]
+    assert [spec.kill_on_invalid_dep for spec in specs] == [None, True]
+
+
+async def test_the_same_key_asks_no_registry_again_and_fetches_nothing_more(bench, registry, image):
+    body = {"user": "nobody", "container": {"image": image}}
+    first = await bench.post("key", **body)
+    asked = len(registry.asked)
+    (number,) = (number for number, one in bench.slurm._jobs.items() if one.spec.name == "image-train")
+    bench.slurm.end(number, "FAILED")
+    await bench.tick()
+    registry.special["/v2/lab/train/manifests/1"] = lambda _: registry_down()
+    again = await bench.post("key", **body)
+    assert (first.status_code, again.json()["id"]) == (201, first.json()["id"])
+    assert (len(registry.asked), len(bench.slurm._jobs)) == (asked, 2)
+
+
+async def test_an_account_that_is_a_path_leads_nowhere(bench, home, image):
+    keep(home / "images-nobody", image)
+    answer = await bench.post(user="nobody", container={"image": image}, account="nobody/../nobody")
+    assert answer.status_code == 201, answer.text
+    assert launched(bench)[0][2] == f"{home}/images-nobody/{HEX}.sif"
 
 
 async def test_a_job_is_judged_without_fetching_anything(bench, image):

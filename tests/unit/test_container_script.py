@@ -84,7 +84,7 @@ def test_where_srun_brings_the_container_the_script_is_a_step_of_one_task(node):
 
 
 def test_a_script_that_stays_outside_is_told_how_its_steps_come_inside(node):
-    script = '#!/bin/sh\necho out; eval "srun $HPCJOBS_SRUN -- $HPCJOBS_WRAP echo in"\n'
+    script = "#!/bin/sh\necho out; srun $HPCJOBS_SRUN -- $HPCJOBS_WRAP echo in\n"
     launch = Launch("apptainer", "a", scope="steps", before=("box",), after=("image", "--"), srun=("--mpi=pmix",))
     home = node.home
     node.home = home.parent / "plain"  # words of a shell: homes have no blanks
@@ -92,8 +92,8 @@ def test_a_script_that_stays_outside_is_told_how_its_steps_come_inside(node):
     code, out, err = node.run(launch, script)
     assert (code, err) == (0, "")
     assert out == "out\nsrun: <--mpi=pmix>\nbox: <image>\nin\n"
-    code, out, _ = node.run(Launch("pyxis", "a", scope="steps", srun=("--container-image=a",)), script)
-    assert (code, out) == (0, "out\nsrun: <--container-image=a>\nin\n")
+    code, out, _ = node.run(Launch("pyxis", "a", scope="steps", srun=("--container-image=h#a:1",)), script)
+    assert (code, out) == (0, "out\nsrun: <--container-image=h#a:1>\nin\n")
 
 
 def test_what_a_node_lacks_is_not_said_there(node, tmp_path):
@@ -122,10 +122,10 @@ def test_variables_are_set_for_the_runtime_and_copied_where_there_are_any(node):
 def test_a_runtime_that_hands_on_nothing_is_told_the_names_of_variables_and_no_value(node):
     node.command("box", TELLS)
     launch = Launch("enroot", "a", before=("box",), after=("image",), env_flag="--env", environment={"KEY": "secret"})
-    _, out, _ = node.run(launch, SLURM_PROCID="3", ODD="a\nFAKE=1", **{"BASH_FUNC_module%%": "() { :; }"})
+    _, out, _ = node.run(launch, SLURM_PROCID="3", name="mine", ODD="a\nFAKE=1", **{"BASH_FUNC_module%%": "() { :; }"})
     names = [line.removeprefix("box: <").removesuffix(">") for line in out.splitlines()]
-    assert {"KEY", "SLURM_PROCID", "SLURM_JOB_ID", "ODD"} <= set(names)
-    assert not {"PATH", "HOME", "FAKE", "BASH_FUNC_module%%"} & set(names)
+    assert {"KEY", "name", "SLURM_PROCID", "SLURM_JOB_ID", "ODD"} <= set(names)
+    assert not {"PATH", "HOME", "FAKE", "hpcjobs_name", "BASH_FUNC_module%%"} & set(names)
     assert "secret" not in out
 
 
@@ -137,7 +137,8 @@ def test_an_image_of_the_store_was_used_now(node, tmp_path):
     assert node.run(launch)[0] == 7
     assert image.stat().st_mtime > 1
     gone = Launch("apptainer", str(tmp_path / "gone.sif"), digest="sha256:0", before=("box",), after=("--",))
-    assert node.run(gone)[::2] == (7, "")
+    code, out, err = node.run(gone)
+    assert (code, out, err) == (1, "", f"hpcjobs: container: {tmp_path}/gone.sif is not in the store any more\n")
     assert not (tmp_path / "gone.sif").exists()
 
 

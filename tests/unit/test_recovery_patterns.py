@@ -86,7 +86,8 @@ def test_the_groups_of_a_pattern_name_what_its_example_is_about(pattern: Pattern
 
 @pytest.mark.parametrize("pattern", PATTERNS, ids=lambda pattern: pattern.name)
 def test_a_pattern_has_a_page_and_its_words_are_in_its_example(pattern: Pattern) -> None:
-    assert pattern.source.startswith("https://")
+    ours = Path(__file__).parents[2] / "docs" / pattern.source
+    assert pattern.source.startswith("https://") or ours.is_file()
     assert pattern.words in pattern.example
 
 
