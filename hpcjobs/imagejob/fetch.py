@@ -395,7 +395,11 @@ def sweep(order: Order, own: Path) -> None:
                     for inner, names, _ in os.walk(path):  # an image has folders that nobody may write to
                         for one in [Path(inner, name) for name in names if not Path(inner, name).is_symlink()]:
                             one.chmod(0o700)
-                    shutil.rmtree(path, ignore_errors=True)
+                    for _ in range(20):  # what its runtime still writes while it is being killed
+                        shutil.rmtree(path, ignore_errors=True)
+                        if not path.exists():
+                            break
+                        time.sleep(0.05)
 
 
 def finish(part: Path, path: Path, mode: int) -> None:

@@ -27,7 +27,7 @@ PROJECT = os.environ.get("COMPOSE_PROJECT_NAME", "hpcjobs")
 SECOND = os.environ.get("HPCJOBS_TEST_SECOND", PROJECT)
 """Where a second cluster of 26.05 is, on which the modules below are tested beside the others."""
 ON_SECOND = re.compile(
-    "test_(bad_input|contract|identity|sacct|same_as_sbatch|sbatch(_every|_reads|_sets|_words)?"
+    "test_(bad_input|containers|contract|identity|image_store|sacct|same_as_sbatch|sbatch(_every|_reads|_sets|_words)?"
     "|scancel|sinfo|squeue|ssh|topology(_command|_live|_ranks)?|tune)"
 )
 SERVICE = os.environ.get("HPCJOBS_TEST_SERVICE", "hpcjobs")
