@@ -101,7 +101,7 @@ class Resolved:
         if path := await self.shelf.find(image.digest, form):
             return Located(path)
         if self.never:
-            raise of_image(f"{image.text} is not in the store of this cluster, and pull is never.", "image-missing")
+            raise _not_in_store(image)
         folder = store.private.format(user=self.whose.user)
         authfile = self.authfile.path if self.authfile is not None else ""
         order = Order(image.text, image.digest, form, folder, store.max_bytes, store.keep_s, self.insecure, authfile)
@@ -153,10 +153,8 @@ class Resolving:
         if not image.remote:
             await self._check_file(cluster, whose.user, image)
             return Resolved(image, site, whose, None)
-        if not Registries(site.registries, site.insecure).takes(image.host):
-            taken = ", ".join((*site.registries, *site.insecure))
-            told = f"Images of {image.host or 'libraries'} are not taken here; images come from {taken}."
-            raise of_image(told, "registry-refused")
+        if against := Registries(site.registries, site.insecure).against(image.host):
+            raise of_image(against, "registry-refused")
         own = await self._own(cluster, whose, asked, image)
         shelf = self._shelf(cluster, site, whose)
         forms = tuple(dict.fromkeys(FORMATS[runtime] for runtime in runtimes if runtime in FORMATS))
@@ -216,7 +214,7 @@ class Resolving:
         if down is not None:
             raise down
         if shelf is not None and asked.pull == "never":
-            raise of_image(f"{image.text} is not in the store of this cluster, and pull is never.", "image-missing")
+            raise _not_in_store(image)
         return image
 
     async def _check_file(self, cluster: str, user: str, image: Image) -> None:
@@ -235,6 +233,10 @@ class Resolving:
         wanted = "dir" if image.kind in ("folder", "oci") else "file"
         if found.type != wanted:
             raise of_image(f"{image.path} is a {found.type}, and {image.kind} is a {wanted}.", "image-kind")
+
+
+def _not_in_store(image: Image) -> Refused:
+    return of_image(f"{image.text} is not in the store of this cluster, and pull is never.", "image-missing")
 
 
 def of_image(detail: str, code: str) -> Refused:

@@ -39,6 +39,13 @@ class Registries(msgspec.Struct, frozen=True):
         every = not self.allowed or "*" in self.allowed
         return every or _among(host, self.allowed, "https") or self.over_http(host)
 
+    def against(self, host: str) -> str:
+        """Why no image may come from a host, a sentence, or ``""``; a library may have no host."""
+        if self.takes(host):
+            return ""
+        taken = ", ".join((*self.allowed, *self.insecure))
+        return f"Images of {host or 'libraries'} are not taken here; images come from {taken}."
+
     def over_http(self, host: str) -> bool:
         """Whether a host is spoken to without TLS."""
         return _among(host, self.insecure, "http")

@@ -66,9 +66,8 @@ class Registry:
         """
         if image.kind not in ("docker", "oras"):
             raise NotSupported(f"What {image.text} is now cannot be asked: only docker:// and oras:// say digests.")
-        if not self._registries.takes(image.host):
-            taken = ", ".join((*self._registries.allowed, *self._registries.insecure))
-            raise refused(f"Images of {image.host} are not taken here; images come from {taken}.")
+        if against := self._registries.against(image.host):
+            raise refused(against)
         try:
             async with asyncio.timeout(self._whole_s), contextlib.AsyncExitStack() as stack:
                 clients = {
